@@ -1,0 +1,415 @@
+"""The syntax tree: what an author wrote, as it stands, with its place. No names are resolved and no types known here.
+
+Places (`span`) never take part in equality, so that ``parse(format(tree)) == tree``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.diagnostics import NOWHERE, Span
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+# --- expressions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Node):
+    """`kind` is number, money, percent, duration, date, datetime, text or flag; `text` is as written, a text without quotes.
+
+    Money is ``"10_000 USD"``, a percentage ``"90%"``, a duration ``"7 days"``.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Node):
+    """A field, param, define, feature, list, `score`, `now`, `outcome`, or in a quantifier `it`; dotted as written (`this.amount` too)."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Node):
+    """`op`: + - * / = != < <= > >= `starts with` `contains` `matches`."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Node):
+    """`op` is `and` or `or`; two or more items, left to right. Parentheses that mattered stand as nested nodes."""
+
+    op: str
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Node):
+    item: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Negate(Node):
+    item: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Node):
+    item: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Within(Node):
+    """`item within tolerance around center`."""
+
+    item: Expr
+    tolerance: Expr
+    center: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class IsMissing(Node):
+    """`item is missing`, or with `known` `item is known`."""
+
+    item: Expr
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Membership(Node):
+    """`item in choices`, with `negated` `item not in choices`; choices are a tuple or the name of a list."""
+
+    item: Expr
+    negated: bool
+    choices: Tuple | Name
+
+
+@dataclass(frozen=True, slots=True)
+class Tuple(Node):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Else(Node):
+    """`item else fallback`."""
+
+    item: Expr
+    fallback: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """`name(args)`; `hour of x` and `weekday of x` are calls of `hour of`, `weekday of`. `hit("ID")` and `cash.hit("ID")` too."""
+
+    name: str
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantifier(Node):
+    """`any|all|number of LIST where (condition)`; in the condition `it` is the item."""
+
+    kind: str
+    of: Name
+    where: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class HasFlag(Node):
+    """`flag NAME`."""
+
+    name: str
+
+
+Expr = (
+    Literal | Name | Binary | Logic | Not | Negate | Between | Within | IsMissing | Membership | Tuple | Else | Call | Quantifier | HasFlag
+)
+
+
+# --- small parts -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Node):
+    """A name, id or text that is declared or referred to, with its place."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypeName(Node):
+    """`kind` as in `values.Type`; `choices` for `one of (...)`, `item` for `list of`."""
+
+    kind: str
+    currency: str | None = None
+    by: str | None = None
+    choices: tuple[Literal, ...] = ()
+    item: TypeName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effective(Node):
+    """`effective from DATE to DATE`, ISO dates as written; `to` includes its day."""
+
+    start: str
+    end: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Uses(Node):
+    """`record PATH RANGE` or `uses KIND PATH RANGE`; `range` like ``^1``, ``~1.4.2``, ``1.0.0``, or none."""
+
+    kind: str
+    path: str
+    range: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding(Node):
+    """`name = value`, or `name missing` where value is none."""
+
+    name: Word
+    value: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell(Node):
+    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Node):
+    """`inputs` stand before the `=>`, `outputs` after it."""
+
+    inputs: tuple[Cell, ...]
+    outputs: tuple[Cell, ...]
+
+
+# --- declarations ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Field(Node):
+    """`field NAME: TYPE [not negative] [optional] [personal] ["title"] [from "HEADER", ...]`."""
+
+    name: Word
+    type: TypeName
+    not_negative: bool = False
+    optional: bool = False
+    personal: bool = False
+    title: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Input(Node):
+    name: Word
+    type: TypeName
+    optional: bool = False
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Node):
+    """One value of a param or list, with the dates it is in force."""
+
+    value: Expr
+    effective: Effective | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Param(Node):
+    name: Word
+    type: TypeName | None
+    values: tuple[Dated, ...]
+    cites: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListDecl(Node):
+    """`list NAME = (...)`, `list NAME from "file" [column "c"] [valid "from" to "to"]`; in a list file: `values (...)` with no name."""
+
+    name: Word | None
+    values: tuple[Dated, ...] = ()
+    file: str | None = None
+    column: str | None = None
+    valid: tuple[str, str] | None = None
+    cites: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Define(Node):
+    name: Word
+    title: str | None
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Window(Node):
+    """`kind` trailing: `length` like ``7 days`` or the name of a param. Later kinds add their own fields."""
+
+    kind: str
+    length: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(Node):
+    """`AGGREGATE [of EXPR] over WINDOW per KEY [where COND] [needs ...]`; `function` as written, like `count of distinct`."""
+
+    function: str
+    of: Expr | None
+    window: Window
+    per: tuple[Name, ...]
+    where: Expr | None = None
+    needs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feature(Node):
+    name: Word
+    title: str | None
+    value: Aggregate | Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Effect(Node):
+    """`kind` score (value), flag (name), set (name, value) or outcome (name)."""
+
+    kind: str
+    name: Word | None = None
+    value: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unless(Node):
+    condition: Expr
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Template(Node):
+    """The text of a reason as written; names stand in braces."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assume(Node):
+    name: Word
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Node):
+    id: Word
+    title: str
+    cites: tuple[Word, ...] = ()
+    severity: str | None = None
+    when: Expr | None = None
+    unless: tuple[Unless, ...] = ()
+    then: tuple[Effect, ...] = ()
+    because: Template | None = None
+    on_missing: Word | None = None
+    assume: tuple[Assume, ...] = ()
+    effective: Effective | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DecideRow(Node):
+    outcome: Word
+    when: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decide(Node):
+    """`decide outcome first match`; a row without condition is `otherwise`; `undecided` names the outcome left open."""
+
+    rows: tuple[DecideRow, ...]
+    undecided: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation(Node):
+    """`kind`: rule (name, word = hit|clear|undecided) · score (low[, high]) · outcome (name) · possible (names) · robust ·
+    flag (name) · no flag (name) · value (name, low) · missing (name)."""
+
+    kind: str
+    name: Word | None = None
+    word: str | None = None
+    names: tuple[Word, ...] = ()
+    low: Expr | None = None
+    high: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Test(Node):
+    title: Word
+    params: tuple[Binding, ...] = ()
+    given: tuple[Binding, ...] = ()
+    expect: tuple[Expectation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Story(Node):
+    """`history` is ``complete``, an ISO date, or none; `header` names the columns, the outputs after `=>`."""
+
+    title: Word
+    params: tuple[Binding, ...]
+    history: str | None
+    header: Row
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Examples(Node):
+    rule: Word
+    header: Row
+    rows: tuple[Row, ...]
+
+
+Declaration = Field | Input | Param | ListDecl | Define | Feature | Rule | Decide | Test | Story | Examples
+
+
+@dataclass(frozen=True, slots=True)
+class Comment(Node):
+    """A comment with its `#`; `own_line` when nothing stands before it on its line."""
+
+    text: str
+    own_line: bool
+
+
+@dataclass(frozen=True, slots=True)
+class File(Node):
+    """One file of any of the four kinds. Header items that do not belong to the kind are kept and refused by the checker."""
+
+    kind: str
+    name: Word
+    version: Word
+    title: str | None = None
+    owner: str | None = None
+    cites: tuple[Word, ...] = ()
+    uses: tuple[Uses, ...] = ()
+    on_missing: Word | None = None
+    zone: Word | None = None
+    key: tuple[Word, ...] = ()
+    time: Word | None = None
+    arrival: Word | None = None
+    arrival_by_time: bool = False
+    late: Literal | None = None
+    language: Word | None = None
+    declarations: tuple[Declaration, ...] = ()
+    comments: tuple[Comment, ...] = field(default=(), compare=False)

@@ -1,0 +1,357 @@
+"""The typed program: names resolved, types known, overloads chosen. It knows neither the syntax tree nor how it is run.
+
+Expressions are pure functions of a row. Every `Read` names a column of the row a rule set sees (its *local* names):
+
+====================  ===============================================================================
+``amount``            a field of the record, an input, a define, or a feature of the rule set itself
+``profile.cash_in``   a feature of a feature set that is used
+``flags.big``         whether some rule that raises the flag was hit
+``hit("CASH-01")``    a rule's state, after policies
+``tier``              what `set tier = ...` wrote
+``score`` ``outcome`` points (an interval while rules are undecided) and the result of `decide`
+``now``               the event's own time
+====================  ===============================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from engine.diagnostics import NOWHERE, Span
+from engine.values import FLAG, Type, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expr:
+    type: Type = FLAG
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Const(Expr):
+    """A value fixed in the text; `name` when it came from a param."""
+
+    value: Value
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Expr):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Expr):
+    """`values.compare` of two operands of one physical type, or integer with number. `op`: = != < <= > >=."""
+
+    op: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class And(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Expr):
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Expr):
+    item: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class IsMissing(Expr):
+    """True where the item is missing or an open interval; never missing itself. `is known` is its negation."""
+
+    item: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class In(Expr):
+    """Membership in a fixed set; missing when the item is missing. `name` is the list's, if it has one."""
+
+    item: Expr
+    values: frozenset[Value]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    """A builtin by its key in `lang.builtins.BUILTINS`, arithmetic among them. Strict: missing in, missing out, the first cause
+    in rank; an open interval in is missing with cause `undecided` unless the builtin keeps intervals."""
+
+    function: str
+    args: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Else(Expr):
+    """`item` where it is known (and no open interval), else `fallback`."""
+
+    item: Expr
+    fallback: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Quantifier(Expr):
+    """`any`, `all` (type flag) or `number` (type integer, maybe an interval) of the list's items for which `where` holds.
+
+    `any` and `all` are or3 and and3 over the items. `number` is the interval from the true ones to the true and missing ones.
+    A missing list gives missing.
+    """
+
+    kind: str
+    of: Expr
+    where: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Expr):
+    """The list item a quantifier is looking at."""
+
+
+# --- statements ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A named, typed value that goes in or comes out."""
+
+    name: str
+    type: Type
+    optional: bool = False
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    name: str
+    value: Expr
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear.
+
+    `assume` gives, for this rule alone and only where policies are applied, a value to a column while it is missing;
+    it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn.
+    """
+
+    id: str
+    title: str
+    when: Expr
+    unless: tuple[tuple[Expr, str], ...] = ()
+    policy: str = "refer"
+    assume: tuple[tuple[str, Const], ...] = ()
+    points: int = 0
+    flags: tuple[str, ...] = ()
+    sets: tuple[tuple[str, Expr], ...] = ()
+    outcome: str | None = None
+    reason: tuple[str | Expr, ...] = ()
+    cites: tuple[str, ...] = ()
+    severity: str | None = None
+    effective: tuple[int | None, int | None] = (None, None)
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """`flags.NAME`: true if a rule is hit, else missing (`undecided`) if one is undecided, else false."""
+
+    name: str
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """The value written by the rules that were hit: `no row` when none is, `ambiguous` when two differ, `undecided` while a rule
+    that would write another value (or the only one) is undecided. Values of money are settled to whole minor units."""
+
+    name: str
+    type: Type
+    values: tuple[tuple[str, Expr], ...]
+
+
+Statement = Define | Rule | Flag | Set
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Rows top down: a false one is skipped, one that cannot be judged is kept, the first true one ends it. The last has no condition.
+
+    `undecided` is the outcome when several stay possible.
+    """
+
+    rows: tuple[tuple[str, Expr | None], ...]
+    undecided: str = "refer"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A component this one depends on. `alias` is the name before the dot."""
+
+    kind: str
+    path: str
+    range: str | None
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """`body` is in an order in which every statement comes after those it reads."""
+
+    name: str
+    version: str
+    title: str | None
+    owner: str | None
+    cites: tuple[str, ...]
+    record: Use
+    uses: tuple[Use, ...]
+    fields: tuple[Column, ...]
+    inputs: tuple[Column, ...]
+    features: FeatureSet | None
+    body: tuple[Statement, ...]
+    decide: Decide | None
+    params: Mapping[str, Const] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(s for s in self.body if isinstance(s, Rule))
+
+    @property
+    def defines(self) -> dict[str, Expr]:
+        return {s.name: s.value for s in self.body if isinstance(s, Define)}
+
+    def outputs(self) -> tuple[Column, ...]:
+        """What the rule set gives its readers."""
+        columns = [Column("score", Type("integer", interval=True))]
+        for statement in self.body:
+            if isinstance(statement, Rule):
+                columns.append(Column(hit(statement.id), FLAG, optional=True))
+            elif isinstance(statement, Flag):
+                columns.append(Column(f"flags.{statement.name}", FLAG, optional=True))
+            elif isinstance(statement, Set):
+                columns.append(Column(statement.name, statement.type, optional=True))
+        if self.decide is not None:
+            columns.append(Column("outcome", Type("text"), optional=True))
+        return tuple(columns)
+
+
+# --- history ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Trailing, half open: after ``now - length`` up to and with now. `unit` is microseconds, days or months."""
+
+    kind: str
+    length: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """`function`: count, sum, distinct, max (later ones join). `of`, `where` and `per` read the record's fields (defines inlined).
+
+    `bounded` says that `of` is declared never negative, so that a partial sum is a lower bound.
+    """
+
+    function: str
+    of: Expr | None
+    window: Window
+    per: tuple[str, ...]
+    where: Expr | None
+    bounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """An aggregate over history, or an expression over the features before it and the record."""
+
+    name: str
+    type: Type
+    value: Aggregate | Expr
+    title: str | None = None
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    name: str
+    version: str
+    record: Use
+    fields: tuple[Column, ...]
+    features: tuple[Feature, ...]
+    title: str | None = None
+
+
+# --- walking ---------------------------------------------------------------------------------------------------------
+
+
+def hit(rule: str) -> str:
+    """The column that holds a rule's state."""
+    return f'hit("{rule}")'
+
+
+def children(expr: Expr) -> Iterator[Expr]:
+    for part in fields(expr):
+        value = getattr(expr, part.name)
+        if isinstance(value, Expr):
+            yield value
+        elif isinstance(value, tuple):
+            yield from (item for item in value if isinstance(item, Expr))
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def reads(expr: Expr) -> set[str]:
+    """The names an expression reads."""
+    return {node.name for node in walk(expr) if isinstance(node, Read)}
+
+
+def transform(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with `change` applied to every node, leaves first."""
+    parts: dict[str, Any] = {}
+    for part in fields(expr):
+        value = getattr(expr, part.name)
+        if isinstance(value, Expr):
+            parts[part.name] = transform(value, change)
+        elif isinstance(value, tuple) and any(isinstance(item, Expr) for item in value):
+            parts[part.name] = tuple(transform(item, change) if isinstance(item, Expr) else item for item in value)
+    return change(replace(expr, **parts) if parts else expr)
+
+
+def condition(rule: Rule) -> Expr:
+    """``when and not unless ...`` as one expression, without `effective` and assumptions."""
+    if not rule.unless:
+        return rule.when
+    return And((rule.when, *(Not(unless) for unless, _ in rule.unless)))
+
+
+def assumed(rule: Rule, defines: Mapping[str, Expr]) -> Expr:
+    """The condition under the rule's assumptions, which reach through the defines that read an assumed column."""
+    values = dict(rule.assume)
+
+    def touched(name: str) -> bool:
+        return name in values or (name in defines and any(touched(n) for n in reads(defines[name])))
+
+    def change(node: Expr) -> Expr:
+        if not isinstance(node, Read) or not touched(node.name):
+            return node
+        if node.name in values:
+            return Else(node, values[node.name], type=node.type, span=node.span)
+        return transform(defines[node.name], change)
+
+    return transform(condition(rule), change)
