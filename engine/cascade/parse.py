@@ -1,0 +1,219 @@
+"""Cascade text -> `CascadeSpec`: YAML with places, held against the JSON Schema. The only reader of YAML; it resolves no name.
+
+Anchors, aliases, tags and several documents are refused: a cascade is read by people, and an alias can grow without bound.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from engine.cascade.spec import CascadeSpec, Placed, Reference, StepSpec
+from engine.diagnostics import Diagnostic, Span, suggest
+from engine.registry.manifest import REFERENCE
+from engine.resources import grammar_text
+
+KINDS = ("rules", "features", "model", "cascade")
+MAX_BYTES = 4_000_000
+MAX_DEPTH = 20
+_SCALARS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool")
+
+Path = tuple[str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """Keeps ``1.10`` as written and reads only true and false as flags; no dates."""
+
+    yaml_implicit_resolvers = {
+        letter: [(tag, pattern) for tag, pattern in resolvers if tag in (*_SCALARS, "tag:yaml.org,2002:null")]
+        for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def parse(text: str, file: str) -> tuple[CascadeSpec | None, list[Diagnostic]]:
+    """The cascade a text describes, and everything wrong with its form. `file` is the name used in places.
+
+    >>> parse("cascade: a/b\\n", "b.yaml")[1][0].code
+    'cascade-key-missing'
+    """
+    node, problems = _compose(text, file)
+    if node is None:
+        return None, problems
+    places: dict[Path, Span] = {}
+    scalars: dict[Path, Placed] = {}
+    data = _plain(node, (), file, places, scalars, problems)
+    problems += list(_held_against_schema(data, places))
+    if any(problem.severity == "error" for problem in problems):
+        return None, problems
+    return _spec(data, file, places, scalars), problems
+
+
+def _span(file: str, mark: yaml.Mark, end: yaml.Mark | None = None) -> Span:
+    stop = end.column + 1 if end is not None and end.line == mark.line else 0
+    return Span(file, mark.line + 1, mark.column + 1, stop)
+
+
+def _compose(text: str, file: str) -> tuple[yaml.Node | None, list[Diagnostic]]:
+    top = Span(file, 1, 1, 2)
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        return None, [Diagnostic("cascade-too-large", f"a cascade has at most {MAX_BYTES:,} bytes", top)]
+    if not text.strip("\0 \t\r\n"):
+        return None, [Diagnostic("empty-file", "the file is empty", top, hint="a cascade begins with `cascade: NAME`")]
+    try:
+        problems = _forbidden(text, file)
+        return (None, problems) if problems else (yaml.compose(text, Loader=_Loader), [])
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = (error.problem or "this is not YAML").replace("\n", " ").rstrip(".")
+        return None, [Diagnostic("yaml", f"the YAML cannot be read: {problem}", _span(file, mark) if mark else top)]
+    except yaml.YAMLError as error:
+        return None, [Diagnostic("yaml", f"the YAML cannot be read: {str(error).splitlines()[0].rstrip('.')}", top)]
+
+
+def _forbidden(text: str, file: str) -> list[Diagnostic]:
+    """What YAML allows and a cascade does not, found in the stream of events before anything is built."""
+    problems, depth, documents = [], 0, 0
+    for event in yaml.parse(text, Loader=_Loader):
+        place = _span(file, event.start_mark, event.end_mark)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            problems.append(Diagnostic("yaml-anchor", "anchors and aliases are not allowed here", place, hint="write the value out"))
+        if getattr(event, "tag", None):
+            problems.append(Diagnostic("yaml-tag", f"the tag `{event.tag}` is not allowed here", place))
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if depth > MAX_DEPTH:
+            return [*problems, Diagnostic("yaml-too-deep", f"more than {MAX_DEPTH} levels of nesting", place)]
+        if documents > 1:
+            return [*problems, Diagnostic("yaml-documents", "a file holds one cascade", place, hint="put the second one into a file of its own")]
+    return problems
+
+
+def _plain(
+    node: yaml.Node, path: Path, file: str, places: dict[Path, Span], scalars: dict[Path, Placed], problems: list[Diagnostic]
+) -> Any:
+    """The node as plain data, noting the place of every key and value."""
+    places.setdefault(path, _span(file, node.start_mark, node.end_mark))
+    if isinstance(node, yaml.MappingNode):
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key, place = str(key_node.value), _span(file, key_node.start_mark, key_node.end_mark)
+            inner = (*path, key)
+            if key in data:
+                first = (("first given here", places[inner]),)
+                problems.append(Diagnostic("duplicate-key", f"the key `{key}` stands twice", place, related=first))
+                continue
+            places[inner] = place
+            data[key] = _plain(value_node, inner, file, places, scalars, problems)
+        return data
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, str(i)), file, places, scalars, problems) for i, item in enumerate(node.value)]
+    value = _Loader("").construct_object(node)
+    scalars[path] = Placed(value, node.value, _span(file, node.start_mark, node.end_mark))
+    # an expression such as `amount` and a version such as 1.0 stay text
+    return value
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(grammar_text("cascade.schema.json"))
+    return schema
+
+
+def _held_against_schema(data: Any, places: dict[Path, Span]) -> Iterator[Diagnostic]:
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(_schema())
+    for error in validator.iter_errors(data):
+        path = tuple(str(part) for part in error.absolute_path)
+        place = places.get(path, places[()])
+        if error.validator == "additionalProperties":
+            yield from _unknown_keys(error, path, places)
+        elif error.validator == "required":
+            lost = str(error.message).split("'")[1]
+            yield Diagnostic("cascade-key-missing", f"the key `{lost}` is not there", place, hint=f"add `{lost}: ...`")
+        else:
+            yield Diagnostic("cascade-value", _wrong_value(error, path), place, hint=_how(error, path))
+    if isinstance(data, dict) and isinstance(data.get("steps"), dict):
+        yield from _one_kind_each(data["steps"], places)
+
+
+def _unknown_keys(error: Any, path: Path, places: dict[Path, Span]) -> Iterator[Diagnostic]:
+    allowed = error.schema.get("properties", {})
+    for key in error.instance:
+        if key not in allowed:
+            hint = suggest(key, allowed) or "known here: " + ", ".join(f"`{name}`" for name in allowed)
+            yield Diagnostic("unknown-key", f"unknown key `{key}`", places.get((*path, key), places[()]), hint=hint)
+
+
+def _wrong_value(error: Any, path: Path) -> str:
+    where = f"`{'.'.join(path)}`" if path else "the file"
+    if error.validator == "type":
+        wanted = error.validator_value
+        return f"{where} must be " + {"object": "a mapping of keys and values", "string": "a text"}.get(str(wanted), "one value")
+    if error.validator == "minProperties":
+        return f"{where} is empty"
+    shown = str(error.instance)[:60].replace("\n", " ")
+    return f"{where} cannot be `{shown}`"
+
+
+def _how(error: Any, path: Path) -> str | None:
+    if error.validator != "pattern":
+        return None
+    if path and path[-1] == "version":
+        return 'write three numbers, like "1.4.0"'
+    if path and path[-1] in ("cascade", "record", *KINDS):
+        return "write a name with a folder and, if you like, a range, like `aml/cash@^1.4`"
+    return "use small letters, digits and underscores, beginning with a letter"
+
+
+def _one_kind_each(steps: dict[str, Any], places: dict[Path, Span]) -> Iterator[Diagnostic]:
+    for name, step in steps.items():
+        kinds = [kind for kind in KINDS if isinstance(step, dict) and kind in step]
+        if isinstance(step, dict) and len(kinds) != 1:
+            message = f"step `{name}` names " + (" and ".join(f"`{k}`" for k in kinds) if kinds else "no component")
+            hint = "give it one of " + ", ".join(f"`{kind}`" for kind in KINDS)
+            yield Diagnostic("step-kind", message, places[("steps", name)], hint=hint)
+
+
+def _spec(data: dict[str, Any], file: str, places: dict[Path, Span], scalars: dict[Path, Placed]) -> CascadeSpec:
+    def mapping(path: Path) -> dict[str, Placed]:
+        return {p[-1]: placed for p, placed in scalars.items() if p[:-1] == path}
+
+    steps = []
+    for name, step in data["steps"].items():
+        base = ("steps", name)
+        kind = next(kind for kind in KINDS if kind in step)
+        inner = {path[2]: place for path, place in places.items() if path[:2] == base and len(path) == 3}
+        steps.append(
+            StepSpec(
+                name,
+                kind,
+                _reference(scalars[(*base, kind)]),
+                places[base],
+                mapping((*base, "with")),
+                scalars.get((*base, "when")),
+                mapping((*base, "otherwise")),
+                mapping((*base, "on_missing")),
+                inner,
+            )
+        )
+    return CascadeSpec(
+        data["cascade"],
+        data["version"],
+        _reference(scalars[("record",)]),
+        tuple(steps),
+        scalars[("decision",)],
+        data.get("title"),
+        file,
+        scalars[("cascade",)].span,
+    )
+
+
+def _reference(placed: Placed) -> Reference:
+    match = REFERENCE.fullmatch(placed.text)
+    # the schema has seen to it that the text is a reference
+    return Reference(match["name"], match["range"], placed.span) if match else Reference(placed.text, None, placed.span)

@@ -1,0 +1,1 @@
+"""Versioned components: what they are called, which versions fit, and where they are found."""

@@ -1,0 +1,69 @@
+"""What identifies a component: kind, name, version, content hash; and which versions a range takes. It reads no files."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+RANGE = re.compile(r"([\^~]?)(0|[1-9]\d{0,8})(?:\.(0|[1-9]\d{0,8}))?(?:\.(0|[1-9]\d{0,8}))?")
+REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9_-]*(?:/[a-z][a-z0-9_-]*)+)(?:@(?P<range>\S+))?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Component:
+    """One component that takes part in decisions. `hash` is ``sha256:`` and hex digits over everything that gives it meaning."""
+
+    kind: str
+    name: str
+    version: str
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+def content_hash(parts: Iterable[tuple[str, bytes]]) -> str:
+    """The hash of named byte strings, whatever their order.
+
+    >>> content_hash([("a", b"1"), ("b", b"2")]) == content_hash([("b", b"2"), ("a", b"1")])
+    True
+    """
+    digest = hashlib.sha256()
+    for name, data in sorted(parts):
+        for piece in (name.encode(), data):
+            digest.update(len(piece).to_bytes(8, "big") + piece)
+    return "sha256:" + digest.hexdigest()
+
+
+def parse_version(text: str) -> tuple[int, int, int] | None:
+    """``1.4.0`` as numbers, or none when it is no version."""
+    match = VERSION.fullmatch(text)
+    return (int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def valid_range(text: str | None) -> bool:
+    """Whether the text is a range: ``^1``, ``~1.4.2``, ``1.0.0``, or nothing."""
+    return text is None or RANGE.fullmatch(text) is not None
+
+
+def fits(version: str, wanted: str | None) -> bool:
+    """Whether a version is in a range: ``^1.4`` is 1.4.0 up to below 2, ``~1.4.2`` up to below 1.5, ``1.4`` any 1.4.
+
+    >>> [fits("1.4.2", r) for r in ("^1", "^1.5", "~1.4", "1.4.2", None)]
+    [True, False, True, True, True]
+    """
+    number, match = parse_version(version), RANGE.fullmatch(wanted or "^0")
+    if wanted is None:
+        return True
+    if number is None or match is None:
+        return False
+    given = [int(part) for part in match.groups()[1:] if part is not None]
+    low = tuple(given + [0] * (3 - len(given)))
+    if not match[1]:
+        return number[: len(given)] == tuple(given)
+    # the first number that counts must stay: ^0.3 is 0.3.x, ^1 is 1.x, ~1.4 is 1.4.x
+    keep = min(2, len(given)) if match[1] == "~" else next((i + 1 for i, part in enumerate(given) if part), len(given))
+    return number >= low and number[:keep] == low[:keep]
