@@ -1,0 +1,283 @@
+"""The definition: what every expression and every rule set means, as a small tree walker anyone can read.
+
+It also answers `explain`. It knows neither frames nor generated code and is in no hurry; the fast backends owe it equality.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.lang import ir
+from engine.lang.builtins import BUILTINS, Builtin
+from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from engine.plan import Row
+
+UNDECIDED: Final = missing("undecided")
+
+
+# --- expressions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """An expression, its value, and the same of its parts: every part is judged, also where the answer stood without it.
+
+    The parts of a quantifier are its list, then its condition once an item.
+    """
+
+    expr: ir.Expr
+    value: Value
+    children: tuple[Trace, ...] = ()
+
+
+def evaluate(expr: ir.Expr, row: Row, item: Value = None) -> Value:
+    """The value of `expr` in `row`; `item` is what `it` stands for inside a quantifier. Scaled money stays scaled.
+
+    >>> from engine.lang.ir import Compare, Const, Read
+    >>> evaluate(Compare(">", Read("n"), Const(3)), {"n": 4}), evaluate(Compare(">", Read("n"), Const(3)), {"n": missing("damaged")})
+    (True, missing (damaged))
+    """
+    return trace(expr, row, item).value
+
+
+def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
+    """`evaluate`, with the value of every part."""
+    if isinstance(expr, ir.Quantifier):
+        return _trace_quantifier(expr, row, item)
+    children = tuple(trace(child, row, item) for child in ir.children(expr))
+    return Trace(expr, _meaning(expr, [child.value for child in children], row, item), children)
+
+
+def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> Value:
+    """The value of a node from the `values` of its parts."""
+    match expr:
+        case ir.Const():
+            return expr.value
+        case ir.Read():
+            return row[expr.name]
+        case ir.Item():
+            return item
+        case ir.Compare():
+            return compare(expr.op, *values)
+        case ir.And():
+            return and3(values)
+        case ir.Or():
+            return or3(values)
+        case ir.Not():
+            return not3(*values)
+        case ir.IsMissing():
+            return not known(*values)
+        case ir.In():
+            return values[0] in expr.values if known(values[0]) else first(values)
+        case ir.Call():
+            return call(BUILTINS[expr.function], values)
+        case ir.Else():
+            return values[0] if known(values[0]) else values[1]
+    raise TypeError(f"no meaning for {expr!r}")
+
+
+def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
+    of = trace(expr.of, row, item)
+    if not known(of.value):
+        return Trace(expr, first([of.value]), (of,))
+    items = tuple(trace(expr.where, row, one) for one in of.value)
+    return Trace(expr, QUANTIFIERS[expr.kind]([one.value for one in items]), (of, *items))
+
+
+def call(builtin: Builtin, values: Sequence[Value]) -> Value:
+    """A builtin applied: strict, and open intervals only where it keeps them."""
+    if all(map(known, values)):
+        return builtin.one(*values)
+    if builtin.interval is None or any(value.__class__ is Missing for value in values):
+        return first(values)
+    return builtin.interval(*values)
+
+
+def count3(values: Sequence[Value]) -> Value:
+    """How many are true: from those that are, to those that are or may be."""
+    sure = sum(value is True for value in values)
+    lacks = [value for value in values if not known(value)]
+    return interval(sure, sure + len(lacks), first(lacks).cause) if lacks else sure
+
+
+QUANTIFIERS: Final[dict[str, Callable[[Sequence[Value]], Value]]] = {"any": or3, "all": and3, "number": count3}
+
+
+# --- the parts of a rule set -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A rule in one row: its condition as it stands (`raw`, with the cause it lacks), its `state` after policies (true is hit, false is
+    clear, missing is undecided), and whether it is in force on the event's day. A rule that is not is clear, whatever it lacks."""
+
+    raw: Value
+    state: Value
+    in_force: bool = True
+
+
+def state_of(raw: Value) -> Value:
+    """Hit, clear or undecided: a rule's state has no other cause."""
+    return UNDECIDED if raw.__class__ is Missing else raw
+
+
+def apply(policy: str, judged: Value) -> Value:
+    """The state after `on missing`: ignore makes an undecided rule clear, alert a hit, refer leaves it."""
+    if judged.__class__ is not Missing:
+        return judged
+    return {"ignore": False, "alert": True, "refer": UNDECIDED}[policy]
+
+
+def in_force(effective: tuple[int | None, int | None], row: Row) -> bool:
+    """Whether the event's local day, ``@date``, lies in `effective`, both ends included."""
+    start, end = effective
+    if start is None and end is None:
+        return True
+    return (start is None or row["@date"] >= start) and (end is None or row["@date"] <= end)
+
+
+def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> State:
+    """One rule in one row that holds everything it reads."""
+    if not in_force(rule.effective, row):
+        return State(False, False, in_force=False)
+    raw = evaluate(ir.condition(rule), row)
+    if open_:
+        return State(raw, state_of(raw))
+    judged = evaluate(ir.assumed(rule, defines), row) if rule.assume else raw
+    return State(raw, apply(rule.policy, judged))
+
+
+def score(points: Iterable[tuple[int, Value]]) -> Value:
+    """The points of hit rules; an undecided rule may or may not add its own.
+
+    >>> score([(40, True), (60, missing("undecided")), (-5, False)])
+    Interval(low=40, high=100, cause='undecided')
+    """
+    low = high = 0
+    for worth, state in points:
+        if state is True:
+            low, high = low + worth, high + worth
+        elif state is not False:
+            low, high = low + min(0, worth), high + max(0, worth)
+    return interval(low, high, "undecided")
+
+
+def resolve(written: Iterable[tuple[Value, Value]]) -> Value:
+    """What `set` leaves, from the state and the value of every rule that writes the name.
+
+    One writer that was hit: its value, whatever it lacks. Several: the value they agree on, or `ambiguous`. A value that is not known,
+    and a rule that is undecided and might write another, leave it open.
+
+    >>> resolve([(True, "high"), (missing("undecided"), "high")]), resolve([(True, "high"), (missing("undecided"), "low")])
+    ('high', missing (undecided))
+    """
+    pairs = list(written)
+    hits = [value for state, value in pairs if state is True]
+    maybe = [value for state, value in pairs if state.__class__ is Missing]
+    if not hits:
+        return UNDECIDED if maybe else missing("no row")
+    sure = [value for value in hits if known(value)]
+    if any(value != sure[0] for value in sure):
+        return missing("ambiguous")
+    if len(hits) == 1 and not maybe:
+        return hits[0]
+    agreed = [known(value) and bool(sure) and value == sure[0] for value in maybe]
+    lacks = [value for value in hits if not known(value)] + [UNDECIDED for same in agreed if not same]
+    return first(lacks) if lacks else sure[0]
+
+
+def walk(rows: Iterable[tuple[str, Value]]) -> tuple[str, ...]:
+    """The outcomes that may still come out, top down, each once: a false row is skipped, one that cannot be judged is kept, the first
+    true one ends it.
+
+    >>> walk([("block", missing("undecided")), ("review", False), ("approve", True), ("never", True)])
+    ('block', 'approve')
+    """
+    kept: dict[str, None] = {}
+    for outcome, judged in rows:
+        if judged is not False:
+            kept[outcome] = None
+        if judged is True:
+            break
+    return tuple(kept)
+
+
+def outcome(possible: tuple[str, ...], undecided: str, open_: bool) -> Value:
+    """The one outcome; of several the one named for that, or in the open reading none."""
+    if len(possible) == 1:
+        return possible[0]
+    return UNDECIDED if open_ else undecided
+
+
+def late(ruleset: ir.RuleSet) -> frozenset[str]:
+    """The defines and sets that read `score`, themselves or through others: they come after all rules."""
+    names = {"score"}
+    for statement in ruleset.body:
+        if isinstance(statement, ir.Define | ir.Set) and any(ir.reads(value) & names for value in values_of(statement)):
+            names.add(statement.name)
+    return frozenset(names - {"score"})
+
+
+def values_of(statement: ir.Define | ir.Set) -> tuple[ir.Expr, ...]:
+    """The expressions a define or set evaluates."""
+    return (statement.value,) if isinstance(statement, ir.Define) else tuple(value for _, value in statement.values)
+
+
+# --- the rule set ----------------------------------------------------------------------------------------------------
+
+
+def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
+    """The outputs of a rule set for one row, with ``@policy`` and ``possible``. `open_` is the reading without policies and assumptions.
+
+    `row` holds the fields, inputs, features and ``now`` under their local names, and ``@date`` where a rule has an `effective`.
+    """
+    work, judged = _work(ruleset, row, open_)
+    possible: tuple[str, ...] = ()
+    if ruleset.decide is not None:
+        rows = ruleset.decide.rows
+        possible = walk((name, True if condition is None else evaluate(condition, work)) for name, condition in rows)
+        work["outcome"] = outcome(possible, ruleset.decide.undecided, open_)
+    touched = any(state.state is not state_of(state.raw) for state in judged.values())
+    return {column.name: work[column.name] for column in ruleset.outputs()} | {"@policy": touched, "possible": possible}
+
+
+def states(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> dict[str, State]:
+    """Every rule's `State` by its id, in the order of the body."""
+    return _work(ruleset, row, open_)[1]
+
+
+def _work(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str, State]]:
+    """The row with everything the statements wrote, and the rules' states."""
+    work, judged, defines, behind = dict(row), dict[str, State](), ruleset.defines, late(ruleset)
+    for statement in ruleset.body:
+        if isinstance(statement, ir.Rule):
+            judged[statement.id] = judge(statement, defines, work, open_)
+            work[ir.hit(statement.id)] = judged[statement.id].state
+        elif not isinstance(statement, ir.Define | ir.Set) or statement.name not in behind:
+            _write(statement, work)
+    work["score"] = score((rule.points, judged[rule.id].state) for rule in ruleset.rules)
+    for statement in ruleset.body:
+        if isinstance(statement, ir.Define | ir.Set) and statement.name in behind:
+            _write(statement, work)
+    return work, judged
+
+
+def _write(statement: ir.Define | ir.Flag | ir.Set, work: Row) -> None:
+    match statement:
+        case ir.Define():
+            work[statement.name] = evaluate(statement.value, work)
+        case ir.Flag():
+            work[f"flags.{statement.name}"] = or3(work[ir.hit(rule)] for rule in statement.rules)
+        case ir.Set():
+            work[statement.name] = resolve((work[ir.hit(rule)], stored(value, work)) for rule, value in statement.values)
+
+
+def stored(expr: ir.Expr, row: Row) -> Value:
+    """The value of `expr` as it is kept: money at the end of its calculation is settled to whole minor units."""
+    value = evaluate(expr, row)
+    return settle(value, expr.type.scale) if expr.type.kind == "money" else value
