@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from engine.record import Record
 from engine.values import Type, Value
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 
 Row = dict[str, Value]
 """Column name -> typed value (see `engine.values`); a step reads the names in `reads` and returns those in `writes`."""
+
+NOW, DAY_OF_EVENT = "now", "@date"
+"""Columns of every row besides the record's fields: the event's own time, and its local date as days since 1970-01-01."""
+
+POLICY = "@policy"
+"""A step's column that says whether a policy, an assumption or `on_missing` changed anything in this row."""
 
 
 @runtime_checkable
@@ -26,10 +33,14 @@ class Step(Protocol):
     layout that `engine.backends.columnar` describes. Neither changes what it was given.
     """
 
-    name: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    types: Mapping[str, Type]
+    @property
+    def name(self) -> str: ...
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+    @property
+    def writes(self) -> tuple[str, ...]: ...
+    @property
+    def types(self) -> Mapping[str, Type]: ...
 
     def one(self, row: Row) -> Row: ...
 
@@ -37,8 +48,22 @@ class Step(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The steps of one reading, in order: with policies applied, or open (without policies, assumptions and `on_missing`)."""
+class Plan:
+    """Everything a run needs: what to read, the steps of both readings in order, and how to read off the decision.
 
-    steps: tuple[Step, ...]
+    `closed` applies policies, assumptions and `on_missing`; `open` does not, and is run only for rows in which one of the columns
+    in `policies` is true. `history` holds the bound feature sets; their columns are there before the first step. `rules` and `flags`
+    map state and flag columns to the names a decision shows.
+    """
+
+    name: str
+    version: str
+    record: Record
+    decision: str
+    history: tuple[Any, ...]
+    closed: tuple[Step, ...]
+    open: tuple[Step, ...]
     types: Mapping[str, Type]
+    rules: Mapping[str, str]
+    flags: Mapping[str, str]
+    policies: tuple[str, ...]

@@ -52,6 +52,25 @@ def parse(text: str, file: str) -> tuple[CascadeSpec | None, list[Diagnostic]]:
     return _spec(data, file, places, scalars), problems
 
 
+def parse_deployment(text: str, file: str) -> tuple[frozenset[str], list[Diagnostic]]:
+    """The types that model archives may hold, from a workspace's ``deployment.yaml``: ``allow: [sklearn.tree._tree.Tree]``.
+
+    >>> parse_deployment("allow: [a.B]", "deployment.yaml")[0]
+    frozenset({'a.B'})
+    """
+    node, problems = _compose(text, file)
+    if node is None:
+        return frozenset(), problems
+    places: dict[Path, Span] = {}
+    data = _plain(node, (), file, places, {}, problems)
+    allow = data.get("allow", []) if isinstance(data, dict) else None
+    if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow) or set(data) - {"allow"}:
+        hint = "write `allow:` and a list of type names"
+        problems.append(Diagnostic("deployment", "a deployment file holds one list, `allow`", places[()], hint=hint))
+        return frozenset(), problems
+    return frozenset(allow), problems
+
+
 def _span(file: str, mark: yaml.Mark, end: yaml.Mark | None = None) -> Span:
     stop = end.column + 1 if end is not None and end.line == mark.line else 0
     return Span(file, mark.line + 1, mark.column + 1, stop)

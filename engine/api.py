@@ -1,0 +1,143 @@
+"""The facade: load a cascade, decide one event or many, explain. It wires the layers together and adds no meaning of its own.
+
+Loading is done once; an engine holds no state of any event and may be shared by threads. History lives in a store that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.cascade.components import Components
+from engine.cascade.explain import CascadeExplainer
+from engine.cascade.link import Linked, link
+from engine.cascade.parse import parse_deployment
+from engine.diagnostics import Diagnostic, errors, in_order
+from engine.errors import InputError, SourceError
+from engine.features.single import unavailable
+from engine.features.store import Store, open_store
+from engine.ledger.decision import Decision
+from engine.ledger.log import Ledger
+from engine.record import Record, decode_event, event_hash, read_event
+from engine.registry.store import Workspace
+from engine.run.event import decide, read_off
+
+if TYPE_CHECKING:
+    from engine.plan import Row
+
+
+class Engine:
+    """A loaded cascade.
+
+    Make one with `Engine.load`. `diagnostics` holds the warnings of loading; `versions` the components as (kind, name, version, hash).
+    """
+
+    def __init__(self, linked: Linked, workspace: Workspace, diagnostics: Iterable[Diagnostic] = (), ledger: Ledger | None = None) -> None:
+        self.linked, self.plan, self.workspace = linked, linked.plan, workspace
+        self.diagnostics = tuple(diagnostics)
+        self.versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
+        self.ledger = ledger
+        self._explainer = CascadeExplainer(linked)
+
+    @classmethod
+    def load(cls, path: str | Path, *, ledger: str | Path | None = None, allow_types: Iterable[str] = ()) -> Engine:
+        """Load the cascade at `path`; its workspace is found from the path.
+
+        `ledger` is a SQLite file that keeps every decision. `allow_types` are the types model archives may hold, besides those in the
+        workspace's ``deployment.yaml``. Raises `SourceError` with every diagnostic of every file, and `LedgerError`.
+
+        >>> engine = Engine.load("examples/purchase_cards/cascades/audit.yaml")
+        >>> engine.plan.decision
+        'verdict'
+        """
+        workspace = Workspace.around(Path(path))
+        linked, components = load(Path(path), workspace, allow_types)
+        if linked is None:
+            raise SourceError(components.diagnostics, components.rendered())
+        engine = cls(linked, workspace, components.diagnostics)
+        if ledger is not None:
+            engine.ledger = Ledger.open(Path(ledger), engine)
+        return engine
+
+    @property
+    def record(self) -> Record:
+        """The record the cascade decides on."""
+        return self.plan.record
+
+    def open_store(self, url: str = "memory:", *, history_from: str | None = None) -> Store:
+        """Live history for `decide`: ``memory:`` or ``sqlite:PATH``; a context manager.
+
+        `history_from` is the ISO time from which the history is complete, by default the first event's. Raises `StoreError`.
+        """
+        return open_store(url, self.plan.history, self.record, history_from=history_from)
+
+    def decide(self, event: Mapping[str, Any] | str | bytes, *, store: Store | None = None, record: bool = True) -> Decision:
+        """Decide one event, a mapping or the text of a JSON object.
+
+        With a `store` the event's history is read and, unless `record` is false, the event is added to it; without one all history is
+        missing, cause `unavailable`. With a ledger the decision is kept, unless `record` is false. Raises `InputError` for an event
+        without key or time, or whose key has come before with other content.
+        """
+        given = decode_event(event) if isinstance(event, str | bytes) else event
+        row = read_event(self.record, given)
+        row.update(self._history(row, given, store, record))
+        decision = self.decide_row(row)
+        if self.ledger is not None and record:
+            return self.ledger.append(given, decision)
+        return decision
+
+    def decide_row(self, row: Row) -> Decision:
+        """Decide a typed row that holds its history columns already."""
+        closed, opened = decide(self.plan, row)
+        return read_off(self.plan, closed, opened, self.versions, self._explainer)
+
+    def _history(self, row: Row, given: Mapping[str, Any], store: Store | None, record: bool) -> Row:
+        if not self.plan.history:
+            return {}
+        if store is None:
+            return unavailable(self.plan.history)
+        return store.event(row, event_hash(given), record=record)
+
+    def decide_batch(self, frame: Any, *, detail: str = "bits", values: bool = False, history_from: str | None = None) -> Any:
+        """Decide every row of a polars, pandas or Arrow frame; gives the same kind back, rows in their order.
+
+        History is computed inside the frame, in the record's order of arrival. Columns are those of a decision (`key`, `time`, `outcome`,
+        `possible`, `robust`, `score`, `score_low`, `score_high`, `flags`, `hits`, `undecided`). With ``detail="names"`` the last three are
+        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. With `values` every step's outputs are added.
+        Rows that cannot be decided (no key, no time, a key seen with other content) stand in ``.rejects`` of the result.
+        """
+        if detail not in ("bits", "names"):
+            raise InputError(f'detail is "bits" or "names", not `{detail}`')
+        # loads polars: only batch runs come here
+        from engine.run import batch
+
+        return batch.decide_frame(self.plan, frame, detail=detail, values=values, history_from=history_from)
+
+    @property
+    def rule_ids(self) -> tuple[str, ...]:
+        """The ids of all rules, in the order of the bits."""
+        return tuple(dict.fromkeys(self.plan.rules.values()))
+
+    @property
+    def flag_names(self) -> tuple[str, ...]:
+        """The names of all flags, in the order of the bits."""
+        return tuple(sorted(set(self.plan.flags.values())))
+
+    def explain(self, decision: Decision | Mapping[str, Any] | str | bytes, *, store: Store | None = None) -> str:
+        """Why a decision came out as it did, for every rule, hit or not; of an event it is what the decision would be."""
+        if not isinstance(decision, Decision):
+            decision = self.decide(decision, store=store, record=False)
+        return decision.explain()
+
+
+def load(path: Path, workspace: Workspace, allow_types: Iterable[str] = (), *, models: bool = True) -> tuple[Linked | None, Components]:
+    """Link a cascade with the types its workspace's ``deployment.yaml`` allows; without `models` no artefact is opened."""
+    deployment, allowed, problems = workspace.folder / "deployment.yaml", frozenset(allow_types), list[Diagnostic]()
+    if deployment.is_file():
+        named, problems = parse_deployment(deployment.read_text(encoding="utf-8", errors="replace"), "deployment.yaml")
+        allowed |= named
+        workspace.note(deployment)
+    linked, components = link(path.resolve(), workspace, allowed, models=models)
+    components.diagnostics[:] = in_order([*problems, *components.diagnostics])
+    return (None if errors(problems) else linked), components

@@ -1,0 +1,111 @@
+"""Rule sets and `with` expressions as steps. A rule set reads columns of the whole row under its own local names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from engine.backends import single
+from engine.lang import ir
+from engine.plan import DAY_OF_EVENT, NOW, POLICY, Row
+from engine.values import DATE, FLAG, MISSING, TEXT, Interval, Type, Value, missing, settle
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+POSSIBLE = "possible"
+"""A rule step's column with the outcomes its `decide` still allows."""
+
+
+class ComputeStep:
+    """Columns computed by expressions: what `with` and `when` of a cascade say.
+
+    Money is settled to whole minor units. `types` is what the reader of each column wants: where that is no interval type, an open
+    interval is missing with cause `undecided`. A column without expression is missing with cause `absent`.
+    """
+
+    def __init__(self, name: str, expressions: Mapping[str, ir.Expr | None], types: Mapping[str, Type]) -> None:
+        self.name, self.types, self.writes = name, types, tuple(types)
+        self.expressions = {column: expr for column, expr in expressions.items() if expr is not None}
+        self.reads = tuple(sorted(set().union(*(ir.reads(expr) for expr in self.expressions.values()))))
+        self._compiled = {column: single.compile_expr(expr) for column, expr in self.expressions.items()}
+
+    def one(self, row: Row) -> Row:
+        return {column: self._value(column, row) for column in self.types}
+
+    def _value(self, column: str, row: Row) -> Value:
+        if column not in self._compiled:
+            return MISSING
+        value = settle(self._compiled[column](row), scale) if (scale := self.expressions[column].type.scale) != 1 else self._compiled[column](row)
+        return missing("undecided") if value.__class__ is Interval and not self.types[column].interval else value
+
+    @cached_property
+    def _columnar(self) -> Any:
+        # loads polars: only batch runs come here
+        from engine.backends import columnar_steps
+
+        return columnar_steps.compute(self.expressions, self.types)
+
+    def many(self, frame: DataFrame) -> DataFrame:
+        result: DataFrame = self._columnar(frame)
+        return result
+
+
+class RuleStep:
+    """One rule set in one reading. `sources` says which column of the row stands for each local name; `open_` leaves policies out."""
+
+    def __init__(self, name: str, rules: ir.RuleSet, sources: Mapping[str, str], time: Type, *, open_: bool = False) -> None:
+        self.name, self.rules, self.open = name, rules, open_
+        self.sources = {**sources, NOW: NOW, DAY_OF_EVENT: DAY_OF_EVENT}
+        self.input_types = {**input_types(rules), NOW: time, DAY_OF_EVENT: DATE}
+        local_types = {column.name: column.type for column in rules.outputs()} | {POLICY: FLAG, POSSIBLE: Type("list", item=TEXT)}
+        self.outputs = {local: f"{name}.{local}" for local in local_types}
+        self.types: Mapping[str, Type] = {self.outputs[local]: type_ for local, type_ in local_types.items()}
+        self.writes = tuple(self.types)
+        self.reads = tuple(sorted(set(self.sources.values())))
+        self._run = single.compile_rules(rules, open_)
+
+    def local(self, row: Row) -> Row:
+        """The row as the rule set sees it."""
+        return {local: row[column] for local, column in self.sources.items()}
+
+    def one(self, row: Row) -> Row:
+        outputs = self.outputs
+        return {outputs[local]: value for local, value in self._run(self.local(row)).items()}
+
+    @cached_property
+    def _columnar(self) -> Any:
+        # loads polars: only batch runs come here
+        from engine.backends import columnar_steps
+
+        return columnar_steps.rules(self.rules, self.sources, self.input_types, self.outputs, self.types, self.open)
+
+    def many(self, frame: DataFrame) -> DataFrame:
+        result: DataFrame = self._columnar(frame)
+        return result
+
+
+def input_types(rules: ir.RuleSet) -> dict[str, Type]:
+    """The type of every local name a rule set takes from outside: its fields, inputs and features."""
+    types = {column.name: column.type for column in (*rules.fields, *rules.inputs)}
+    made = {column.name for column in rules.outputs()} | set(rules.defines)
+    for expr in expressions(rules):
+        for node in ir.walk(expr):
+            if isinstance(node, ir.Read) and node.name not in made and node.name not in (NOW, DAY_OF_EVENT):
+                types.setdefault(node.name, node.type)
+    return types
+
+
+def expressions(rules: ir.RuleSet) -> list[ir.Expr]:
+    """Every expression of a rule set, those in reasons among them."""
+    found: list[ir.Expr] = []
+    for statement in rules.body:
+        if isinstance(statement, ir.Define):
+            found.append(statement.value)
+        elif isinstance(statement, ir.Rule):
+            found += [ir.condition(statement), *(value for _, value in statement.sets)]
+            found += [part for part in statement.reason if isinstance(part, ir.Expr)]
+        elif isinstance(statement, ir.Set):
+            found += [value for _, value in statement.values]
+    return found + [when for _, when in (rules.decide.rows if rules.decide else ()) if when is not None]

@@ -1,0 +1,76 @@
+"""A typed expression in the words of the language, for explanations: what an author would have written, near enough to read."""
+
+from __future__ import annotations
+
+from engine.lang import ir
+from engine.lang.builtins import BUILTINS
+from engine.values import show
+
+_LOOSE, _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _TIGHT = range(8)
+_INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
+
+
+def phrase(expr: ir.Expr) -> str:
+    """The expression as text.
+
+    >>> from engine.lang.ir import Compare, Const, Not, Read
+    >>> from engine.values import INTEGER
+    >>> phrase(Not(Compare(">=", Read("hits", type=INTEGER), Const(3, type=INTEGER))))
+    'not hits >= 3'
+    """
+    return _phrase(expr, _LOOSE)
+
+
+def _phrase(expr: ir.Expr, around: int) -> str:
+    text, level = _PHRASES[type(expr)](expr)
+    return f"({text})" if level < around else text
+
+
+def _const(expr: ir.Const) -> tuple[str, int]:
+    if expr.name:
+        return expr.name, _TIGHT
+    return (f'"{expr.value}"' if expr.type.kind == "text" else show(expr.value, expr.type)), _TIGHT
+
+
+def _read(expr: ir.Read) -> tuple[str, int]:
+    return (f"flag {expr.name.removeprefix('flags.')}" if expr.name.startswith("flags.") else expr.name), _TIGHT
+
+
+def _membership(expr: ir.In) -> tuple[str, int]:
+    kind = expr.item.type
+    choices = expr.name or "(" + ", ".join(sorted(f'"{v}"' if kind.kind == "text" else show(v, kind) for v in expr.values)) + ")"
+    return f"{_phrase(expr.item, _SUM)} in {choices}", _COMPARE
+
+
+def _call(expr: ir.Call) -> tuple[str, int]:
+    surface, args = BUILTINS[expr.function].surface, expr.args
+    if surface is None:
+        return _phrase(args[0], _TIGHT), _TIGHT
+    if surface in _INFIX and len(args) == 2:
+        level = _INFIX[surface]
+        return f"{_phrase(args[0], level)} {surface} {_phrase(args[1], level + 1)}", level
+    if surface in ("starts with", "contains", "matches", "in") and len(args) >= 2:
+        return f"{_phrase(args[0], _SUM)} {surface} {_phrase(args[1], _SUM)}", _COMPARE
+    if surface.endswith(" of") or surface == "-":
+        return f"{surface} {_phrase(args[0], _TIGHT)}".replace("- ", "-"), _PRODUCT
+    return f"{surface}({', '.join(phrase(arg) for arg in args)})", _TIGHT
+
+
+def _quantifier(expr: ir.Quantifier) -> tuple[str, int]:
+    return f"{expr.kind} of {_phrase(expr.of, _TIGHT)} where ({phrase(expr.where)})", _TIGHT
+
+
+_PHRASES = {
+    ir.Const: _const,
+    ir.Read: _read,
+    ir.Item: lambda _: ("it", _TIGHT),
+    ir.Compare: lambda e: (f"{_phrase(e.left, _SUM)} {e.op} {_phrase(e.right, _SUM)}", _COMPARE),
+    ir.And: lambda e: (" and ".join(_phrase(item, _NOT) for item in e.items), _AND),
+    ir.Or: lambda e: (" or ".join(_phrase(item, _AND) for item in e.items), _OR),
+    ir.Not: lambda e: (f"not {_phrase(e.item, _COMPARE)}", _NOT),
+    ir.IsMissing: lambda e: (f"{_phrase(e.item, _SUM)} is missing", _COMPARE),
+    ir.In: _membership,
+    ir.Call: _call,
+    ir.Else: lambda e: (f"{_phrase(e.item, _TIGHT)} else {_phrase(e.fallback, _TIGHT)}", _TIGHT),
+    ir.Quantifier: _quantifier,
+}

@@ -1,0 +1,348 @@
+"""How the steps of one cascade read one another: names in `with` and `when` -> columns, checked, and steps built from it.
+
+It finds nothing itself (`components` does) and orders nothing (`graph` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.backends.rules import ComputeStep, RuleStep, input_types
+from engine.cascade.components import Components
+from engine.cascade.spec import CascadeSpec, Placed, StepSpec
+from engine.cascade.steps import GateStep, NestedStep
+from engine.diagnostics import Diagnostic, Span, suggest
+from engine.features.spec import BoundFeatures
+from engine.lang import ir
+from engine.lang.check import check_expression
+from engine.lang.parse import parse_expression
+from engine.plan import NOW, Step
+from engine.record import Record, read_value
+from engine.values import FLAG, Missing, Type, Value
+
+WITH, GATE = "@with.", "@gate"
+
+
+@dataclass(slots=True)
+class StepBuild:
+    """One step while it is put together. `reads` are the steps it reads and the columns that tie them."""
+
+    name: str
+    reads: dict[str, frozenset[str]]
+    closed: Step | None = None
+    open: Step | None = None
+    inner: Any = None
+    rules: ir.RuleSet | None = None
+    nested: Any = None
+    model: bool = False
+    gate: ir.Expr | None = None
+    before: ComputeStep | None = None
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """What a component takes: name -> type, and which may stay away."""
+
+    types: dict[str, Type]
+    optional: frozenset[str] = frozenset()
+    inputs: frozenset[str] = frozenset()
+    features: dict[str, str] = field(default_factory=dict)
+
+
+class Wiring:
+    """Builds the steps of a cascade. `nested` links a cascade by name; problems go to the components' diagnostics."""
+
+    def __init__(self, spec: CascadeSpec, components: Components, nested: Callable[[str, str | None, Span], Any]) -> None:
+        self.spec, self.components, self._link_nested = spec, components, nested
+        self.record: Record | None = None
+        self.history: dict[str, BoundFeatures] = {}
+        self.columns: dict[str, Type] = {}
+        self.owner: dict[str, str] = {}
+        self._loaded: dict[str, Any] = {}
+
+    def build(self) -> list[StepBuild]:
+        """The steps as written, not yet in order. Steps whose component did not load are left out; their columns are not missed."""
+        self.record = self.components.record(self.spec.record.name, self.spec.record.range, self.spec.record.span)
+        if self.record is None:
+            return []
+        self.columns = {f.name: f.type for f in self.record.fields} | {NOW: self.record.field(self.record.time).type}
+        for step in self.spec.steps:
+            self._check_name(step)
+            self._loaded[step.name] = self._load(step)
+        for step in self.spec.steps:
+            self._publish(step)
+        if any(component is None for component in self._loaded.values()):
+            return []  # what depends on a lost component would only be reported again
+        return [self._build(step) for step in self.spec.steps]
+
+    def report(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
+        self.components.diagnostics.append(Diagnostic(code, message, span, hint=hint))
+
+    def _check_name(self, step: StepSpec) -> None:
+        assert self.record is not None
+        clash = [f.name for f in self.record.fields if f.name.split(".")[0] == step.name]
+        if clash:
+            self.report("name-clash", f"step `{step.name}` has the name of the record's field `{clash[0]}`", step.span, "call the step otherwise")
+        for key, given in (("otherwise", step.otherwise), ("on_missing", step.on_missing)):
+            if given and step.kind != "model" and key == "on_missing":
+                self.report("on-missing-not-model", "only a model step has `on_missing`", step.places[key], "rules say `on missing` themselves")
+            if given and step.when is None and key == "otherwise":
+                self.report("otherwise-without-when", f"`otherwise` of step `{step.name}` needs a `when`", step.places[key])
+        if step.kind == "features" and step.when is not None:
+            hint = "put `when` on the steps that read the features"
+            self.report("gate-on-features", "history remembers every event; a features step has no `when`", step.places["when"], hint)
+
+    def _load(self, step: StepSpec) -> Any:
+        name, wanted, span = step.component.name, step.component.range, step.component.span
+        if step.kind == "rules":
+            return self.components.rules(name, wanted, span)
+        if step.kind == "features":
+            return self.components.features(name, wanted, span)
+        if step.kind == "model":
+            return self.components.model(name, wanted, span)
+        return self._link_nested(name, wanted, span)
+
+    # --- what each step offers --------------------------------------------------------------------------------------------
+
+    def _offer(self, step: str, columns: Mapping[str, Type]) -> None:
+        self.columns |= columns
+        self.owner |= dict.fromkeys(columns, step)
+
+    def _publish(self, step: StepSpec) -> None:
+        component = self._loaded[step.name]
+        if component is None:
+            return
+        if step.kind == "rules":
+            self._offer(step.name, {f"{step.name}.{c.name}": c.type for c in component.outputs()})
+            self._rule_features(step, component)
+        elif step.kind == "features":
+            self._bind(f"{step.name}.", component, self._renames(step), step.component.span)
+        elif step.kind == "model":
+            self._offer(step.name, {f"{step.name}.{o.name}": o.type for o in component.outputs})
+        else:
+            probe = NestedStep(step.name, component.plan, {})
+            self._offer(step.name, {c: t for c, t in probe.types.items() if "@" not in c})
+            for group in component.plan.history:
+                self._bind(f"{step.name}.{group.prefix}", group.features, self._composed(step, group.renames), step.component.span)
+
+    def _renames(self, step: StepSpec) -> dict[str, str]:
+        """The `with` entries that name a field of the record outright."""
+        assert self.record is not None
+        fields = {f.name for f in self.record.fields}
+        return {local: placed.text.strip() for local, placed in step.renames.items() if placed.text.strip() in fields}
+
+    def _composed(self, step: StepSpec, inner: Mapping[str, str]) -> dict[str, str]:
+        outer = self._renames(step)
+        return {**outer, **{local: outer.get(name, name) for local, name in inner.items()}}
+
+    def _rule_features(self, step: StepSpec, rules: ir.RuleSet) -> None:
+        """The history a rule set brings: its own features under the step's name, used sets unless a step gives them."""
+        if rules.features is not None:
+            self._bind(f"{step.name}.", rules.features, self._renames(step), step.component.span)
+        for use in rules.uses:
+            if use.kind == "features":
+                features = self.components.features(use.path, use.range, step.component.span)
+                if features is not None and self._feature_prefix(use, features, step) not in self.history:
+                    self._bind(self._feature_prefix(use, features, step), features, self._renames(step), step.component.span)
+
+    def _feature_prefix(self, use: ir.Use, features: ir.FeatureSet, step: StepSpec) -> str:
+        """Where the columns of a used feature set stand: at its own step if there is one, else under its alias."""
+        own = [s.name for s in self.spec.steps if s.kind == "features" and s.component.name == use.path]
+        if own:
+            return f"{use.alias if use.alias in own else own[0]}."
+        renames = self._renames(step)
+        return f"{step.name}.{use.alias}." if any(column.name in renames for column in features.fields) else f"{use.alias}."
+
+    def _bind(self, prefix: str, features: ir.FeatureSet, renames: Mapping[str, str], span: Span) -> None:
+        assert self.record is not None
+        there = self.history.get(prefix)
+        if there is not None:
+            if there.features.name != features.name:
+                message = f"`{prefix[:-1]}` would be both `{there.features.name}` and `{features.name}`"
+                self.report("name-clash", message, span, "give one of them a features step of its own name")
+            return
+        for column in features.fields:
+            self._field_fits(column.name, renames.get(column.name, column.name), column.type, span, features.name)
+        needed = {column.name: renames.get(column.name, column.name) for column in features.fields}
+        self.history[prefix] = BoundFeatures(features, prefix, needed, self.record)
+        self.columns |= self.history[prefix].types
+
+    def _field_fits(self, local: str, column: str, wanted: Type, span: Span, reader: str) -> bool:
+        assert self.record is not None
+        there = {f.name: f.type for f in self.record.fields}
+        if column not in there:
+            hint = suggest(column, there) or f"write `with: {{{local}: FIELD}}`"
+            self.report("field-not-in-record", f"`{reader}` reads `{local}`, which the record `{self.record.name}` does not have", span, hint)
+            return False
+        if not assignable(there[column], wanted):
+            self.report("with-type", f"`{reader}` reads `{local}` as {wanted}, but `{column}` is {there[column]}", span)
+            return False
+        return True
+
+    # --- building ---------------------------------------------------------------------------------------------------------
+
+    def _wanted(self, step: StepSpec) -> _Wanted:
+        component = self._loaded[step.name]
+        if step.kind == "rules":
+            types, inputs = input_types(component), {c.name for c in component.inputs}
+            features = {local: column for local in types if (column := self._feature_column(step, component, local)) is not None}
+            optional = frozenset(c.name for c in component.inputs if c.optional)
+            return _Wanted({n: t for n, t in types.items() if n not in features}, optional, frozenset(inputs), features)
+        if step.kind == "model":
+            return _Wanted({i.name: i.type for i in component.inputs}, inputs=frozenset(i.name for i in component.inputs))
+        if step.kind == "cascade":
+            record, history = component.plan.record, component.plan.history
+            features = {column: f"{step.name}.{column}" for group in history for column in group.types}
+            return _Wanted({f.name: f.type for f in record.fields}, features=features)
+        return _Wanted({c.name: c.type for c in component.fields})
+
+    def _feature_column(self, step: StepSpec, rules: ir.RuleSet, local: str) -> str | None:
+        """The column of a feature a rule set reads, or none when the name is no feature."""
+        if rules.features is not None and any(f.name == local for f in rules.features.features):
+            return f"{step.name}.{local}"
+        for use in rules.uses:
+            if use.kind == "features" and local.startswith(f"{use.alias}."):
+                features = self.components.features(use.path, use.range, step.component.span)
+                if features is not None:
+                    return self._feature_prefix(use, features, step) + local.removeprefix(f"{use.alias}.")
+        return None
+
+    def _build(self, step: StepSpec) -> StepBuild:
+        build = StepBuild(step.name, {})
+        wanted = self._wanted(step)
+        for name, placed in step.renames.items():
+            if name not in wanted.types:
+                hint = suggest(name, wanted.types) or "it takes: " + ", ".join(f"`{n}`" for n in sorted(wanted.types))
+                self.report("unknown-input", f"`{step.component.name}` takes no `{name}`", placed.span, hint)
+        if step.kind == "features":
+            return build
+        sources, computed, types = self._sources(step, wanted, build)
+        build.gate = self._gate(step, build)
+        if build.gate is not None:
+            computed[f"{step.name}.{GATE}"], types[f"{step.name}.{GATE}"] = build.gate, FLAG
+        if computed:
+            build.before = ComputeStep(f"{step.name}.{WITH}", computed, types)
+        self._make(step, build, {**sources, **wanted.features})
+        return build
+
+    def _sources(
+        self, step: StepSpec, wanted: _Wanted, build: StepBuild
+    ) -> tuple[dict[str, str], dict[str, ir.Expr | None], dict[str, Type]]:
+        """For every name the component takes the column it comes from, and the columns that have to be computed for it."""
+        sources: dict[str, str] = {}
+        computed: dict[str, ir.Expr | None] = {}
+        types: dict[str, Type] = {}
+        for local, type_ in wanted.types.items():
+            column = f"{step.name}.{WITH}{local}"
+            if local in step.renames:
+                expr = self._expression(step.renames[local], build)
+                if expr is None:
+                    continue
+                if not self._fits(expr, type_, local, step):
+                    continue
+                plain = isinstance(expr, ir.Read) and (type_.interval or not expr.type.interval) and expr.type.kind == type_.kind
+                if plain and isinstance(expr, ir.Read):
+                    sources[local] = expr.name
+                else:
+                    computed[column], types[column], sources[local] = converted(expr, type_), type_, column
+            elif local in wanted.inputs and local in wanted.optional:
+                computed[column], types[column], sources[local] = None, type_, column
+            elif local in wanted.inputs and step.kind == "rules":
+                self.report("input-not-wired", f"`{step.component.name}` needs `{local}`", step.component.span, f"write `with: {{{local}: ...}}`")
+            elif self._field_fits(local, local, type_, step.component.span, step.component.name):
+                sources[local] = local
+        return sources, computed, types
+
+    def _fits(self, expr: ir.Expr, wanted: Type, local: str, step: StepSpec) -> bool:
+        if assignable(expr.type, wanted):
+            return True
+        message = f"`{local}` of `{step.component.name}` is {wanted}, but `{step.renames[local].text}` is {expr.type}"
+        self.report("with-type", message, step.renames[local].span)
+        return False
+
+    def _expression(self, placed: Placed, build: StepBuild) -> ir.Expr | None:
+        """An expression of `with` or `when`; the steps it reads are noted."""
+        file, span = self.spec.file, placed.span
+        tree, problems = parse_expression(placed.text, file, span.line, span.column)
+        self.components.diagnostics += problems
+        if tree is None:
+            return None
+        expr, problems = check_expression(tree, self.columns, file)
+        self.components.diagnostics += problems
+        if expr is not None:
+            for column in sorted(ir.reads(expr)):
+                if column in self.owner:
+                    owner = self.owner[column]
+                    build.reads[owner] = build.reads.get(owner, frozenset()) | {column}
+        return expr
+
+    def _gate(self, step: StepSpec, build: StepBuild) -> ir.Expr | None:
+        if step.when is None:
+            return None
+        expr = self._expression(step.when, build)
+        if expr is not None and expr.type.kind != "flag":
+            self.report("when-not-condition", f"`when` must be true or false, but `{step.when.text}` is {expr.type}", step.when.span)
+            return None
+        return expr
+
+    def _given(self, step: StepSpec, given: Mapping[str, Placed]) -> dict[str, Value]:
+        """The typed values of `otherwise` or `on_missing`, by column."""
+        offered = {c.removeprefix(f"{step.name}."): t for c, t in self.columns.items() if self.owner.get(c) == step.name}
+        values: dict[str, Value] = {}
+        for name, placed in given.items():
+            if name not in offered:
+                hint = suggest(name, offered) or "it gives: " + ", ".join(f"`{n}`" for n in sorted(offered))
+                self.report("unknown-output", f"step `{step.name}` gives no `{name}`", placed.span, hint)
+                continue
+            value = read_value(offered[name], placed.value if offered[name].kind in ("number", "integer", "flag") else placed.text)
+            if value.__class__ is Missing:
+                self.report("value-type", f"`{name}` is {offered[name]}, but `{placed.text}` is not", placed.span)
+            values[f"{step.name}.{name}"] = value
+        return values
+
+    def _make(self, step: StepSpec, build: StepBuild, sources: dict[str, str]) -> None:
+        """The step itself in both readings, with what goes before it."""
+        otherwise, on_missing = self._given(step, step.otherwise), self._given(step, step.on_missing)
+        if self.components.failed:
+            return
+        component = self._loaded[step.name]
+        made: list[Step] = []
+        for open_ in (False, True):
+            inner = self._inner(step, component, sources, {} if open_ else on_missing, open_)
+            build.inner = build.inner or inner
+            if build.gate is not None:
+                inner = GateStep(inner, f"{step.name}.{GATE}", otherwise, {} if open_ else on_missing)
+            made.append(inner)
+        build.closed, build.open = made
+        build.rules = component if step.kind == "rules" else None
+        build.nested = component if step.kind == "cascade" else None
+        build.model = step.kind == "model"
+
+    def _inner(self, step: StepSpec, component: Any, sources: dict[str, str], on_missing: dict[str, Value], open_: bool) -> Step:
+        if step.kind == "rules":
+            return RuleStep(step.name, component, sources, self.columns[NOW], open_=open_)
+        if step.kind == "cascade":
+            return NestedStep(step.name, component.plan, sources, open_=open_)
+        from engine.models.step import ModelStep
+
+        values = {column.removeprefix(f"{step.name}."): value for column, value in on_missing.items()}
+        return ModelStep(step.name, component, sources, values or None, open_)
+
+
+def assignable(given: Type, wanted: Type) -> bool:
+    """Whether a value of one type may be wired to a reader of another: the same kind, or a whole number or percentage for a number."""
+    if wanted.kind == "number" and given.kind in ("integer", "percent", "number"):
+        return True
+    if wanted.kind == "money" and given.kind == "money":
+        return given.currency == wanted.currency
+    return given.kind == wanted.kind and given.item == wanted.item
+
+
+def converted(expr: ir.Expr, wanted: Type) -> ir.Expr:
+    """The expression with the conversion its reader needs."""
+    if expr.type.kind == wanted.kind:
+        return expr
+    number = Type("number", interval=expr.type.interval)
+    return ir.Call(f"{expr.type.kind}->number", (expr,), type=number, span=expr.span)

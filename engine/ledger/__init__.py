@@ -1,0 +1,1 @@
+"""What was decided: the decision itself, and the log that keeps it."""

@@ -1,0 +1,156 @@
+"""A decision: what came out, what could have, and what was lacking. Plain data; texts are made when asked for.
+
+It must not know how it was computed: reasons and explanations come from the `Explainer` it carries.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from engine.values import Type, Value, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one rule was hit: its id, step, component version, citations, and its text with the values read."""
+
+    rule: str
+    step: str
+    component: str
+    cites: tuple[str, ...]
+    severity: str | None
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "step": self.step,
+            "component": self.component,
+            "cites": list(self.cites),
+            "severity": self.severity,
+            "text": self.text,
+        }
+
+
+class Explainer(Protocol):
+    """What makes texts from a decision's recorded rows."""
+
+    def reasons(self, decision: Decision) -> tuple[Reason, ...]: ...
+    def missing(self, decision: Decision) -> dict[str, str]: ...
+    def settled_by(self, decision: Decision) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]: ...
+    def explain(self, decision: Decision) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """One decision.
+
+    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. `score` and `score_range` are those of the
+    deciding step: points after policies (an interval's low and high end where rules stay undecided), and the range before them. `hits` are
+    rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first reading, `open_row`
+    of the second (the same object when no policy changed anything).
+    """
+
+    key: Any
+    time: str
+    outcome: str
+    possible: tuple[str, ...]
+    score: int | tuple[int | None, int | None]
+    score_range: tuple[int | None, int | None]
+    flags: tuple[str, ...]
+    hits: tuple[str, ...]
+    undecided: tuple[str, ...]
+    versions: tuple[tuple[str, str, str, str], ...]
+    row: Mapping[str, Value] = field(repr=False)
+    open_row: Mapping[str, Value] = field(repr=False)
+    types: Mapping[str, Type] = field(repr=False)
+    explainer: Explainer = field(repr=False)
+    lock: str | None = None
+    id: str | None = None
+
+    @property
+    def robust(self) -> bool:
+        """Whether no completion of what is missing could change the outcome."""
+        return len(self.possible) == 1
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """A reason for every rule that was hit, in the order of `hits`."""
+        return self.explainer.reasons(self)
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """What undecided rules lacked: field or feature -> cause."""
+        return self.explainer.missing(self)
+
+    @property
+    def settled_by(self) -> tuple[str, ...]:
+        """The missing fields that could still move the answer, as one set, sorted; nothing when the decision is robust."""
+        return self.explainer.settled_by(self)[0]
+
+    @property
+    def unsettled(self) -> tuple[tuple[str, str], ...]:
+        """What leaves the answer open and no input can cure: (name, cause), like a division by zero or a short history."""
+        return self.explainer.settled_by(self)[1]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Every step's outputs in JSON's types, by ``STEP.NAME``."""
+        return {
+            name: plain(value, self.types[name]) for name, value in sorted(self.row.items()) if "." in name and _public(name, self.types)
+        }
+
+    def explain(self) -> str:
+        """The whole decision in words: the outcome, every rule hit or not and why, and what was lacking."""
+        return self.explainer.explain(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The decision as `grammar/decision.schema.json` describes it."""
+        return {
+            "key": list(self.key) if isinstance(self.key, tuple) else self.key,
+            "time": self.time,
+            "outcome": self.outcome,
+            "possible": list(self.possible),
+            "robust": self.robust,
+            "score": list(self.score) if isinstance(self.score, tuple) else self.score,
+            "score_range": list(self.score_range),
+            "flags": list(self.flags),
+            "hits": list(self.hits),
+            "undecided": list(self.undecided),
+            "reasons": [reason.to_dict() for reason in self.reasons],
+            "missing": self.missing,
+            "values": self.values,
+            "versions": [dict(zip(("kind", "name", "version", "hash"), version, strict=True)) for version in self.versions],
+            "lock": self.lock,
+            "id": self.id,
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as canonical JSON: sorted keys, no spaces, UTF-8 text as it is."""
+        return canonical(self.to_dict())
+
+    def body(self) -> str:
+        """The part that a replay must give again byte for byte: everything but `id`."""
+        return canonical({name: value for name, value in self.to_dict().items() if name != "id"})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Decision) and self.body() == other.body()
+
+    def __hash__(self) -> int:
+        return hash((self.time, self.outcome, self.hits))
+
+
+def _public(name: str, types: Mapping[str, Type]) -> bool:
+    return "@" not in name and name in types
+
+
+def canonical(data: Any) -> str:
+    """Canonical JSON of plain data.
+
+    >>> canonical({"b": 1, "a": [True, None]})
+    '{"a":[true,null],"b":1}'
+    """
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

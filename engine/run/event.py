@@ -1,0 +1,67 @@
+"""One event through a plan: both readings, and the decision read off them. It knows steps and columns, not what steps do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.backends.rules import POSSIBLE
+from engine.ledger.decision import Decision, Explainer
+from engine.plan import NOW, Plan, Row
+from engine.values import Interval, Missing, Value, plain, show
+
+
+def decide(plan: Plan, row: Row) -> tuple[Row, Row]:
+    """The row after the first reading, and after the second: the same object where no policy changed anything.
+
+    `row` holds the record's fields, `now`, `@date`, and the history columns; it is not changed.
+    """
+    closed = dict(row)
+    for step in plan.closed:
+        closed.update(step.one(closed))
+    if not any(closed[column] for column in plan.policies):
+        return closed, closed
+    opened = dict(row)
+    for step in plan.open:
+        opened.update(step.one(opened))
+    return closed, opened
+
+
+def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str, str, str], ...], explainer: Explainer) -> Decision:
+    """The decision that two rows hold."""
+    decided = f"{plan.decision}."
+    score = row[f"{decided}score"]
+    return Decision(
+        key=key_of(plan, row),
+        time=show(row[NOW], plan.types[NOW]),
+        outcome=row[f"{decided}outcome"],
+        possible=open_row[f"{decided}{POSSIBLE}"],
+        score=bounds(score) if score.__class__ is Interval else score,
+        score_range=bounds(open_row[f"{decided}score"]),
+        flags=tuple(sorted({name for column, name in plan.flags.items() if row[column] is True})),
+        hits=tuple(name for column, name in plan.rules.items() if row[column] is True),
+        undecided=tuple(name for column, name in plan.rules.items() if unjudged(open_row[column])),
+        versions=versions,
+        row=row,
+        open_row=open_row,
+        types=plan.types,
+        explainer=explainer,
+    )
+
+
+def key_of(plan: Plan, row: Mapping[str, Value]) -> Any:
+    """The record's key in JSON's types: one value, or a tuple when the key has several fields."""
+    parts = tuple(plain(row[name], plan.types[name]) for name in plan.record.key)
+    return parts[0] if len(parts) == 1 else parts
+
+
+def unjudged(state: Value) -> bool:
+    """Whether a rule's state says that it could not be judged; a rule whose step did not run is not among them."""
+    return state.__class__ is Missing and state.cause == "undecided"
+
+
+def bounds(value: Value) -> tuple[int | None, int | None]:
+    """The low and high end of a score."""
+    if value.__class__ is Interval:
+        return value.low, value.high
+    return (None, None) if value.__class__ is Missing else (value, value)
