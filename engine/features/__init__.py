@@ -1,0 +1,1 @@
+"""History features: one definition (`spec`), decided live against a store (`single`, `store`) and over frames (`columnar`)."""

@@ -1,0 +1,96 @@
+"""History kept in memory: for every key sorted lists of times and cells. It is lost with the process."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from engine.errors import StoreError
+from engine.features.live import OUT, Event, Key, LiveStore, Turn
+from engine.features.spec import BoundFeatures
+from engine.plan import Row
+from engine.record import Record
+
+
+class _Lane:
+    """The cells of one slot under one key, by time; those of one time in the order they arrived."""
+
+    __slots__ = ("cells", "times")
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.cells: list[Any] = []
+
+    def between(self, after: int, upto: int) -> list[Any]:
+        return self.cells[bisect_right(self.times, after) : bisect_right(self.times, upto)]
+
+    def add(self, time: int, cell: Any) -> None:
+        place = bisect_right(self.times, time)
+        self.times.insert(place, time)
+        self.cells.insert(place, cell)
+
+    def drop(self, gone: int) -> None:
+        cut = bisect_right(self.times, gone)
+        del self.times[:cut], self.cells[:cut]
+
+
+class MemoryStore(LiveStore, Turn):
+    """A store of this process alone; threads take turns.
+
+    >>> from engine.record import Field
+    >>> from engine.values import DATETIME, TEXT
+    >>> record = Record("r", "1.0.0", "UTC", ("id",), "at", (Field("id", TEXT), Field("at", DATETIME)))
+    >>> with MemoryStore((), record, None) as store:
+    ...     store.observe({"id": "T1", "at": 0})
+    {}
+    """
+
+    def __init__(self, groups: Sequence[BoundFeatures], record: Record, since: int | None) -> None:
+        super().__init__(groups, record)
+        self._lock = threading.Lock()
+        self._since = since
+        self._events: dict[Key, tuple[bytes, Row]] = {}
+        self._newest: dict[tuple[int, Key], int] = {}
+        self._lanes: dict[tuple[int, int, Key], _Lane] = {}
+        self._open = True
+
+    @contextmanager
+    def turn(self, record: bool) -> Iterator[Turn]:
+        with self._lock:
+            if not self._open:
+                raise StoreError("the store is closed")
+            yield self
+
+    def close(self) -> None:
+        with self._lock:
+            self._open = False
+            self._events, self._newest, self._lanes = {}, {}, {}
+
+    def seen(self, key: Key) -> tuple[bytes, Row] | None:
+        found = self._events.get(key)
+        return None if found is None else (found[0], dict(found[1]))
+
+    def since(self) -> int | None:
+        return self._since
+
+    def newest(self, history: int, key: Key) -> int | None:
+        return self._newest.get((history, key))
+
+    def cells(self, history: int, slot: int, key: Key, after: int, upto: int) -> list[Any]:
+        lane = self._lanes.get((history, slot, key))
+        return [] if lane is None else lane.between(after, upto)
+
+    def write(self, event: Event) -> None:
+        self._since = event.since
+        self._events[event.key] = (event.content, dict(event.answer))
+        for entry in event.entries:
+            self._newest[entry.history, entry.key] = entry.newest
+            for slot, cell in enumerate(entry.cells):
+                place = (entry.history, slot, entry.key)
+                if cell is not OUT:
+                    self._lanes.setdefault(place, _Lane()).add(entry.time, cell)
+                if place in self._lanes:
+                    self._lanes[place].drop(entry.gone[slot])

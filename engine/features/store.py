@@ -1,0 +1,108 @@
+"""The small interface of live history, and which store an address names. It must not know what a feature means."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, Self, runtime_checkable
+
+from engine import zones
+from engine.errors import StoreError
+from engine.features.memory import MemoryStore
+from engine.features.spec import BoundFeatures
+from engine.features.sqlite import SqliteStore
+from engine.plan import Row
+from engine.record import Record
+
+HistoryFrom = int | str | dt.date | None
+"""Since when history is complete: in the unit of the record's time, as ISO text in the record's zone, or a date or time; none: the first
+event's time."""
+
+
+@runtime_checkable
+class Store(Protocol):
+    """Live history for the feature sets it was opened for. Safe to share between threads; used in `with`, or closed by hand."""
+
+    def observe(self, row: Row, record: bool = True) -> Row:
+        """All features of one event, read and remembered in one atomic step; without `record` it leaves no trace.
+
+        `row` holds the record's fields. The same event again gets the same answer and counts once. Raises `InputError` where key or
+        time are missing or the key was there with other content, `StoreError` where history cannot be read or kept.
+        """
+        ...
+
+    def serves(self, groups: Sequence[BoundFeatures]) -> bool:
+        """Whether it was opened for these feature sets, as they stand."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> Store:
+    """Open `memory:` or `sqlite:PATH` (``sqlite:history.db`` and ``sqlite:///history.db`` are relative, ``sqlite:////var/history.db`` is not).
+
+    Raises `StoreError` for an address nobody knows, and for a file that cannot be used or was made for other features.
+
+    >>> record = Record("r", "1.0.0", "UTC", ("id",), "at", ())
+    >>> open_store("redis:here", (), record)
+    Traceback (most recent call last):
+    engine.errors.StoreError: the store `redis:here` is of no known kind; use `memory:` or `sqlite:PATH`
+    """
+    since = complete_since(history_from, record)
+    if url in ("memory:", "memory://", "memory"):
+        return MemoryStore(groups, record, since)
+    kind, _, path = url.partition(":")
+    if kind != "sqlite":
+        raise StoreError(f"the store `{url}` is of no known kind; use `memory:` or `sqlite:PATH`")
+    return SqliteStore(_path(url, path), groups, record, since)
+
+
+def _path(url: str, path: str) -> Path:
+    if path.startswith("///"):
+        path = path[3:]
+    elif path.startswith("//"):
+        raise StoreError(f"the store `{url}` names a machine; a file has three strokes: `sqlite:///{path[2:]}`")
+    if not path or path == ":memory:":
+        raise StoreError(f"the store `{url}` names no file; use `sqlite:PATH`, or `memory:`")
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise StoreError(f"the store `{url}` cannot be made: there is no folder `{file.parent}`")
+    if file.is_dir():
+        raise StoreError(f"the store `{url}` is a folder; name a file in it")
+    return file
+
+
+def complete_since(given: HistoryFrom, record: Record) -> int | None:
+    """`history_from` in the unit of the record's time. Where the record counts days, a day that is only complete from some hour on is not.
+
+    >>> from engine.record import Field
+    >>> from engine.values import DATE
+    >>> daily = Record("r", "1.0.0", "Europe/Berlin", ("id",), "day", (Field("day", DATE),))
+    >>> complete_since("1970-01-02", daily), complete_since("1970-01-02T12:00:00", daily)
+    (1, 2)
+    """
+    if given is None or isinstance(given, int):
+        return given
+    moment = _moment(given) if isinstance(given, str) else given
+    if not isinstance(moment, dt.datetime):
+        moment = dt.datetime.combine(moment, dt.time())
+    if record.field(record.time).type.kind == "date":
+        local = moment if moment.tzinfo is None else moment.astimezone(zones.zone(record.zone))
+        return (local.date() - dt.date(1970, 1, 1)).days + (local.time() != dt.time())
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zones.zone(record.zone))
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        if not re.match(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise StoreError(f"`{text}` is no date or time to have history from; write it as `2020-01-31` or `2020-01-31T00:00:00Z`") from None
