@@ -5,9 +5,15 @@ Trouble in the data never raises here: a value that cannot be read is missing wi
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
-from engine.values import DAY, Type
+from engine import zones
+from engine.errors import InputError
+from engine.reading import BEYOND, CLASH, parse_json, read_value, shown
+from engine.values import DAY, MISSING, Missing, Type, Value, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +49,119 @@ class Record:
             if field.name == name:
                 return field
         raise KeyError(name)
+
+
+class Border:
+    """Where raw events of one record become typed rows. Made once per record; safe to share between threads.
+
+    `required` are the fields without which an event cannot be ordered: key, time, and the field that gives the order of arrival.
+    `plain` are the fields in the order in which they are read: a ``money by FIELD`` comes after its currency.
+    """
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        names = {field.name for field in record.fields}
+        arrival = (record.arrival,) if record.arrival in names else ()
+        self.required = tuple(dict.fromkeys((*record.key, record.time, *arrival)))
+        self.plain = tuple(sorted(record.fields, key=lambda field: field.type.by is not None))
+        self.known = frozenset(name for field in record.fields for name in (field.name, *field.sources))
+        self.nested = frozenset(name[:dot] for name in self.known for dot in _dots(name))
+
+    def read(self, event: Mapping[str, Any]) -> dict[str, Value]:
+        """One event, nested or dotted, as a typed row: every field, `now`, and `@date`, the local day of the event.
+
+        Raises `InputError` where key or time cannot be read.
+        """
+        arrived = self.flatten(event)
+        row: dict[str, Value] = {}
+        raws: dict[str, list[Any]] = {}
+        for field in self.plain:
+            names = (field.name, *field.sources) if field.sources else (field.name,)
+            found = [arrived[name] for name in names if name in arrived and arrived[name] is not None]
+            row[field.name] = self.value(field, found, MISSING if field.type.by is None else row[field.type.by])
+            raws[field.name] = found
+        for name in self.required:
+            if row[name].__class__ is Missing:
+                raise InputError(self.problem(name, row[name].cause, raws[name]))
+        row["now"] = row[self.record.time]
+        row["@date"] = self.day(row["now"])
+        return row
+
+    def flatten(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Raw values by dotted name. Only nestings that the record knows are opened."""
+        flat: dict[str, Any] = {}
+        self._flatten("", event, flat)
+        return flat
+
+    def _flatten(self, prefix: str, event: Mapping[str, Any], flat: dict[str, Any]) -> None:
+        for key, raw in event.items():
+            name = f"{prefix}{key}" if prefix else key
+            if raw.__class__ is not str and name in self.nested and isinstance(raw, Mapping):
+                self._flatten(name + ".", raw, flat)
+            elif flat.get(name) is None:
+                flat[name] = raw
+            elif raw is not None:
+                flat[name] = CLASH
+
+    def value(self, field: Field, raws: Sequence[Any], currency: Value = MISSING) -> Value:
+        """The field's value from what arrived under its names: where two of them differ it is damaged."""
+        if not raws:
+            return MISSING
+        values = [read_value(field.type, raw, zone=self.record.zone, not_negative=field.not_negative, currency=currency) for raw in raws]
+        return values[0] if all(value == values[0] for value in values[1:]) else missing("damaged")
+
+    def day(self, now: Value) -> int:
+        """The local calendar day, since 1970-01-01, of a value of the time field."""
+        if self.record.field(self.record.time).type.kind == "date":
+            return int(now)
+        return zones.local_day(now, self.record.zone) or 0
+
+    def problem(self, name: str, cause: str, raws: Sequence[Any]) -> str:
+        """Why an event cannot be decided whose field `name` is missing for this cause."""
+        role = "key" if name in self.record.key else "time" if name == self.record.time else "order of arrival"
+        if cause == "absent":
+            return f"{role} `{name}` is missing"
+        if any(raw is CLASH for raw in raws):
+            return f"{role} `{name}` came both nested and dotted"
+        text = " and ".join(f"`{shown(raw)}`" for raw in raws)
+        if cause == "overflow":
+            return f"{role} `{name}` is out of range" + ("" if BEYOND in raws else f": {text}")
+        return f"{role} `{name}` cannot be read as {self.record.field(name).type}: {text}"
+
+
+def _dots(name: str) -> list[int]:
+    return [at for at, letter in enumerate(name) if letter == "."]
+
+
+@lru_cache(maxsize=64)
+def border(record: Record) -> Border:
+    """The record's `Border`, made once."""
+    return Border(record)
+
+
+def read_event(record: Record, event: Mapping[str, Any]) -> dict[str, Value]:
+    """One raw event as a typed row, see `Border.read`. Raises `InputError` where key or time cannot be read.
+
+    >>> time, amount = Field("at", Type("datetime")), Field("amount", Type("money", currency="USD"))
+    >>> record = Record("bank/payment", "1.0.0", "America/New_York", ("at",), "at", (time, amount))
+    >>> read_event(record, {"at": "1970-01-01T00:00:01Z", "amount": "1.50"})
+    {'at': 1000000, 'amount': 150, 'now': 1000000, '@date': -1}
+    """
+    return border(record).read(event)
+
+
+def decode_event(data: bytes | str) -> dict[str, Any]:
+    """One event from JSON. Raises `InputError` for what is no JSON object, holds a key twice or is nested too deep.
+
+    >>> decode_event('{"id": "T1", "amount": 9700.0}')
+    {'id': 'T1', 'amount': 9700.0}
+    """
+    try:
+        event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"the event is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}") from None
+    except ValueError as error:
+        raise InputError(f"the event cannot be read: {error}") from None
+    if not isinstance(event, dict):
+        raise InputError("the event is no JSON object")
+    return event
