@@ -1,0 +1,307 @@
+"""Syntax errors in the analyst's words: what was expected, what stands there, and what was probably meant. It knows no lark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from engine.diagnostics import Diagnostic, Span, suggest
+from engine.lang.words import DECLARATIONS, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.lang.scan import Tok
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """Where reading stopped: at `found` (none at the end of `tokens`), where one of the terminals `accepts` could have stood.
+
+    `after` is the token that follows `tokens` in the file, `start` the rule that was being read.
+    """
+
+    tokens: list[Tok]
+    found: Tok | None
+    accepts: frozenset[str]
+    after: Tok | None
+    start: str
+    words: Words
+
+    @property
+    def index(self) -> int:
+        if self.found is None:
+            return len(self.tokens)
+        place = (self.found.line, self.found.column)
+        return next(i for i, token in enumerate(self.tokens) if (token.line, token.column) == place)
+
+    @property
+    def before(self) -> Tok | None:
+        """The token in front of the place."""
+        return self.tokens[self.index - 1] if self.index else None
+
+    @property
+    def next(self) -> Tok | None:
+        return self.tokens[self.index + 1] if self.index + 1 < len(self.tokens) else None
+
+    @property
+    def span(self) -> Span:
+        """The token that does not fit; at the end, the place just after the last one."""
+        if self.found is not None:
+            return self.found.span
+        last = self.tokens[-1]
+        return Span(last.file, last.line, last.end_column, last.end_column + 1)
+
+
+Answer = tuple[str, str, str | None]
+"""Code, message, hint."""
+
+
+def explain(mistake: Mistake) -> Diagnostic:
+    """The diagnostic for one place where reading stopped."""
+    for slip in _SLIPS:
+        answer = slip(mistake)
+        if answer is not None:
+            return Diagnostic(answer[0], answer[1], mistake.span, related=_opened(mistake, answer[0]), hint=answer[2])
+    return Diagnostic("syntax", _message(mistake), mistake.span, hint=_hint(mistake))
+
+
+# --- the commonest slips, in order -----------------------------------------------------------------------------------
+
+
+def _no_header(m: Mistake) -> Answer | None:
+    if m.start != "file" or m.index != 0:
+        return None
+    kinds = ("ruleset", "record", "features", "list")
+    hint = suggest(m.tokens[0].value, kinds) or "for example `ruleset aml/cash version 1.0.0`"
+    return "no-header", "a file begins with `ruleset`, `record`, `features` or `list`, its name and its version", hint
+
+
+def _one_part_name(m: Mistake) -> Answer | None:
+    if m.accepts != {"DIVIDE"} or m.before is None:
+        return None
+    hint = f"write for example `bank/{m.before.value}`"
+    return "syntax", f"the name of a component has two parts with a `/` between, and `{m.before.value}` has one", hint
+
+
+def _missing_then(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.value not in ("score", "flag", "set", "outcome") or "THEN" not in m.accepts:
+        return None
+    return "missing-then", f"`then` is missing before `{m.found.value}`", f"write `then {m.found.value} ...`"
+
+
+def _is_not(m: Mistake) -> Answer | None:
+    if m.before is None or m.before.type != "IS" or "MISSING" not in m.accepts:
+        return None
+    if m.found is not None and m.found.value == "not":
+        word = m.next.value if m.next else ""
+        meant = {"missing": "write `is known`", "null": "write `is known`", "known": "write `is missing`"}.get(word, "write `!=`")
+        return "is-not", "`is not` is no comparison of this language", meant
+    return "is-value", "`is` goes with `missing` or `known` only", "to compare two values write `=`"
+
+
+def _bare_unit(m: Mistake) -> Answer | None:
+    units = ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR")
+    written = {
+        form for form in m.words.phrases for ends in (m.words.phrases[form],) if any(end == ((), unit) for end in ends for unit in units)
+    }
+    if m.found is None or m.found.value not in written or "NUMBER" not in m.accepts:
+        return None
+    return "bare-unit", f"a number is missing before `{m.found.value}`", f"write for example `7 {m.found.value}`"
+
+
+def _number_gap(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or (m.found.kind, m.before.kind) != ("NUMBER", "NUMBER"):
+        return None
+    if len(m.found.value.split(".")[0]) != 3:
+        return None
+    return "number-gap", "numbers are not grouped with spaces", f"write `{m.before.value}_{m.found.value}`"
+
+
+def _chained(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.kind not in ("EQ", "COMPARE") or "AND" not in m.accepts:
+        return None
+    if m.found.type in m.accepts:
+        return None
+    return "chained-comparison", "comparisons do not chain", "write `x between a and b`, or join two comparisons with `and`"
+
+
+def _unclosed(m: Mistake) -> Answer | None:
+    if "RPAR" not in m.accepts or _open(m) is None or ("COMMA" in m.accepts and m.found is not None and m.found.kind in _VALUES):
+        return None
+    return "unclosed-parenthesis", "a `)` is missing here", "every `(` needs its `)`"
+
+
+def _unopened(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.kind != "RPAR" or _open(m) is not None:
+        return None
+    return "unopened-parenthesis", "this `)` closes nothing", "take it away, or put a `(` where it belongs"
+
+
+def _row_mixed(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.kind != "ROW" or "ROW" in m.accepts:
+        return None
+    return "stray-row", "a row of a table stands outside `story`, `examples` and `table`", None
+
+
+_SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
+    _no_header,
+    _one_part_name,
+    _missing_then,
+    _is_not,
+    _bare_unit,
+    _number_gap,
+    _chained,
+    _unopened,
+    _unclosed,
+    _row_mixed,
+)
+
+
+def _open(m: Mistake) -> Tok | None:
+    """The innermost parenthesis that is still open at the place."""
+    stack: list[Tok] = []
+    for token in m.tokens[: m.index]:
+        if token.kind == "LPAR":
+            stack.append(token)
+        elif token.kind == "RPAR" and stack:
+            stack.pop()
+    return stack[-1] if stack else None
+
+
+def _opened(m: Mistake, code: str) -> tuple[tuple[str, Span], ...]:
+    opened = _open(m) if code == "unclosed-parenthesis" else None
+    return (("it was opened here", opened.span),) if opened else ()
+
+
+# --- the general case ------------------------------------------------------------------------------------------------
+
+_VALUES: Final = frozenset(("NUMBER", "STRING", "DATE", "WORD"))
+_OPERANDS: Final = frozenset(
+    [
+        "NUMBER",
+        "STRING",
+        "DATE",
+        "PATH",
+        "LPAR",
+        "MINUS",
+        "TRUE",
+        "FALSE",
+        "HOUR_OF",
+        "WEEKDAY_OF",
+        "ANY_OF",
+        "ALL_OF",
+        "NUMBER_OF",
+        "NOT",
+        "FLAG",
+    ]
+)
+_OPERATORS: Final = frozenset(
+    [
+        "EQ",
+        "COMPARE",
+        "PLUS",
+        "MINUS",
+        "TIMES",
+        "DIVIDE",
+        "AND",
+        "OR",
+        "IS",
+        "IN",
+        "NOT",
+        "BETWEEN",
+        "WITHIN",
+        "STARTS",
+        "CONTAINS",
+        "MATCHES",
+        "RESEMBLES",
+        "ELSE",
+        "PERCENT",
+        "CURRENCY",
+        "SECOND",
+        "MINUTE",
+        "HOUR",
+        "DAY",
+        "WEEK",
+        "MONTH",
+        "YEAR",
+    ]
+)
+_CLAUSES: Final = frozenset(("CITES", "SEVERITY", "WHEN", "UNLESS", "THEN", "BECAUSE", "ON", "EFFECTIVE", "ONCE"))
+_ITEMS: Final = frozenset(("OWNER", "RECORD", "USES", "ZONE", "KEY", "TIME", "ARRIVAL", "LATE", "LANGUAGE", "CITES", "ON"))
+_TYPES: Final = frozenset(
+    ("TEXT", "INTEGER", "NUMBER_WORD", "PERCENT_WORD", "FLAG", "DATE_WORD", "DATETIME", "DURATION", "MONEY", "ONE", "LIST")
+)
+
+_GROUPS: Final = (
+    (frozenset(("NUMBER", "STRING", "PATH", "LPAR")), _OPERANDS, "a value"),
+    (frozenset(("EQ", "COMPARE", "AND")), _OPERATORS, "`=`, `and` or another operator"),
+    (frozenset(("PLUS", "TIMES")), _OPERATORS, "an operator such as `+`"),
+    (_CLAUSES, _CLAUSES, "a clause of the rule such as `when` or `then`"),
+    (frozenset(("OWNER", "USES", "ZONE")), _ITEMS, "an item of the header such as `owner` or `uses`"),
+    (_TYPES, _TYPES, "a type such as `text`, `integer` or `money USD`"),
+    (frozenset(("DEFINE", "RULE", "TEST")), frozenset(DECLARATIONS), "the next declaration"),
+)
+"""What must be accepted for the group to be named, what it then stands for, and its name."""
+
+_PLAIN: Final = {
+    "NAME": "a name",
+    "PATH": "a name",
+    "NUMBER": "a number",
+    "STRING": "a text in double quotes",
+    "DATE": "a date such as `2026-01-31`",
+    "CLOCK": "a time such as `14:00`",
+    "VERSION": "a version such as `1.0.0`",
+    "RANGE": "a range of versions such as `^1`",
+    "RULEID": "the id of a rule such as `CASH-01`",
+    "CURRENCY": "a currency such as `USD`",
+    "ROW": "a row such as `| a | => b |`",
+    "EQ": "`=`",
+    "COMPARE": "a comparison such as `>=`",
+    "PLUS": "`+`",
+    "MINUS": "`-`",
+    "TIMES": "`*`",
+    "DIVIDE": "`/`",
+    "PERCENT": "`%`",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "COMMA": "`,`",
+    "COLON": "`:`",
+}
+
+
+def _message(m: Mistake) -> str:
+    wanted = _wanted(m)
+    after = f" after `{m.before.value}`" if m.before is not None else ""
+    if m.found is not None:
+        return f"expected {wanted}{after}, found `{_shown(m.found)}`" if wanted else f"`{_shown(m.found)}` does not fit here{after}"
+    where = f"before `{m.after.value}` begins" if m.after is not None else "but nothing follows"
+    return f"expected {wanted}{after}, {where}"
+
+
+def _shown(token: Tok) -> str:
+    return token.value if len(token.value) <= 40 else token.value[:37] + "..."
+
+
+def _wanted(m: Mistake) -> str:
+    """What could stand at the place, in a few words; empty when that is too much to say."""
+    left, names = set(m.accepts) - {"$END"}, []
+    for sign, members, name in _GROUPS:
+        if sign <= left:
+            left -= members
+            names.append(name)
+    singles = sorted(_PLAIN.get(terminal) or f"`{m.words.shown[terminal]}`" for terminal in left)
+    if len(singles) + len(names) > 5:
+        singles = []
+    names += singles
+    if len(names) > 1:
+        return ", ".join(names[:-1]) + " or " + names[-1]
+    return names[0] if names else ""
+
+
+def _hint(m: Mistake) -> str | None:
+    """The accepted keyword that the word is most like."""
+    if m.found is None or m.found.kind != "WORD":
+        return None
+    words = [m.words.shown[terminal] for terminal in m.accepts if terminal in m.words.shown]
+    return suggest(m.found.value, words)

@@ -1,0 +1,252 @@
+"""From rule text to the syntax tree, with every syntax error of the file at once. The only file that knows lark.
+
+The whole file is read first; where that fails, declaration by declaration, so that one mistake does not hide the next.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from lark import Lark
+from lark.exceptions import UnexpectedToken
+from lark.lexer import Lexer
+
+from engine.diagnostics import Diagnostic, Span, errors, in_order
+from engine.lang.build import MAX_DEPTH, Builder, too_deep
+from engine.lang.mistakes import Mistake, explain
+from engine.lang.scan import Tok, scan
+from engine.lang.source import check_text, read_text
+from engine.lang.words import load_words
+from engine.resources import grammar_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.lang import ast
+    from engine.lang.words import Words
+
+MAX_DECLARATIONS: Final = 10_000
+MAX_PROBLEMS: Final = 200
+
+
+def parse(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic]]:
+    """The tree of a rule file of any kind, and what is wrong with it, sorted by place.
+
+    The tree is none exactly when one of the diagnostics is an error. `file` is the name that the places carry.
+
+    >>> tree, problems = parse('list geo/high_risk version 2026.6.0 values ("IR", "KP")', "geo.rules")
+    >>> tree.name.text, len(tree.declarations[0].values[0].value.items), problems
+    ('geo/high_risk', 2, [])
+    """
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    words = load_words()
+    problems = check_text(text, file) or _too_many(text, words, file)
+    if errors(problems):
+        return None, problems
+    scanned = scan(text, words, file)
+    problems += scanned.problems
+    if not scanned.tokens:
+        hint = "begin it with `ruleset`, `record`, `features` or `list`"
+        problems.append(Diagnostic("empty-file", "this file holds no rules", Span(file, 1, 1, 1), hint=hint))
+        return None, problems
+    tree: ast.File | None
+    tree, found = _read(scanned.tokens, scanned.ends, "file")
+    problems += found
+    problems = in_order(problems)
+    if tree is None or errors(problems):
+        return None, problems
+    return _with_comments(tree, scanned.comments), problems
+
+
+def parse_expression(text: str, file: str, line: int, column: int) -> tuple[ast.Expr | None, list[Diagnostic]]:
+    """One expression that begins at `line` and `column` of `file`, as in a cascade's `when` and `with`.
+
+    >>> parse_expression("cash.score < 100", "a.yaml", 3, 11)[0]
+    Binary(op='<', left=Name(path='cash.score'), right=Literal(kind='number', text='100'))
+    """
+    return _read_small(text, "expression", Span(file, line, column, column + 1))
+
+
+def parse_cell(cell: ast.Cell) -> tuple[ast.Expr | None, list[Diagnostic]]:
+    """The expression in a cell of a story or of examples; `missing` and words such as `hit` are an `ast.Name`.
+
+    >>> from engine.lang import ast
+    >>> parse_cell(ast.Cell("missing"))[0], parse_cell(ast.Cell("9_500 USD"))[0]
+    (Name(path='missing'), Literal(kind='money', text='9_500 USD'))
+    """
+    return _read_small(cell.text, "cell", cell.span)
+
+
+def _read_small(text: str, start: str, place: Span) -> tuple[ast.Expr | None, list[Diagnostic]]:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    problems = check_text(text, place.file, place.line, place.column)
+    if errors(problems):
+        return None, problems
+    scanned = scan(text, load_words(), place.file, place.line, place.column)
+    problems += scanned.problems
+    if not scanned.tokens:
+        return None, [*problems, Diagnostic("syntax", "a value is missing here", place, hint="write a value, or `missing`")]
+    tree, found = _read(scanned.tokens, scanned.ends, start)
+    problems = in_order([*problems, *found])
+    return (None if errors(problems) else tree), problems
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+
+
+def _too_many(text: str, words: Words, file: str) -> list[Diagnostic]:
+    """Counted by lines that begin with a declaration's word, so that nothing is read of a file that is far too long."""
+    begins = re.compile(rf"^[ \t]*(?:{'|'.join(sorted(words.declarations))})[ \t]", re.MULTILINE)
+    count, place = 0, None
+    for match in begins.finditer(text):
+        count += 1
+        if count == MAX_DECLARATIONS + 1:
+            place = match
+    if place is None:
+        return []
+    line = text.count("\n", 0, place.start()) + 1
+    message = f"this file has {count:,} declarations, more than {MAX_DECLARATIONS:,}".replace(",", "_", 1)
+    span = Span(file, line, 1, place.end() - place.start() + 1)
+    return [Diagnostic("too-many-declarations", message, span, hint="split it into several rule sets, or keep long lists in a CSV file")]
+
+
+def _overflow(tokens: list[Tok]) -> Diagnostic | None:
+    """Parentheses that nest too deep, seen before they are read."""
+    depth = 0
+    for token in tokens:
+        if token.kind == "LPAR":
+            depth += 1
+            if depth > MAX_DEPTH:
+                return too_deep(token.span)
+        elif token.kind == "RPAR":
+            depth -= 1
+    return None
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+class _Lexer(Lexer):
+    """Hands ready tokens to the parser, and settles which words are keywords by what the grammar can take next."""
+
+    __future_interface__ = True
+
+    def __init__(self, _conf: object) -> None:
+        self.words = load_words()
+
+    def lex(self, lexer_state: Any, parser_state: Any) -> Iterator[Any]:
+        tokens: list[Tok] = lexer_state.text
+        states = parser_state.parse_conf.states
+        position = 0
+        while position < len(tokens):
+            token = tokens[position]
+            position += 1
+            if token.kind == "WORD":
+                more = self._settle(token, tokens, position, states[parser_state.position])
+                if more:
+                    position += more
+                    token = _joined(token, tokens[position - 1])
+            yield token
+
+    def _settle(self, token: Tok, tokens: list[Tok], position: int, accepted: Any) -> int:
+        """Give the word its terminal; the number of further words that belong to it."""
+        for rest, terminal in self.words.phrases.get(token.value, ()):
+            if terminal in accepted and all(
+                position + i < len(tokens) and tokens[position + i].value == word for i, word in enumerate(rest)
+            ):
+                token.type = terminal
+                return len(rest)
+        token.type = "NAME" if "." not in token.value and "PATH" not in accepted else "PATH"
+        return 0
+
+
+def _joined(first: Tok, last: Tok) -> Tok:
+    """One token for words that are a keyword together."""
+    end = last.end_column if last.line == first.line else first.end_column
+    token = Tok("WORD", first.value, first.file, first.line, first.column, end, first.start_pos, first.first)
+    token.type = first.type
+    return token
+
+
+_LOCK: Final = threading.Lock()
+
+
+@cache
+def _machine() -> tuple[Lark, Builder]:
+    """The parser and its callbacks, made once; they are used under the lock."""
+    grammar = grammar_text("rules.lark")
+    terminals = sorted({*load_words().shown, *_SIGNS})
+    builder = Builder()
+    lark = Lark(
+        grammar + "\n%declare " + " ".join(terminals),
+        parser="lalr",
+        lexer=_Lexer,
+        strict=True,
+        start=["file", "declarations", "expression", "cell"],
+        transformer=builder,
+    )
+    return lark, builder
+
+
+_SIGNS: Final = (
+    "NAME", "PATH", "NUMBER", "STRING", "DATE", "CLOCK", "VERSION", "RANGE", "RULEID", "CURRENCY", "ROW",
+    "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT",
+)  # fmt: skip
+
+
+def _read(tokens: list[Tok], ends: dict[int, int], start: str) -> tuple[Any, list[Diagnostic]]:
+    """The tree, or none, and every problem met; after a failure the declarations are read one by one."""
+    with _LOCK:
+        _, builder = _machine()
+        builder.begin(ends)
+        tree, problem = _attempt(tokens, start, None)
+        if problem is None:
+            return tree, builder.problems
+        if start != "file":
+            return None, [*builder.problems, problem]
+        builder.begin(ends)
+        found: list[Diagnostic] = []
+        chunks = _chunks(tokens)
+        for index, chunk in enumerate(chunks):
+            after = chunks[index + 1][0] if index + 1 < len(chunks) else None
+            _, problem = _attempt(chunk, "declarations" if index else "file", after)
+            found += [problem] if problem else []
+            if len(found) >= MAX_PROBLEMS:
+                message = f"{MAX_PROBLEMS} syntax errors; what follows was not read"
+                found.append(Diagnostic("too-many-problems", message, chunk[-1].span, hint="mend these first"))
+                break
+        return None, builder.problems + found
+
+
+def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Diagnostic | None]:
+    """Read `tokens` from the start rule `start`; `after` is the token that follows them in the file."""
+    problem = _overflow(tokens)
+    if problem is not None:
+        return None, problem
+    lark, _ = _machine()
+    try:
+        return lark.parse(tokens, start=start), None
+    except UnexpectedToken as error:
+        accepts = frozenset(error.accepts or ())
+        found = None if error.token.type == "$END" else error.token
+        return None, explain(Mistake(tokens, found, accepts, after, start, load_words()))
+
+
+def _chunks(tokens: list[Tok]) -> list[list[Tok]]:
+    """The header, then one piece a declaration, told by lines that begin with a declaration's word."""
+    declarations = load_words().declarations
+    cuts = [i for i, token in enumerate(tokens) if i and token.first and token.kind == "WORD" and token.value in declarations]
+    if tokens[0].value in declarations and tokens[0].value != load_words().shown["LIST"]:
+        return [tokens[: cuts[0]] if cuts else tokens, *(tokens[a:b] for a, b in zip(cuts, [*cuts[1:], len(tokens)], strict=True))]
+    return [tokens[a:b] for a, b in zip([0, *cuts], [*cuts, len(tokens)], strict=True)]
+
+
+def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:
+    return replace(tree, comments=tuple(comments))
+
+
+__all__ = ["MAX_DECLARATIONS", "MAX_PROBLEMS", "parse", "parse_cell", "parse_expression", "read_text"]

@@ -1,0 +1,275 @@
+"""From text to tokens: places, comments, and the commonest slips of the pen, each mended so that reading can go on.
+
+It knows what a token looks like, not which words are keywords where: that the grammar decides.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from engine.diagnostics import Diagnostic, Span
+from engine.lang.ast import Comment
+from engine.lang.letters import foreign_word, mixed_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.lang.words import Words
+
+MAX_SLIPS: Final = 200
+
+
+class Tok:
+    """One token. `kind` is what it looks like; `type` the terminal the grammar took it for, settled anew at each reading."""
+
+    __slots__ = ("column", "end_column", "end_pos", "file", "first", "kind", "line", "start_pos", "type", "value")
+
+    def __init__(self, kind: str, value: str, file: str, line: int, column: int, end: int, start: int, first: bool) -> None:
+        self.kind = self.type = kind
+        self.value, self.file, self.line, self.column, self.end_column = value, file, line, column, end
+        self.start_pos, self.end_pos, self.first = start, start + end - column, first
+
+    @property
+    def end_line(self) -> int:
+        return self.line
+
+    @property
+    def span(self) -> Span:
+        return Span(self.file, self.line, self.column, self.end_column)
+
+
+@dataclass(slots=True)
+class Scan:
+    """All tokens of a text; `ends` maps a line to the column after its last token."""
+
+    tokens: list[Tok] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    problems: list[Diagnostic] = field(default_factory=list)
+    ends: dict[int, int] = field(default_factory=dict)
+
+
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<SPACE>[ \t\r\f\v\u00a0\u2007\u2009\u202f]+)
+    | (?P<NEWLINE>\n)
+    | (?P<WORD>[a-z_][a-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?!\w))
+    | (?P<STRING>"[^"\n]*")
+    | (?P<DATE>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?(?!\w))
+    | (?P<thousands>\d{1,3}(?:,\d{3})+(?![\d_]))
+    | (?P<VERSION>\d+\.\d+\.\d+(?!\w))
+    | (?P<RANGE>[\^~]\d+(?:\.\d+)*)
+    | (?P<CLOCK>\d{1,2}:\d\d(?!\d))
+    | (?P<NUMBER>\d+(?:_\d+)*(?:\.\d+)?)
+    | (?P<capitals>[A-Z]{3}(?![\w.-]))
+    | (?P<RULEID>[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?!\w))
+    | (?P<word>\w[\w.]*)
+    | (?P<comment>\#[^\n]*)
+    | (?P<row>\|(?:[^"\n#]|"[^"\n]*"|")*)
+    | (?P<double_equals>==)
+    | (?P<arrow>=>|=<|<>|[≤≥≠])
+    | (?P<COMPARE><=|>=|!=|<|>)
+    | (?P<EQ>=)
+    | (?P<mark>[(),:+*/%-])
+    | (?P<ampersand>&&?|!)
+    | (?P<dash>[–—−])
+    | (?P<smart>[“”„«][^“”„«»"\n]*[“”»"]?)
+    | (?P<single>['‘’‚][^'‘’\n]*['‘’]?)
+    | (?P<unclosed>"[^\n]*)
+    | (?P<brace>[{};]+)
+    | (?P<sign>[$€£¥₽])
+    | (?P<stray>.)
+    """,
+    re.VERBOSE,
+)
+_MARKS: Final = {
+    "(": "LPAR",
+    ")": "RPAR",
+    ",": "COMMA",
+    ":": "COLON",
+    "+": "PLUS",
+    "-": "MINUS",
+    "*": "TIMES",
+    "/": "DIVIDE",
+    "%": "PERCENT",
+}
+_ARROWS: Final = {"=>": ">=", "=<": "<=", "<>": "!=", "≤": "<=", "≥": ">=", "≠": "!="}
+_NULLS: Final = {"null", "nil", "none", "nan"}
+
+
+def scan(text: str, words: Words, file: str = "", line: int = 1, column: int = 1) -> Scan:
+    """All tokens of `text`, which begins at `line` and `column` of `file`. Lines end with a line feed."""
+    return _Scanner(text, words, file, line, column).run()
+
+
+class _Scanner:
+    def __init__(self, text: str, words: Words, file: str, line: int, column: int) -> None:
+        self.text, self.words, self.file, self.line = text, words, file, line
+        self.zero = 1 - column  # the position at which column 1 of the current line stands
+        self.fresh = True  # nothing stands before it on its line
+        self.out = Scan()
+
+    def run(self) -> Scan:
+        for kind, value, start in self._pieces():
+            if kind.isupper():
+                self._add(kind, value, start, len(value))
+            else:
+                getattr(self, f"_{kind}")(value, start)
+        return self.out
+
+    def _pieces(self) -> Iterator[tuple[str, str, int]]:
+        for match in _TOKEN.finditer(self.text):
+            kind = match.lastgroup or ""
+            if kind == "SPACE":
+                continue
+            if kind == "NEWLINE":
+                self.line, self.zero, self.fresh = self.line + 1, match.end(), True
+                continue
+            yield kind, match.group(), match.start()
+            self.fresh = False
+
+    def _span(self, start: int, length: int) -> Span:
+        column = start - self.zero + 1
+        return Span(self.file, self.line, column, column + length)
+
+    def _add(self, kind: str, value: str, start: int, length: int) -> None:
+        column = start - self.zero + 1
+        end = column + length
+        self.out.tokens.append(Tok(kind, value, self.file, self.line, column, end, start, self.fresh))
+        self.out.ends[self.line] = end
+        if kind == "STRING" and not value.isascii():
+            self._letters(value, start)
+        elif kind == "WORD" and value in _NULLS:
+            self._null(value, start)
+
+    def _slip(self, code: str, message: str, start: int, length: int, hint: str | None, severity: str = "error") -> None:
+        self.out.problems.append(Diagnostic(code, message, self._span(start, length), hint=hint, severity=severity))
+
+    # --- what is not a slip
+
+    def _mark(self, value: str, start: int) -> None:
+        self._add(_MARKS[value], value, start, 1)
+
+    def _comment(self, value: str, start: int) -> None:
+        value = value.rstrip()
+        self.out.comments.append(Comment(value, own_line=self.fresh, span=self._span(start, len(value))))
+
+    def _row(self, value: str, start: int) -> None:
+        if not self.fresh:
+            self._bar(value, start)
+            return
+        row = value.rstrip()
+        self._add("ROW", row, start, len(row))
+        if not row.endswith("|") or len(row) == 1:
+            self._slip("open-row", "a row ends with `|`", start, len(row), "put a `|` after the last cell; a row stands on one line")
+
+    def _bar(self, value: str, start: int) -> None:
+        """A bar inside a line: the rest of the line is read again after it."""
+        width = 2 if value.startswith("||") else 1
+        if width == 2:
+            self._symbol("||", "or", start)
+            self._add("WORD", "or", start, 2)
+        else:
+            self._stray("|", start)
+        rest = _Scanner(value[width:], self.words, self.file, self.line, start + width - self.zero + 1)
+        rest.fresh = False
+        inner = rest.run()
+        for token in inner.tokens:
+            token.start_pos, token.end_pos = token.start_pos + start + width, token.end_pos + start + width
+        self.out.tokens += inner.tokens
+        self.out.problems += inner.problems
+        self.out.ends.update(inner.ends)
+
+    # --- values that look right and are not
+
+    def _letters(self, value: str, start: int) -> None:
+        for offset, word, odd in mixed_words(value):
+            message = f"the word `{word}` mixes letters that look alike: {odd}"
+            self._slip("mixed-script", message, start + offset, len(word), "if that is meant, leave it so", "warning")
+
+    def _null(self, value: str, start: int) -> None:
+        hint = "write `is missing` or `is known`; in a test, `NAME missing`"
+        self._slip("null-word", f"`{value}` is no value of this language", start, len(value), hint)
+
+    def _capitals(self, value: str, start: int) -> None:
+        """A currency, unless it is a keyword that stands where no currency can."""
+        before = self.out.tokens[-1].value if self.out.tokens else ""
+        if value.lower() in self.words.every and not (before[-1:].isdigit() or before in ("money", "in")):
+            self._word(value, start)
+        else:
+            self._add("CURRENCY", value, start, 3)
+
+    def _word(self, value: str, start: int) -> None:
+        """A word with a letter that names cannot have."""
+        if not value.isascii():
+            code, message, hint = foreign_word(value)
+            self._slip(code, message, start, len(value), hint)
+            self._add("WORD", "x", start, len(value))
+            return
+        small = value.lower()
+        if small in _NULLS:
+            self._null(value, start)
+        elif small in self.words.every:
+            self._slip("capital-keyword", f"`{value}` is written in small letters", start, len(value), f"write `{small}`")
+        elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", value):
+            hint = f"write `{small}`; ids of rules are capitals with a hyphen, such as `CASH-01`"
+            self._slip("capital-name", f"names are written in small letters, not `{value}`", start, len(value), hint)
+        else:
+            self._slip("syntax", f"`{value}` is neither a name nor a number", start, len(value), None)
+        self._add("WORD", small if re.fullmatch(r"[a-z_][\w.]*[a-z0-9_]|[a-z_]", small) else "x", start, len(value))
+
+    # --- slips of the pen
+
+    def _thousands(self, value: str, start: int) -> None:
+        hint = f"write `{value.replace(',', '_')}`; in a list put a space after each comma"
+        self._slip("thousands-comma", "numbers are not grouped with commas", start, len(value), hint)
+        self._add("NUMBER", value.replace(",", "_"), start, len(value))
+
+    def _double_equals(self, value: str, start: int) -> None:
+        self._slip("double-equals", "a comparison has one equals sign", start, 2, "write `=`")
+        self._add("EQ", "=", start, len(value))
+
+    def _arrow(self, value: str, start: int) -> None:
+        self._symbol(value, _ARROWS[value], start)
+        self._add("COMPARE", _ARROWS[value], start, len(value))
+
+    def _ampersand(self, value: str, start: int) -> None:
+        word = "not" if value == "!" else "and"
+        self._symbol(value, word, start)
+        self._add("WORD", word, start, len(value))
+
+    def _dash(self, value: str, start: int) -> None:
+        self._symbol(value, "-", start)
+        self._add("MINUS", "-", start, 1)
+
+    def _symbol(self, written: str, meant: str, start: int) -> None:
+        self._slip("foreign-operator", f"`{written}` is not an operator here", start, len(written), f"write `{meant}`")
+
+    def _smart(self, value: str, start: int) -> None:
+        hint = "type the straight quote; word processors bend it"
+        self._slip("smart-quotes", "texts stand in straight double quotes", start, len(value), hint)
+        self._add("STRING", f'"{value[1:].rstrip("“”»")}"', start, len(value))
+
+    def _single(self, value: str, start: int) -> None:
+        self._slip("single-quotes", "texts stand in double quotes", start, len(value), 'write `"` in place of each single quote')
+        self._add("STRING", f'"{value[1:].rstrip("‘’" + chr(39))}"', start, len(value))
+
+    def _unclosed(self, value: str, start: int) -> None:
+        value = value.rstrip()
+        self._slip("unclosed-text", "this text has no closing quote", start, len(value), 'put a `"` where it ends, on the same line')
+        self._add("STRING", value + '"', start, len(value))
+
+    def _brace(self, value: str, start: int) -> None:
+        hint = "leave it out: a declaration begins with its word and ends where the next begins"
+        self._slip("stray-brace", f"`{value}` has no meaning here", start, len(value), hint)
+
+    def _sign(self, value: str, start: int) -> None:
+        hint = "write the code after the amount, such as `100 USD`"
+        self._slip("currency-sign", f"`{value}` does not say which currency is meant", start, 1, hint)
+
+    def _stray(self, value: str, start: int) -> None:
+        if len(self.out.problems) < MAX_SLIPS:
+            shown = value if value.isprintable() else f"U+{ord(value):04X}"
+            hint = "write a number with a digit before the point, such as `0.5`" if value == "." else None
+            self._slip("syntax", f"the character `{shown}` has no meaning here", start, 1, hint)
