@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from polars import DataFrame
 
+    from engine.cascade.link import Linked
     from engine.record import Record
 
 BUSIEST = 10
@@ -52,6 +53,21 @@ class Summary:
     fields: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     lacks: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
+    @classmethod
+    def of(cls, linked: Linked, licence: str = "") -> Summary:
+        """An empty summary of a linked cascade: its record, the titles of its rules, what each of them reads, its outcomes in order."""
+        plan, rules, reads = linked.plan, dict[str, str](), dict[str, tuple[str, ...]]()
+        for view in linked.views:
+            for rule in view.rules.rules:
+                rules[plan.rules[view.prefix + ir.hit(rule.id)]] = rule.title
+            if not view.path:  # what a nested cascade's rules read has no column in the outer frame
+                for id_, local in needs(view.rules).items():
+                    sources = view.rule_step.sources
+                    reads[plan.rules[view.prefix + ir.hit(id_)]] = tuple(sources[name] for name in local if name in sources)
+        decide = next(view.rules.decide for view in linked.views if view.step == plan.decision)
+        order = tuple(dict.fromkeys(outcome for outcome, _ in decide.rows)) if decide else ()
+        return cls(plan.record, f"{plan.name} {plan.version}", rules=rules, reads=reads, order=order, licence=licence)
+
     def add(self, typed: DataFrame, decisions: DataFrame) -> None:
         """Count one chunk: the rows as they were decided (fields, and what else `reads` names) and their decisions, in the same order."""
         if typed.height != decisions.height:
@@ -67,8 +83,8 @@ class Summary:
         self.lacks.update(columnar.lacks(typed, decisions, self.reads))
 
     def reject(self, reasons: Iterable[str]) -> None:
-        """Count rows that could not be decided at all, one reason a row."""
-        self.rejects.update(reasons)
+        """Count rows that could not be decided at all, one reason a row; the value a reason quotes at its end is left out."""
+        self.rejects.update(reason.partition(": ")[0] for reason in reasons)
 
     @property
     def rejected(self) -> int:

@@ -76,6 +76,12 @@ def test_every_row_is_counted_once() -> None:
     assert "rows were lost" in made.text()
 
 
+def test_reasons_are_counted_without_the_values_they_quote() -> None:
+    made = summary()
+    made.reject(f"time `at` cannot be read as date: `{n}: x`" for n in range(1_000))
+    assert made.rejects == {"no time": 1, "time `at` cannot be read as date": 1_000}
+
+
 def test_outcomes_go_by_the_month_of_the_event_and_the_order_given() -> None:
     made = summary(order=("stop", "ask", "go"))
     assert made.months == {("2014-05", "stop"): 1, ("2014-06", "go"): 2, ("2014-06", "ask"): 1}
