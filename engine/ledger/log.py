@@ -1,0 +1,341 @@
+"""The ledger: every decision with all it came from, one after another in a SQLite file, chained so that a change shows.
+
+It keeps what it is handed and knows neither cascades nor how decisions are made; a replay needs nothing but this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from engine.errors import LedgerError
+from engine.ledger.codec import decode_row, encode_row, event_text
+from engine.ledger.decision import Decision, canonical
+from engine.values import Value
+
+APPLICATION: Final = 0x4B41534B
+"""Marks the file as a ledger (``KASK``), where SQLite keeps such marks."""
+SCHEMA_VERSION: Final = 1
+START: Final = "0" * 64
+"""What the first entry is chained to."""
+
+_SCHEMA: Final = """
+CREATE TABLE blob (hash TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE setting (hash TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entry (
+  seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, setting TEXT NOT NULL REFERENCES setting (hash),
+  event TEXT NOT NULL, base TEXT NOT NULL, calls TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL,
+  key TEXT GENERATED ALWAYS AS (json_extract(body, '$.key')), time TEXT GENERATED ALWAYS AS (json_extract(body, '$.time')),
+  outcome TEXT GENERATED ALWAYS AS (json_extract(body, '$.outcome'))
+);
+CREATE INDEX entry_key ON entry (key);
+CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What decides: the cascade's file, the components' (kind, name, version, hash), and the bytes of every file read to make them.
+
+    Files are named relative to the workspace. `columns` are those of a row before the first step; `engine` and `language` are versions.
+    """
+
+    cascade: str
+    versions: tuple[tuple[str, str, str, str], ...]
+    files: Mapping[str, bytes] = field(repr=False)
+    columns: tuple[str, ...]
+    engine: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a model: ``NAME@VERSION``, what went in and what came out, typed."""
+
+    model: str
+    inputs: Mapping[str, Value]
+    outputs: Mapping[str, Value]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"model": self.model, "inputs": encode_row(self.inputs), "outputs": encode_row(self.outputs)}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One recorded decision. `setting` names its `Setting`, `base` is the typed row it was decided from, `body` the decision's JSON."""
+
+    seq: int
+    id: str
+    setting: str
+    event: str
+    base: dict[str, Value]
+    calls: tuple[Call, ...]
+    body: str
+
+
+class Ledger:
+    """A ledger file, open to append or to read. Threads may share one, processes each open their own.
+
+    >>> import tempfile
+    >>> setting = Setting("cascades/a.yaml", (), {"cascades/a.yaml": b"cascade: x/a"}, ("id",), "0.1.0", "0.1")
+    >>> with tempfile.TemporaryDirectory() as folder, Ledger.open(Path(folder) / "l.db", setting) as ledger:
+    ...     ledger.verify()
+    0
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, setting: Setting | None = None) -> None:
+        self.path, self._db, self._lock = path, connection, threading.Lock()
+        self._columns = setting.columns if setting else ()
+        self._setting = self._keep(setting) if setting else None
+
+    @classmethod
+    def open(cls, path: Path, setting: Setting) -> Ledger:
+        """Open a ledger to append decisions made under `setting`; a file that is not there is made.
+
+        Raises `LedgerError` for a file that is no ledger, or one of a later schema.
+        """
+        with _told(path), _closing_on_error(_connect(f"{path.absolute().as_uri()}?mode=rwc")) as connection:
+            fresh = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            if fresh and not _pragma(connection, "application_id"):
+                _create(connection)
+            _check_kind(path, connection)
+            return cls(path, connection, setting)
+
+    @classmethod
+    def read(cls, path: Path) -> Ledger:
+        """Open a ledger that is there, to read it. Raises `LedgerError`."""
+        if not path.is_file():
+            raise LedgerError(f"there is no ledger `{path}`")
+        with _told(path), _closing_on_error(_readable(path)) as connection:
+            _check_kind(path, connection)
+            return cls(path, connection)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def append(self, event: Mapping[str, Any] | str | bytes, decision: Decision, calls: Iterable[Call] = ()) -> Decision:
+        """Record a decision; gives it back with its `id`. It is on disk when this returns."""
+        (kept,) = self.append_all([(event, decision, tuple(calls))])
+        return kept
+
+    def append_all(self, decisions: Iterable[tuple[Mapping[str, Any] | str | bytes, Decision, tuple[Call, ...]]]) -> list[Decision]:
+        """Record many decisions, all or none."""
+        if self._setting is None:
+            raise LedgerError(f"`{self.path}` was opened to be read")
+        kept, rows = [], []
+        for event, decision, calls in decisions:
+            kept.append(replace(decision, id=new_id()))
+            base = canonical(encode_row({name: decision.row[name] for name in self._columns}))
+            rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls]), decision.body()))
+        with self._lock, _told(self.path), _transaction(self._db):
+            seq, head = self._db.execute("SELECT seq, hash FROM head").fetchone()
+            for row in rows:
+                seq, head = seq + 1, entry_hash(head, seq + 1, row)
+                self._db.execute(
+                    "INSERT INTO entry (seq, id, setting, event, base, calls, body, hash) VALUES (?,?,?,?,?,?,?,?)", (seq, *row, head)
+                )
+            self._db.execute("UPDATE head SET seq = ?, hash = ?", (seq, head))
+        return kept
+
+    def _keep(self, setting: Setting) -> str:
+        """Keep a setting and its files, once each; gives its hash."""
+        files = {label: _digest(data) for label, data in setting.files.items()}
+        facts = {"cascade": setting.cascade, "columns": setting.columns, "engine": setting.engine, "language": setting.language}
+        text = canonical({**facts, "versions": setting.versions, "files": files})
+        with _transaction(self._db):
+            for label, data in setting.files.items():
+                self._db.execute("INSERT OR IGNORE INTO blob VALUES (?, ?)", (files[label], data))
+            self._db.execute("INSERT OR IGNORE INTO setting VALUES (?, ?)", (_digest(text.encode()), text))
+        return _digest(text.encode())
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        with self._lock, _told(self.path):
+            return int(self._db.execute("SELECT count(*) FROM entry").fetchone()[0])
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry in order. Raises `LedgerError` where one cannot be read."""
+        for seq, *row, _ in self._rows():
+            id_, setting, event, base, calls, body = row
+            try:
+                parts = [Call(c["model"], decode_row(c["inputs"]), decode_row(c["outputs"])) for c in json.loads(calls)]
+                yield Entry(seq, id_, setting, event, decode_row(json.loads(base)), tuple(parts), body)
+            except (ValueError, KeyError, TypeError, AttributeError):
+                raise LedgerError(f"entry {seq} of `{self.path}` cannot be read") from None
+
+    def setting(self, hash_: str) -> Setting:
+        """The setting of this hash with its files. Raises `LedgerError` where it or a file of it is gone or altered."""
+        with self._lock, _told(self.path):
+            found = self._db.execute("SELECT data FROM setting WHERE hash = ?", (hash_,)).fetchone()
+            if found is None or _digest(found[0].encode()) != hash_:
+                raise LedgerError(f"the setting {hash_[:12]} of `{self.path}` is gone or was altered")
+            data = json.loads(found[0])
+            files = {label: self._blob(label, blob) for label, blob in data["files"].items()}
+        versions = tuple((kind, name, version, digest) for kind, name, version, digest in data["versions"])
+        return Setting(data["cascade"], versions, files, tuple(data["columns"]), data["engine"], data["language"])
+
+    def _blob(self, label: str, hash_: str) -> bytes:
+        found = self._db.execute("SELECT data FROM blob WHERE hash = ?", (hash_,)).fetchone()
+        if found is None or _digest(found[0]) != hash_:
+            raise LedgerError(f"the file `{label}` kept in `{self.path}` is gone or was altered")
+        return bytes(found[0])
+
+    def problems(self) -> list[str]:
+        """Every place at which the chain does not hold, in order; nothing when it does."""
+        found, last, head = [], 0, START
+        settings: set[str] = set()
+        for seq, *row, hash_ in self._rows():
+            if seq != last + 1:
+                found.append(f"{_gone(last + 1, seq - 1)} of `{self.path}`")
+            elif entry_hash(head, seq, tuple(row)) != hash_:
+                found.append(f"entry {seq} of `{self.path}` was altered, or what stands before it")
+            settings.add(row[1])
+            last, head = seq, hash_
+        with self._lock, _told(self.path):
+            end = self._db.execute("SELECT seq, hash FROM head").fetchone()
+        if end is None or tuple(end) != (last, head):
+            found.append(
+                f"the end of `{self.path}` was altered: {last} entries are there, {'none' if end is None else end[0]} were recorded"
+            )
+        for setting in sorted(settings):
+            try:
+                self.setting(setting)
+            except LedgerError as error:
+                found.append(str(error))
+        return found
+
+    def verify(self) -> int:
+        """How many entries there are, when the whole chain holds. Raises `LedgerError` naming the first place where it does not."""
+        found = self.problems()
+        if found:
+            raise LedgerError(found[0])
+        return len(self)
+
+    def _rows(self, size: int = 500) -> Iterator[tuple[Any, ...]]:
+        """All entries; read by portions, so that writers need not wait for a reader."""
+        last = -(2**63)
+        while True:
+            with self._lock, _told(self.path):
+                query = "SELECT seq, id, setting, event, base, calls, body, hash FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
+                rows = self._db.execute(query, (last, size)).fetchall()
+            yield from rows
+            if len(rows) < size:
+                return
+            last = rows[-1][0]
+
+    def close(self) -> None:
+        """Let go of the file; safe to call twice."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def entry_hash(previous: str, seq: int, row: tuple[Any, ...]) -> str:
+    """The hash of an entry over the one before it; `row` is (id, setting, event, base, calls, body)."""
+    return _digest(previous.encode() + canonical([seq, *row]).encode())
+
+
+def new_id() -> str:
+    """A UUID of version 7: sorted by the millisecond it was made in.
+
+    >>> len(new_id()), new_id()[14]
+    (36, '7')
+    """
+    number = (time.time_ns() // 1_000_000) << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return str(uuid.UUID(int=number))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _gone(first: int, last: int) -> str:
+    return f"entry {first} is gone out" if first == last else f"entries {first} to {last} are gone out"
+
+
+# --- SQLite ----------------------------------------------------------------------------------------------------------
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+
+
+def _readable(path: Path) -> sqlite3.Connection:
+    """A connection that only reads, also where the folder cannot be written and SQLite cannot place its side files."""
+    uri = path.absolute().as_uri()
+    connection = _connect(f"{uri}?mode=ro")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        connection.close()
+        return _connect(f"{uri}?immutable=1")
+    return connection
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    with _transaction(connection):
+        if _pragma(connection, "application_id") == APPLICATION:
+            return  # another process was faster
+        for statement in _SCHEMA.split(";\n"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO head VALUES (1, 0, ?)", (START,))
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _check_kind(path: Path, connection: sqlite3.Connection) -> None:
+    if _pragma(connection, "application_id") != APPLICATION:
+        raise LedgerError(f"`{path}` is not a ledger")
+    version = _pragma(connection, "user_version")
+    if version != SCHEMA_VERSION:
+        raise LedgerError(f"the ledger `{path}` has the layout {version}, this engine reads {SCHEMA_VERSION}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def _closing_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """SQLite's own trouble as a `LedgerError`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = "is not a ledger" if "not a database" in str(error) else f"cannot be used: {str(error).lower().rstrip('.')}"
+        raise LedgerError(f"`{path}` {text}") from None
