@@ -17,11 +17,10 @@ from typing import Any, Final, NamedTuple, Self
 from engine.backends import single
 from engine.errors import InputError, StoreError
 from engine.features import aggregate
-from engine.features.spec import BoundFeatures, History, Layout, Measure, Slot
-from engine.lang import ir
+from engine.features.spec import BoundFeatures, History, Layout, Measure, Slot, formula_steps
 from engine.plan import NOW, Row
 from engine.record import Record
-from engine.values import INTEGER, Missing, Money, Value, first, known, missing, settle
+from engine.values import INTEGER, Money, Value, first, known, missing, settle
 
 LATE: Final = missing("late")
 
@@ -29,7 +28,8 @@ Key = tuple[Value, ...]
 
 
 class Doubt(NamedTuple):
-    """A row that a slot cannot take at its word: `sure` where `where` holds (then its value is not known), `value` is none where not known."""
+    """A row that a slot cannot take at its word: `sure` where `where` holds but the value is not known; else `where` is missing, and
+    `value` is none where that is not known either."""
 
     sure: bool
     value: Value
@@ -92,7 +92,7 @@ class LiveStore(ABC):
     def __init__(self, groups: Sequence[BoundFeatures], record: Record) -> None:
         self.layout = Layout(record, tuple(groups))
         self._judges = [_judge(history) for history in self.layout.histories]
-        self._formulas = [(feature.name, _formula(feature)) for feature in self.layout.formulas]
+        self._formulas = formula_steps(self.layout)
         self._fields = tuple(sorted(field.name for field in record.fields))
 
     @abstractmethod
@@ -172,8 +172,10 @@ class LiveStore(ABC):
     def _answer(self, row: Row, values: Row) -> Row:
         if self._formulas:
             seen = {**row, **values}
-            for name, formula in self._formulas:
-                values[name] = seen[name] = formula(seen)
+            for formula in self._formulas:
+                answer = formula.one(seen)
+                values.update(answer)
+                seen.update(answer)
         return {column: values[column] for column in self.layout.types}
 
 
@@ -212,12 +214,6 @@ def _judge_slot(slot: Slot) -> Callable[[Row], Any]:
         return Doubt(truth is True, value if known(value) else None)
 
     return judge
-
-
-def _formula(feature: ir.Feature) -> Callable[[Row], Value]:
-    assert not isinstance(feature.value, ir.Aggregate)
-    compute, scale = single.compile_expr(feature.value), feature.value.type.scale
-    return (lambda row: settle(compute(row), scale)) if scale != 1 else compute
 
 
 # --- from the rows of a window to the value ---------------------------------------------------------------------------
@@ -325,6 +321,3 @@ _CONCLUDE: Final[dict[str, Callable[[Measure, _Window, bool, Row], Value]]] = {
 def failed(place: str, error: Exception) -> StoreError:
     """A store's own trouble, in one line."""
     return StoreError(f"the store `{place}` cannot be used: {str(error).lower().rstrip('.')}")
-
-
-__all__ = ["OUT", "Doubt", "Entry", "Event", "Key", "LiveStore", "Missing", "Turn", "content_hash", "exact_sum", "failed", "other_content"]

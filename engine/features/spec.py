@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from engine import zones
+from engine.backends.rules import ComputeStep
 from engine.lang import ir
 from engine.plan import Row
 from engine.record import Record
@@ -259,3 +260,12 @@ class Layout:
 def unavailable(groups: Iterable[BoundFeatures]) -> Row:
     """Every feature as it is where there is no store."""
     return {column: missing("unavailable") for group in groups for column in group.types}
+
+
+def formula_steps(layout: Layout) -> list[ComputeStep]:
+    """The features that are expressions over others, each as a step of its own, in order."""
+    steps = []
+    for feature in layout.formulas:
+        assert not isinstance(feature.value, ir.Aggregate)
+        steps.append(ComputeStep(feature.name, {feature.name: feature.value}, {feature.name: feature.type}))
+    return steps

@@ -45,7 +45,7 @@ class Store(Protocol):
 
 
 def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> Store:
-    """Open `memory:` or `sqlite:PATH` (``sqlite:history.db`` and ``sqlite:///history.db`` are relative, ``sqlite:////var/history.db`` is not).
+    """Open `memory:` or `sqlite:PATH`; ``sqlite:h.db`` and ``sqlite:///h.db`` are relative, ``sqlite:////var/h.db`` is not.
 
     Raises `StoreError` for an address nobody knows, and for a file that cannot be used or was made for other features.
 

@@ -1,0 +1,303 @@
+"""History features over frames whose rows are in order of arrival: the same values as a store gives row by row, bit for bit.
+
+It finds out which rows are new, judges them by columns, and lets `sliding` do the arithmetic key by key.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from engine.backends import columnar, single
+from engine.backends.columnar_layout import dtype, names, pack, packed, unpack
+from engine.errors import InputError
+from engine.features.sliding import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING, Asked, Cell, Past, prepared
+from engine.features.spec import BoundFeatures, History, Layout, Slot, formula_steps
+from engine.features.store import HistoryFrom, complete_since
+from engine.lang import ir
+from engine.plan import NOW, Row
+from engine.record import Record
+from engine.values import Interval, Missing, Type, Value, first
+
+_KEPT_ROWS: Final = 1 << 16
+"""Answers to so many rows stay in memory, for events that come again; older ones wait on disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that cannot be taken: its place in the frame it came in, and why."""
+
+    row: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """`frame` is what was given without the rejected rows, and with every feature; the order is as it was."""
+
+    frame: pl.DataFrame
+    rejects: tuple[Reject, ...]
+
+
+class WindowState:
+    """What one batch remembers from frame to frame. Made once a batch, never shared by two."""
+
+    def __init__(self, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> None:
+        self.layout = Layout(record, tuple(groups))
+        self.since = complete_since(history_from, record)
+        self.pasts: list[dict[tuple[Value, ...], Past]] = [{} for _ in self.layout.histories]
+        self.rows = 0
+        self.seen: dict[tuple[Value, ...], tuple[int, int]] = {}
+        self.answers = _Answers()
+        self.formulas = formula_steps(self.layout)
+        self.judges = [[_Judge(slot, record) for slot in history.slots] for history in self.layout.histories]
+
+
+def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
+    """All features of the rows of `frame`, typed and in order of arrival, going on from the frames before.
+
+    A row without key or time is rejected, and one whose key came before with other content; one that came before with the same content
+    counts once and gets the answer it got then.
+    """
+    new, place, rejects = _sort_out(frame, state)
+    whole = len(new) == frame.height
+    fresh = frame if whole else frame[new]
+    answers = _features(fresh, state)
+    numbered = state.rows
+    state.rows += fresh.height
+    state.answers.keep(answers, numbered)
+    if not whole:
+        frame = frame[[row for row, number in enumerate(place) if number >= 0]]
+        wanted = [number for number in place if number >= 0]
+        answers = state.answers.rows(wanted) if wanted and state.layout.types else answers
+    return Observed(frame.hstack(answers), tuple(rejects))
+
+
+def many(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """The features alone. Raises `InputError` where `observe` would reject a row."""
+    observed = observe(frame, state)
+    if observed.rejects:
+        raise InputError(observed.rejects[0].message)
+    return observed.frame.select(columns(state.layout.types))
+
+
+def columns(types: Mapping[str, Type]) -> list[str]:
+    """The physical columns of these."""
+    return [physical for name, type_ in types.items() for physical in names(name, type_)]
+
+
+def constant(row: Row, types: Mapping[str, Type], height: int) -> pl.DataFrame:
+    """A frame that says the same in every row."""
+    return pack([row] * height, types)
+
+
+# --- which rows are new ----------------------------------------------------------------------------------------------
+
+
+def _sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[list[int], list[int], list[Reject]]:
+    """The rows that are new; for every row the number of the answer it gets, or -1; and the rejected ones."""
+    record = state.layout.record
+    keys = _keys(frame, record.key, record)
+    times, hashes = frame[record.time].to_list(), _content(frame, record)
+    new: list[int] = []
+    place: list[int] = []
+    rejects: list[Reject] = []
+    for row, (key, time, content) in enumerate(zip(keys, times, hashes, strict=True)):
+        there = None if key.__class__ is Missing or time is None else state.seen.setdefault(key, (content, state.rows + len(new)))
+        if there is None or there[0] != content:
+            place.append(-1)
+            rejects.append(Reject(row, _why(frame[row], record, None if there is None else key)))
+            continue
+        place.append(there[1])
+        if there[1] == state.rows + len(new):
+            new.append(row)
+    return new, place, rejects
+
+
+def _why(row: pl.DataFrame, record: Record, key: Any) -> str:
+    if key is not None:
+        shown = ", ".join(f"`{name}` = {value!r}" for name, value in zip(record.key, key, strict=True))
+        return f"an event with {shown} was there before with other content"
+    values = unpack(row, {name: record.field(name).type for name in (*record.key, record.time)})[0]
+    name, value = next((name, value) for name, value in values.items() if value.__class__ is Missing)
+    return f"an event needs `{name}`: it is {value!r}"
+
+
+def _content(frame: pl.DataFrame, record: Record) -> list[int]:
+    """A hash of what each row says in the record's fields."""
+    parts = []
+    for field in record.fields:
+        for physical in names(field.name, field.type):
+            if physical in frame.columns:
+                parts.append(pl.col(physical))
+            elif physical == f"{field.name}#":
+                parts.append(pl.col(field.name).is_null().cast(pl.UInt8).alias(physical))
+    return frame.select(pl.struct(parts).hash()).to_series().to_list()
+
+
+def _keys(frame: pl.DataFrame, fields: Sequence[str], record: Record) -> list[Any]:
+    """For every row its key, or the missing value that stands in its place."""
+    parts = [_values(frame, name, record.field(name).type) for name in fields]
+    if not any(value.__class__ is Missing for part in parts for value in part):
+        return list(zip(*parts, strict=True))
+    return [
+        key if not any(part.__class__ is Missing for part in key) else first(part for part in key if part.__class__ is Missing)
+        for key in zip(*parts, strict=True)
+    ]
+
+
+def _values(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
+    if type_.kind not in ("list", "money") and not type_.interval and not frame[name].null_count():
+        plain: list[Value] = frame[name].to_list()
+        return plain
+    return [row[name] for row in unpack(frame, {name: type_})]
+
+
+# --- features --------------------------------------------------------------------------------------------------------
+
+
+def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    layout = state.layout
+    times: list[int] = frame[layout.record.time].to_list()
+    if times and state.since is None:
+        state.since = times[0]
+    judged = frame.with_columns(pl.col(layout.record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
+    found: dict[str, list[Value]] = {}
+    for history, pasts, judges in zip(layout.histories, state.pasts, state.judges, strict=True):
+        cells = [judge.cells(judged) for judge in judges]
+        found |= _history(frame, times, state, history, pasts, cells)
+    series = [
+        part for column, values in found.items() for part in packed(column, values, layout.types[column], dtype(layout.types[column]))
+    ]
+    answers = pl.DataFrame(series)
+    for formula in state.formulas:
+        answers = answers.hstack(formula.many(judged.hstack(answers)))
+    return answers.select(columns(layout.types))
+
+
+def _history(
+    frame: pl.DataFrame,
+    times: list[int],
+    state: WindowState,
+    history: History,
+    pasts: dict[tuple[Value, ...], Past],
+    cells: list[list[Cell]],
+) -> dict[str, list[Value]]:
+    """Every measure of one history, by column."""
+    late, since = state.layout.late, state.since or 0
+    found: list[list[Value]] = [[]] * frame.height
+    by_key: dict[tuple[Value, ...], list[int]] = {}
+    for row, key in enumerate(_keys(frame, history.per, state.layout.record)):
+        if key.__class__ is Missing:
+            found[row] = [key] * len(history.measures)
+        else:
+            by_key.setdefault(key, []).append(row)
+    currencies = _currencies(frame, history, state.layout.record)
+    for key, rows in by_key.items():
+        past = pasts.get(key)
+        if past is None:
+            past = pasts[key] = Past(len(history.slots))
+        asked = [Asked(row, times[row], currencies[row], since) for row in rows]
+        for row, values in zip(rows, past.walk(history.measures, asked, cells, late), strict=True):
+            found[row] = values
+        past.forget(late, history.reaches)
+    return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
+
+
+def _currencies(frame: pl.DataFrame, history: History, record: Record) -> list[list[Value]]:
+    """For every row and slot the event's currency, where a sum by currency asks for it."""
+    by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
+    parts = [[None] * frame.height if name is None else _values(frame, name, record.field(name).type) for name in by]
+    return [list(row) for row in zip(*parts, strict=True)]
+
+
+class _Judge:
+    """What each row of a frame is to one slot."""
+
+    def __init__(self, slot: Slot, record: Record) -> None:
+        self.slot = slot
+        self._where = None if slot.where is None else columnar.compile_exprs({"@where": slot.where})
+        self._of = None if slot.of is None else _judged(slot.of, record)
+
+    def cells(self, frame: pl.DataFrame) -> list[Cell]:
+        """One cell a row; `frame` also holds `now`."""
+        if self._where is None and self._of is None:
+            return [(SURE, True)] * frame.height
+        truths: list[bool | None] = [True] * frame.height if self._where is None else self._where(frame)["@where"].to_list()
+        if self._of is None:
+            return [_COUNTED[truth] for truth in truths]
+        values = [None if value.__class__ in (Missing, Interval) else prepared(value, self.slot.type) for value in self._of(frame)]
+        return [_cell(truth, value) for truth, value in zip(truths, values, strict=True)]
+
+
+def _judged(of: ir.Expr, record: Record) -> Callable[[pl.DataFrame], list[Value]]:
+    if of.type.scale == 1:
+        compute = columnar.compile_exprs({"@of": of})
+        return lambda frame: _values(compute(frame), "@of", of.type)
+    # a frame settles money to whole minor units, history keeps it exact until it is summed up
+    types = {name: record.field(record.time if name == NOW else name).type for name in ir.reads(of)}
+    one = single.compile_expr(of)
+    return lambda frame: [one(row) for row in unpack(frame, types)]
+
+
+_COUNTED: Final[dict[bool | None, Cell]] = {True: (SURE, True), None: (MAYBE, True), False: (OUT, None)}
+
+
+def _cell(truth: bool | None, value: Any) -> Cell:
+    if truth:
+        return (SURE_LACKING, None) if value is None else (SURE, value)
+    if truth is None:
+        return (MAYBE_LACKING, None) if value is None else (MAYBE, value)
+    return OUT, None
+
+
+# --- answers to events that may come again ---------------------------------------------------------------------------
+
+
+class _Answers:
+    """Every answer of a batch by its number: the last ones in memory, the others in files that go when the batch does."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._parts: list[pl.DataFrame | Path] = []
+        self._folder: Path | None = None
+
+    def keep(self, answers: pl.DataFrame, number: int) -> None:
+        """Keep answers, of which the first has this number and the others follow."""
+        if not answers.height:
+            return
+        loose = next((i for i, part in enumerate(self._parts) if isinstance(part, pl.DataFrame)), None)
+        if loose is not None and number + answers.height - self._starts[loose] > _KEPT_ROWS:
+            self._put_away(loose)
+        self._starts.append(number)
+        self._parts.append(answers)
+
+    def _put_away(self, begin: int) -> None:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="history-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, True)
+        path = self._folder / f"{begin}.arrow"
+        pl.concat(part for part in self._parts[begin:] if isinstance(part, pl.DataFrame)).write_ipc(path)
+        self._parts[begin:] = [path]
+        self._starts[begin:] = [self._starts[begin]]
+
+    def rows(self, numbers: Sequence[int]) -> pl.DataFrame:
+        """The answers with these numbers, in this order."""
+        by_part: dict[int, list[int]] = {}
+        for place, number in enumerate(numbers):
+            by_part.setdefault(bisect_right(self._starts, number) - 1, []).append(place)
+        found = []
+        for index, places in by_part.items():
+            part = self._parts[index]
+            frame = part if isinstance(part, pl.DataFrame) else pl.read_ipc(part)
+            picked = frame[[numbers[place] - self._starts[index] for place in places]]
+            found.append(picked.with_columns(pl.Series("@place", places)))
+        return pl.concat(found).sort("@place").drop("@place")

@@ -1,0 +1,124 @@
+"""A small payments record, features over it, and events for the tests of history."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from engine.backends.columnar import pack, unpack
+from engine.features.columnar import WindowState, observe
+from engine.features.spec import BoundFeatures
+from engine.features.store import Store
+from engine.lang import ir
+from engine.plan import Row
+from engine.record import Field, Record
+from engine.values import DATETIME, DAY, INTEGER, MISSING, NUMBER, TEXT, Type, Value
+
+USD = Type("money", currency="USD")
+ANY_MONEY = Type("money", by="currency")
+HOUR = DAY // 24
+
+
+def record(time: Type = DATETIME, *, late: int = DAY, zone: str = "America/New_York", key: tuple[str, ...] = ("id",)) -> Record:
+    types = {
+        "id": TEXT,
+        "at": time,
+        "account": TEXT,
+        "branch": INTEGER,
+        "direction": TEXT,
+        "merchant": TEXT,
+        "amount": USD,
+        "balance": USD,
+        "rate": NUMBER,
+        "price": ANY_MONEY,
+        "currency": TEXT,
+        "n": INTEGER,
+    }
+    fields = tuple(Field(name, type_, not_negative=name in ("amount", "price", "rate")) for name, type_ in types.items())
+    return Record("bank/payment", "1.0.0", zone, key, "at", fields, late)
+
+
+def read(name: str) -> ir.Read:
+    return ir.Read(name, type={field.name: field.type for field in record().fields}[name])
+
+
+def equals(name: str, value: Value) -> ir.Compare:
+    field = read(name)
+    return ir.Compare("=", field, ir.Const(value, type=field.type))
+
+
+INCOMING = equals("direction", "in")
+
+
+def days(length: int) -> ir.Window:
+    """So many days of a record whose time is a datetime."""
+    return ir.Window("trailing", length * DAY, "microseconds")
+
+
+def dates(length: int) -> ir.Window:
+    return ir.Window("trailing", length, "days")
+
+
+def months(length: int) -> ir.Window:
+    return ir.Window("trailing", length, "months")
+
+
+def feature(
+    name: str,
+    function: str,
+    window: ir.Window,
+    of: ir.Expr | None = None,
+    where: ir.Expr | None = None,
+    per: tuple[str, ...] = ("account",),
+    bounded: bool = False,
+) -> ir.Feature:
+    if function in ("count", "distinct"):
+        type_ = Type("integer", interval=True)
+    else:
+        assert of is not None
+        given = of.type
+        type_ = Type(given.kind, currency=given.currency, by=given.by, interval=bounded or function == "max")
+    return ir.Feature(name, type_, ir.Aggregate(function, of, window, per, where, bounded))
+
+
+def bound(features: Sequence[ir.Feature], under: Record, prefix: str = "") -> BoundFeatures:
+    fields = tuple(ir.Column(field.name, field.type) for field in under.fields)
+    features_ = ir.FeatureSet("bank/profile", "1.0.0", ir.Use("record", under.name, None, "payment"), fields, tuple(features))
+    return BoundFeatures(features_, prefix, {}, under)
+
+
+_numbers = itertools.count(1)
+
+
+def event(at: int, account: Value = "A1", **given: Any) -> Row:
+    """An event that says `in` and has one value of everything else; what is given stands instead."""
+    defaults = {
+        "id": f"T{next(_numbers)}",
+        "branch": 1,
+        "direction": "in",
+        "merchant": "M1",
+        "amount": 1_00,
+        "balance": 0,
+        "rate": 0.5,
+        "price": MISSING,
+        "currency": "USD",
+        "n": 1,
+    }
+    return {"at": at, "account": account, **defaults, **given}
+
+
+def batch(chunks: Sequence[Sequence[Row]], groups: Sequence[BoundFeatures], under: Record, history_from: Any = None) -> list[Row]:
+    """The features of a stream that arrives in these chunks, by the batch."""
+    state = WindowState(groups, under, history_from)
+    types = {field.name: field.type for field in under.fields}
+    found: list[Row] = []
+    for chunk in chunks:
+        observed = observe(pack(chunk, types), state)
+        assert not observed.rejects
+        found += unpack(observed.frame, state.layout.types)
+    return found
+
+
+def live(rows: Sequence[Row], store: Store) -> list[Row]:
+    return [store.observe(row) for row in rows]
