@@ -42,7 +42,8 @@ OVERFLOW: Final = missing("overflow")
 MAX_DEPTH: Final = 100
 """How deep JSON may be nested."""
 
-_SAFE_MIN, _SAFE_MAX = -62_135_000_000 * SECOND, 253_402_000_000 * SECOND
+SAFE_TIME: Final = (-62_135_000_000 * SECOND, 253_402_000_000 * SECOND)
+"""Moments that lie in the calendar of every zone."""
 _NATIVE: Final = frozenset({str, int, float, bool, Decimal, list, tuple, dict, dt.date, dt.datetime, dt.timedelta})
 
 
@@ -321,7 +322,7 @@ def _datetime(raw: Any, type_: Type, zone: str) -> Value:
 
 def in_calendar(microseconds: int, zone: str) -> bool:
     """Whether a moment lies in the years 1 to 9999, in UTC and in the zone."""
-    return _SAFE_MIN < microseconds < _SAFE_MAX or zones.local(microseconds, zone) is not None
+    return SAFE_TIME[0] <= microseconds <= SAFE_TIME[1] or zones.local(microseconds, zone) is not None
 
 
 def _duration(raw: Any, type_: Type, zone: str) -> Value:
@@ -372,7 +373,9 @@ def _list(raw: Any, type_: Type, zone: str) -> Value:
             return DAMAGED
     if raw.__class__ not in (list, tuple):
         return DAMAGED
-    return tuple(read_value(type_.item or TEXT, item, zone=zone) for item in raw)
+    values = (read_value(type_.item or TEXT, item, zone=zone) for item in raw)
+    # a frame holds an item or null, so that an item that is not there has one cause only
+    return tuple(MISSING if value.__class__ is Missing else value for value in values)
 
 
 def parse_json(text: str) -> Any:
