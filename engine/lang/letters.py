@@ -48,6 +48,7 @@ def foreign_word(word: str) -> tuple[str, str, str]:
     >>> foreign_word("\u0430mount")[0], foreign_word("\u0438\u0442\u043e\u0433")[0]
     ('mixed-script', 'foreign-letter')
     """
+    word = word if len(word) <= 40 else word[:37] + "..."
     odd = [letter for letter in word if not letter.isascii()]
     latin = "".join(_ALIKE.get(letter, letter) for letter in word)
     if latin.isascii() or (any(letter.isascii() and letter.isalpha() for letter in word) and any(letter in _ALIKE for letter in odd)):
@@ -68,4 +69,4 @@ def mixed_words(text: str) -> Iterator[tuple[int, str, str]]:
         if not word.isascii() and len({script(letter) for letter in word}) > 1:
             odd = next((letter for letter in word if letter in _ALIKE), None)
             if odd is not None:
-                yield match.start(), word, describe(odd)
+                yield match.start(), word[:40], describe(odd)

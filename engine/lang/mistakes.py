@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.diagnostics import Diagnostic, Span, suggest
+from engine.lang.scan import shown
 from engine.lang.words import DECLARATIONS, Words
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _no_header(m: Mistake) -> Answer | None:
     if m.start != "file" or m.index != 0:
         return None
     kinds = ("ruleset", "record", "features", "list")
-    hint = suggest(m.tokens[0].value, kinds) or "for example `ruleset aml/cash version 1.0.0`"
+    hint = suggest(m.tokens[0].value[:40], kinds) or "for example `ruleset aml/cash version 1.0.0`"
     return "no-header", "a file begins with `ruleset`, `record`, `features` or `list`, its name and its version", hint
 
 
@@ -272,15 +273,13 @@ _PLAIN: Final = {
 
 def _message(m: Mistake) -> str:
     wanted = _wanted(m)
-    after = f" after `{m.before.value}`" if m.before is not None else ""
+    after = f" after `{shown(m.before.value)}`" if m.before is not None else ""
     if m.found is not None:
-        return f"expected {wanted}{after}, found `{_shown(m.found)}`" if wanted else f"`{_shown(m.found)}` does not fit here{after}"
+        return (
+            f"expected {wanted}{after}, found `{shown(m.found.value)}`" if wanted else f"`{shown(m.found.value)}` does not fit here{after}"
+        )
     where = f"before `{m.after.value}` begins" if m.after is not None else "but nothing follows"
     return f"expected {wanted}{after}, {where}"
-
-
-def _shown(token: Tok) -> str:
-    return token.value if len(token.value) <= 40 else token.value[:37] + "..."
 
 
 def _wanted(m: Mistake) -> str:
@@ -301,7 +300,7 @@ def _wanted(m: Mistake) -> str:
 
 def _hint(m: Mistake) -> str | None:
     """The accepted keyword that the word is most like."""
-    if m.found is None or m.found.kind != "WORD":
+    if m.found is None or m.found.kind != "WORD" or len(m.found.value) > 40:
         return None
     words = [m.words.shown[terminal] for terminal in m.accepts if terminal in m.words.shown]
     return suggest(m.found.value, words)

@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer
 
 from engine.diagnostics import Diagnostic, Span, errors, in_order
-from engine.lang.build import MAX_DEPTH, Builder, too_deep
+from engine.lang.build import Builder
 from engine.lang.mistakes import Mistake, explain
 from engine.lang.scan import Tok, scan
 from engine.lang.source import check_text, read_text
@@ -49,10 +49,8 @@ def parse(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic]]:
         return None, problems
     scanned = scan(text, words, file)
     problems += scanned.problems
-    if not scanned.tokens:
-        hint = "begin it with `ruleset`, `record`, `features` or `list`"
-        problems.append(Diagnostic("empty-file", "this file holds no rules", Span(file, 1, 1, 1), hint=hint))
-        return None, problems
+    if not scanned.tokens or not scanned.complete:
+        return None, in_order(problems or [_empty(file)])
     tree: ast.File | None
     tree, found = _read(scanned.tokens, scanned.ends, "file")
     problems += found
@@ -88,11 +86,17 @@ def _read_small(text: str, start: str, place: Span) -> tuple[ast.Expr | None, li
         return None, problems
     scanned = scan(text, load_words(), place.file, place.line, place.column)
     problems += scanned.problems
-    if not scanned.tokens:
-        return None, [*problems, Diagnostic("syntax", "a value is missing here", place, hint="write a value, or `missing`")]
+    if not scanned.tokens or not scanned.complete:
+        nothing = Diagnostic("syntax", "a value is missing here", place, hint="write a value, or `missing`")
+        return None, in_order(problems or [nothing])
     tree, found = _read(scanned.tokens, scanned.ends, start)
     problems = in_order([*problems, *found])
     return (None if errors(problems) else tree), problems
+
+
+def _empty(file: str) -> Diagnostic:
+    hint = "begin it with `ruleset`, `record`, `features` or `list`"
+    return Diagnostic("empty-file", "this file holds no rules", Span(file, 1, 1, 1), hint=hint)
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
@@ -109,22 +113,9 @@ def _too_many(text: str, words: Words, file: str) -> list[Diagnostic]:
     if place is None:
         return []
     line = text.count("\n", 0, place.start()) + 1
-    message = f"this file has {count:,} declarations, more than {MAX_DECLARATIONS:,}".replace(",", "_", 1)
+    message = f"this file has {count:_} declarations; a file holds at most {MAX_DECLARATIONS:_}"
     span = Span(file, line, 1, place.end() - place.start() + 1)
     return [Diagnostic("too-many-declarations", message, span, hint="split it into several rule sets, or keep long lists in a CSV file")]
-
-
-def _overflow(tokens: list[Tok]) -> Diagnostic | None:
-    """Parentheses that nest too deep, seen before they are read."""
-    depth = 0
-    for token in tokens:
-        if token.kind == "LPAR":
-            depth += 1
-            if depth > MAX_DEPTH:
-                return too_deep(token.span)
-        elif token.kind == "RPAR":
-            depth -= 1
-    return None
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -224,9 +215,6 @@ def _read(tokens: list[Tok], ends: dict[int, int], start: str) -> tuple[Any, lis
 
 def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Diagnostic | None]:
     """Read `tokens` from the start rule `start`; `after` is the token that follows them in the file."""
-    problem = _overflow(tokens)
-    if problem is not None:
-        return None, problem
     lark, _ = _machine()
     try:
         return lark.parse(tokens, start=start), None

@@ -14,10 +14,9 @@ from engine.lang.ast import Comment
 from engine.lang.letters import foreign_word, mixed_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from engine.lang.words import Words
 
+MAX_DEPTH: Final = 60
 MAX_SLIPS: Final = 200
 
 
@@ -42,17 +41,22 @@ class Tok:
 
 @dataclass(slots=True)
 class Scan:
-    """All tokens of a text; `ends` maps a line to the column after its last token."""
+    """All tokens of a text; `ends` maps a line to the column after its last token.
+
+    `complete` is false where reading was given up because of too many slips.
+    """
 
     tokens: list[Tok] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
+    complete: bool = True
 
 
 _TOKEN: Final = re.compile(
     r"""
-      (?P<SPACE>[ \t\r\f\v\u00a0\u2007\u2009\u202f]+)
+      (?P<row>^[ \t]*\|(?:[^"\n#]|"[^"\n]*"|")*)
+    | (?P<SPACE>[ \t\r\f\v\u00a0\u2007\u2009\u202f]+)
     | (?P<NEWLINE>\n)
     | (?P<WORD>[a-z_][a-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?!\w))
     | (?P<STRING>"[^"\n]*")
@@ -66,7 +70,7 @@ _TOKEN: Final = re.compile(
     | (?P<RULEID>[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?!\w))
     | (?P<word>\w[\w.]*)
     | (?P<comment>\#[^\n]*)
-    | (?P<row>\|(?:[^"\n#]|"[^"\n]*"|")*)
+    | (?P<bar>\|\|?)
     | (?P<double_equals>==)
     | (?P<arrow>=>|=<|<>|[≤≥≠])
     | (?P<COMPARE><=|>=|!=|<|>)
@@ -81,8 +85,21 @@ _TOKEN: Final = re.compile(
     | (?P<sign>[$€£¥₽])
     | (?P<stray>.)
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.MULTILINE,
 )
+
+
+def too_deep(span: Span) -> Diagnostic:
+    """The refusal of an expression that nests past `MAX_DEPTH`."""
+    hint = "name parts of it with `define`"
+    return Diagnostic("too-deep", f"this expression goes more than {MAX_DEPTH} levels deep", span, hint=hint)
+
+
+def shown(text: str) -> str:
+    """The text as messages quote it: cut where it is very long."""
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
 _MARKS: Final = {
     "(": "LPAR",
     ")": "RPAR",
@@ -108,26 +125,54 @@ class _Scanner:
         self.text, self.words, self.file, self.line = text, words, file, line
         self.zero = 1 - column  # the position at which column 1 of the current line stands
         self.fresh = True  # nothing stands before it on its line
+        self.depth = 0  # parentheses that are open
+        self.begin = 0  # the token that began the declaration
         self.out = Scan()
+        declared = "|".join(sorted(words.declarations))
+        self.declaration = re.compile(rf"^[ \t]*(?:{declared})(?![\w.])", re.MULTILINE)
 
     def run(self) -> Scan:
-        for kind, value, start in self._pieces():
-            if kind.isupper():
-                self._add(kind, value, start, len(value))
-            else:
-                getattr(self, f"_{kind}")(value, start)
+        position: int | None = 0
+        while position is not None:
+            position = self._pieces(position)
         return self.out
 
-    def _pieces(self) -> Iterator[tuple[str, str, int]]:
-        for match in _TOKEN.finditer(self.text):
+    def _pieces(self, position: int) -> int | None:
+        """Read on from `position`; the place to go on from after a declaration that was given up, none at the end."""
+        for match in _TOKEN.finditer(self.text, position):
             kind = match.lastgroup or ""
             if kind == "SPACE":
                 continue
             if kind == "NEWLINE":
                 self.line, self.zero, self.fresh = self.line + 1, match.end(), True
                 continue
-            yield kind, match.group(), match.start()
+            start = match.start()
+            if kind.isupper():
+                self._add(kind, match.group(), start, match.end() - start)
+            else:
+                getattr(self, f"_{kind}")(match.group(), start)
             self.fresh = False
+            if self.depth > MAX_DEPTH:
+                return self._give_up(match.end())
+            if len(self.out.problems) >= MAX_SLIPS:
+                message = f"{len(self.out.problems)} slips so far; what follows was not read"
+                self.out.complete = False
+                self._slip("too-many-problems", message, start, 1, "mend these first; perhaps this is no rule file")
+                return None
+        return None
+
+    def _give_up(self, position: int) -> int | None:
+        """Leave out a declaration whose parentheses nest too deep, and find the next."""
+        self.out.problems.append(too_deep(self.out.tokens[-1].span))
+        del self.out.tokens[self.begin :]
+        self.depth = 0
+        following = self.declaration.search(self.text, position)
+        if following is None:
+            return None
+        skipped = self.text.count("\n", position, following.start())
+        if skipped:
+            self.line, self.zero, self.fresh = self.line + skipped, following.start(), True
+        return following.start()
 
     def _span(self, start: int, length: int) -> Span:
         column = start - self.zero + 1
@@ -140,7 +185,9 @@ class _Scanner:
         self.out.ends[self.line] = end
         if kind == "STRING" and not value.isascii():
             self._letters(value, start)
-        elif kind == "WORD" and value in _NULLS:
+        elif kind == "WORD" and self.fresh and value in self.words.declarations:
+            self.begin, self.depth = len(self.out.tokens) - 1, 0
+        elif kind == "WORD" and value in ("null", "nil"):
             self._null(value, start)
 
     def _slip(self, code: str, message: str, start: int, length: int, hint: str | None, severity: str = "error") -> None:
@@ -149,6 +196,7 @@ class _Scanner:
     # --- what is not a slip
 
     def _mark(self, value: str, start: int) -> None:
+        self.depth += (value == "(") - (value == ")" and self.depth > 0)
         self._add(_MARKS[value], value, start, 1)
 
     def _comment(self, value: str, start: int) -> None:
@@ -156,30 +204,18 @@ class _Scanner:
         self.out.comments.append(Comment(value, own_line=self.fresh, span=self._span(start, len(value))))
 
     def _row(self, value: str, start: int) -> None:
-        if not self.fresh:
-            self._bar(value, start)
-            return
-        row = value.rstrip()
+        row = value.strip()
+        start += value.index("|")
         self._add("ROW", row, start, len(row))
         if not row.endswith("|") or len(row) == 1:
             self._slip("open-row", "a row ends with `|`", start, len(row), "put a `|` after the last cell; a row stands on one line")
 
     def _bar(self, value: str, start: int) -> None:
-        """A bar inside a line: the rest of the line is read again after it."""
-        width = 2 if value.startswith("||") else 1
-        if width == 2:
+        if value == "||":
             self._symbol("||", "or", start)
             self._add("WORD", "or", start, 2)
         else:
             self._stray("|", start)
-        rest = _Scanner(value[width:], self.words, self.file, self.line, start + width - self.zero + 1)
-        rest.fresh = False
-        inner = rest.run()
-        for token in inner.tokens:
-            token.start_pos, token.end_pos = token.start_pos + start + width, token.end_pos + start + width
-        self.out.tokens += inner.tokens
-        self.out.problems += inner.problems
-        self.out.ends.update(inner.ends)
 
     # --- values that look right and are not
 
@@ -213,16 +249,16 @@ class _Scanner:
         elif small in self.words.every:
             self._slip("capital-keyword", f"`{value}` is written in small letters", start, len(value), f"write `{small}`")
         elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", value):
-            hint = f"write `{small}`; ids of rules are capitals with a hyphen, such as `CASH-01`"
-            self._slip("capital-name", f"names are written in small letters, not `{value}`", start, len(value), hint)
+            hint = f"write `{shown(small)}`; ids of rules are capitals with a hyphen, such as `CASH-01`"
+            self._slip("capital-name", f"names are written in small letters, not `{shown(value)}`", start, len(value), hint)
         else:
-            self._slip("syntax", f"`{value}` is neither a name nor a number", start, len(value), None)
+            self._slip("syntax", f"`{shown(value)}` is neither a name nor a number", start, len(value), None)
         self._add("WORD", small if re.fullmatch(r"[a-z_][\w.]*[a-z0-9_]|[a-z_]", small) else "x", start, len(value))
 
     # --- slips of the pen
 
     def _thousands(self, value: str, start: int) -> None:
-        hint = f"write `{value.replace(',', '_')}`; in a list put a space after each comma"
+        hint = f"write `{shown(value.replace(',', '_'))}`; in a list put a space after each comma"
         self._slip("thousands-comma", "numbers are not grouped with commas", start, len(value), hint)
         self._add("NUMBER", value.replace(",", "_"), start, len(value))
 
@@ -262,14 +298,13 @@ class _Scanner:
 
     def _brace(self, value: str, start: int) -> None:
         hint = "leave it out: a declaration begins with its word and ends where the next begins"
-        self._slip("stray-brace", f"`{value}` has no meaning here", start, len(value), hint)
+        self._slip("stray-brace", f"`{shown(value)}` has no meaning here", start, len(value), hint)
 
     def _sign(self, value: str, start: int) -> None:
         hint = "write the code after the amount, such as `100 USD`"
         self._slip("currency-sign", f"`{value}` does not say which currency is meant", start, 1, hint)
 
     def _stray(self, value: str, start: int) -> None:
-        if len(self.out.problems) < MAX_SLIPS:
-            shown = value if value.isprintable() else f"U+{ord(value):04X}"
-            hint = "write a number with a digit before the point, such as `0.5`" if value == "." else None
-            self._slip("syntax", f"the character `{shown}` has no meaning here", start, 1, hint)
+        sign = value if value.isprintable() else f"U+{ord(value):04X}"
+        hint = "write a number with a digit before the point, such as `0.5`" if value == "." else None
+        self._slip("syntax", f"the character `{sign}` has no meaning here", start, 1, hint)
