@@ -1,0 +1,108 @@
+"""From the syntax tree to the typed program, with every problem of a file at once: the entry to the meaning of the language.
+
+Each function gives what it made, or none when a problem stops it, and all problems found. It reads no files but lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from engine.diagnostics import Diagnostic, in_order
+from engine.lang import ast, ir, records
+from engine.lang.cases import TestCase
+from engine.lang.environment import Environment, list_name
+from engine.lang.expectations import cases
+from engine.lang.expressions import Typer
+from engine.lang.history import feature_set
+from engine.lang.lists import ListValue, read_column
+from engine.lang.order import ordered
+from engine.lang.problems import Report
+from engine.lang.program import Program, written_list
+from engine.lang.ruleset import RuleSetCheck
+from engine.lang.scope import Scope
+from engine.record import Record
+
+if TYPE_CHECKING:
+    from engine.values import Type
+
+__all__ = [
+    "Environment", "ListValue", "TestCase", "check_expression", "check_features", "check_list", "check_record", "check_ruleset", "check_tests",
+]  # fmt: skip
+
+_NONE: Mapping[str, ast.Expr] = MappingProxyType({})
+
+
+def check_record(tree: ast.File) -> tuple[Record | None, list[Diagnostic]]:
+    """The record a `record` file declares."""
+    report = Report()
+    records.check_places(tree, report)
+    record = records.record(tree, report)
+    return (None if report.failed else record), in_order(report.found)
+
+
+def check_list(tree: ast.File, folder: Path | None = None, workspace: Path | None = None) -> tuple[ListValue | None, list[Diagnostic]]:
+    """The values of a `list` file: written out, or from a CSV column. The file's path is relative to `folder` and stays in `workspace`."""
+    report = Report()
+    records.check_places(tree, report)
+    declared = [node for node in tree.declarations if isinstance(node, ast.ListDecl)]
+    if len(declared) != 1:
+        message = "a list file holds one list" if declared else "this list has no values"
+        report.error("list-body", message, tree.name.span, 'write `values (...)`, or `from "file.csv" column "name"`')
+        return None, in_order(report.found)
+    node = declared[0]
+    value: ListValue | None = None
+    if node.file is not None:
+        value = read_column(report, node.span, node.file, node.column, folder, workspace)
+    elif node.values[0].effective is not None:
+        report.error("not-yet", "a list with dates comes with a later release of the language", node.span)
+    else:
+        value = written_list(node.values[0].value, Typer(Scope(), report))
+    if value is None or report.failed:
+        return None, in_order(report.found)
+    return replace(value, name=list_name(tree.name.text), version=tree.version.text), in_order(report.found)
+
+
+def check_features(tree: ast.File, env: Environment) -> tuple[ir.FeatureSet | None, list[Diagnostic]]:
+    """The features of a `features` file."""
+    report = Report()
+    records.check_places(tree, report)
+    program = Program(tree, env, _NONE, report)
+    declared = program.collect()
+    order, broken = ordered(program.nodes, report)
+    program.scope.silent.update(broken)
+    for name in order:
+        program.check(name, declared[name])
+    program.warn_unused(("param", "list", "define"))
+    return (None if report.failed else feature_set(program)), in_order(report.found)
+
+
+def check_ruleset(
+    tree: ast.File, env: Environment, overrides: Mapping[str, ast.Expr] = _NONE
+) -> tuple[ir.RuleSet | None, list[Diagnostic]]:
+    """The rule set of a `ruleset` file; `overrides` give params other values, as a test may."""
+    report = Report()
+    records.check_places(tree, report)
+    checked = RuleSetCheck(Program(tree, env, overrides, report)).run()
+    return (None if report.failed else checked), in_order(report.found)
+
+
+def check_expression(expr: ast.Expr, columns: Mapping[str, Type], file: str, zone: str = "UTC") -> tuple[ir.Expr | None, list[Diagnostic]]:
+    """An expression over any dotted columns, as `when` and `with` of a cascade are; `zone` is the record's.
+
+    `file` names the place of problems whose expression has none of its own.
+    """
+    report = Report()
+    typed = Typer(Scope(zone=zone, columns=dict(columns)), report).typed(expr)
+    found = [replace(one, span=replace(one.span, file=one.span.file or file)) for one in report.found]
+    return (None if report.failed else typed), in_order(found)
+
+
+def check_tests(tree: ast.File, ruleset: ir.RuleSet, env: Environment) -> tuple[tuple[TestCase, ...], list[Diagnostic]]:
+    """The typed cases of every `test`, `story` and `examples` of a rule set; faulty ones are left out and reported."""
+    report = Report()
+    found = cases(tree, ruleset, env, report)
+    return found, in_order(report.found)

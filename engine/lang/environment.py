@@ -1,0 +1,95 @@
+"""What stands around a file: its record, and the feature sets and lists it uses, already checked. It finds nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.lang import ast, ir
+from engine.lang.lists import ListValue
+from engine.lang.scope import Scope
+from engine.record import Record
+
+if TYPE_CHECKING:
+    from engine.lang.problems import Report
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The components a file may refer to, by path (`aml/profile`); those that were not found are not in it and reported already.
+
+    `folder` is where the file lies, for lists beside it; nothing outside `workspace` is read.
+    """
+
+    record: Record
+    features: Mapping[str, ir.FeatureSet] = field(default_factory=dict)
+    lists: Mapping[str, ListValue] = field(default_factory=dict)
+    folder: Path | None = None
+    workspace: Path | None = None
+
+
+def alias(path: str) -> str:
+    """The name before the dot by which a component's parts are read: the last part of its path.
+
+    >>> alias("aml/profile")
+    'profile'
+    """
+    return path.rpartition("/")[2]
+
+
+def use(node: ast.Uses) -> ir.Use:
+    return ir.Use(node.kind, node.path, node.range, alias(node.path))
+
+
+def record_use(tree: ast.File, env: Environment) -> ir.Use:
+    """How the file names its record."""
+    named = next((node for node in tree.uses if node.kind == "record"), None)
+    return use(named) if named is not None else ir.Use("record", env.record.name, None, alias(env.record.name))
+
+
+def list_name(path: str) -> str:
+    """A list's full dotted name.
+
+    >>> list_name("geo/high_risk")
+    'geo.high_risk'
+    """
+    return path.replace("/", ".")
+
+
+def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
+    """The names that come from outside: fields, `now`, features and lists that are used."""
+    columns = {f.name: f.type for f in env.record.fields}
+    if env.record.time in columns:
+        columns["now"] = columns[env.record.time]
+    lists: dict[str, ListValue] = {}
+    lost: list[str] = []
+    seen: dict[str, ast.Uses] = {}
+    for node in tree.uses:
+        name = list_name(node.path) if node.kind == "list" else alias(node.path) + "."
+        if node.kind == "record" or not _once(name, node, seen, report):
+            continue
+        if node.kind == "list":
+            _use_list(node, name, env, lists, lost)
+        elif node.path in env.features:
+            columns.update({name + feature.name: feature.type for feature in env.features[node.path].features})
+        else:
+            lost.append(name)
+    return Scope(zone=env.record.zone, columns=columns, lists=lists, silent_prefixes=tuple(lost))
+
+
+def _use_list(node: ast.Uses, name: str, env: Environment, lists: dict[str, ListValue], lost: list[str]) -> None:
+    if node.path in env.lists:
+        lists[name] = env.lists[node.path]
+    else:
+        lost.append(name)
+
+
+def _once(name: str, node: ast.Uses, seen: dict[str, ast.Uses], report: Report) -> bool:
+    if name not in seen:
+        seen[name] = node
+        return True
+    message = f"`{node.path}` and `{seen[name].path}` would both be called `{name.rstrip('.')}`"
+    report.error("duplicate-name", message, node.span, related=(("the first is here", seen[name].span),))
+    return False

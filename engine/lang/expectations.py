@@ -1,0 +1,338 @@
+"""The tests an author writes beside the rules, typed: what is given, and what is expected of which row. It runs nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from engine import zones
+from engine.lang import ast, ir, literals
+from engine.lang.cases import CaseRow, Expected, TestCase
+from engine.lang.expressions import Typer
+from engine.lang.parse import parse_cell
+from engine.lang.scope import Scope
+from engine.values import EPOCH_DAY, INTEGER, MISSING, Money, Type, Value, date_of
+
+if TYPE_CHECKING:
+    from engine.diagnostics import Span
+    from engine.lang.environment import Environment
+    from engine.lang.problems import Report
+
+_FIRST_DAY = dt.date(2000, 1, 1).toordinal() - EPOCH_DAY.toordinal()
+_RULE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
+_RANGE = re.compile(r"(-?\s*[\d_]+)\s+to\s+(-?\s*[\d_]+)")
+_STATES = ("hit", "clear", "undecided")
+
+
+def cases(tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report) -> tuple[TestCase, ...]:
+    """Every test, story and examples of the file that is sound; problems of the others are noted."""
+    maker = _Maker(ruleset, env, report)
+    found: list[TestCase | None] = []
+    for node in tree.declarations:
+        match node:
+            case ast.Test():
+                found.append(maker.test(node))
+            case ast.Story():
+                found.append(maker.story(node))
+            case ast.Examples():
+                found.append(maker.examples(node))
+    return tuple(case for case in found if case is not None)
+
+
+class _Maker:
+    """Types the cases of one rule set. `columns` may be given, `written` may be expected as values."""
+
+    def __init__(self, ruleset: ir.RuleSet, env: Environment, report: Report) -> None:
+        self.ruleset, self.record, self.report = ruleset, env.record, report
+        self.columns: dict[str, Type] = {field.name: field.type for field in env.record.fields}
+        self.columns |= {column.name: column.type for column in ruleset.inputs}
+        features = {f.name: f.type for f in (ruleset.features.features if ruleset.features is not None else ())}
+        for use in ruleset.uses:
+            if use.kind == "features" and use.path in env.features:
+                features |= {f"{use.alias}.{f.name}": f.type for f in env.features[use.path].features}
+        self.columns |= features
+        sets = {s.name: s.type for s in ruleset.body if isinstance(s, ir.Set)}
+        self.written = features | sets | {name: value.type for name, value in ruleset.defines.items()}
+        self.rules = {rule.id: rule for rule in ruleset.rules}
+        self.flags = {s.name for s in ruleset.body if isinstance(s, ir.Flag)}
+        decide = ruleset.decide
+        self.outcomes = {name: None for name, _ in decide.rows} | {decide.undecided: None} if decide is not None else {}
+        self.start = max([_FIRST_DAY, *(rule.effective[0] for rule in ruleset.rules if rule.effective[0] is not None)])
+
+    # --- the three kinds ---------------------------------------------------------------------------------------------
+
+    def test(self, node: ast.Test) -> TestCase | None:
+        params, common = self._with(node.params)
+        given = self._given(node.given, params)
+        expect = [self._expectation(one, params) for one in node.expect]
+        if params is None or common is None or given is None or any(one is None for one in expect):
+            return None
+        row = CaseRow(self._filled(common | given, 1), tuple(one for one in expect if one is not None), node.span)
+        return TestCase(node.title.text, "test", (row,), params, span=node.span)
+
+    def story(self, node: ast.Story) -> TestCase | None:
+        params, common = self._with(node.params)
+        history: str | int | None = node.history
+        if node.history not in (None, "complete"):
+            history = literals.date(str(node.history), node.span, self.report)
+        rows = self._rows(node.header, node.rows, params, common)
+        if params is None or rows is None or (history is None and node.history is not None):
+            return None
+        return TestCase(node.title.text, "story", rows, params, history, node.span)
+
+    def examples(self, node: ast.Examples) -> TestCase | None:
+        known = self._is_rule(node.rule.text, node.rule.span)
+        rows = self._rows(node.header, node.rows, {}, {})
+        if not known or rows is None:
+            return None
+        return TestCase(f"examples {node.rule.text}", "examples", rows, span=node.span)
+
+    # --- what is given -----------------------------------------------------------------------------------------------
+
+    def _with(self, bindings: tuple[ast.Binding, ...]) -> tuple[dict[str, ast.Expr] | None, dict[str, Value] | None]:
+        """Params that are overridden, and columns given to every row."""
+        params: dict[str, ast.Expr] = {}
+        others: list[ast.Binding] = []
+        sound = True
+        for node in bindings:
+            param = self.ruleset.params.get(node.name.text)
+            if param is None or node.value is None:
+                others.append(node)
+                continue
+            constant = Typer(self._scope({}), self.report).constant(node.value, "what a test is given")
+            wanted = replace(param.type, currency=None, by=None, scale=1)
+            if constant is None or Typer(self._scope({}), self.report).fitted(constant, wanted, f"the param `{node.name.text}`") is None:
+                sound = False
+            params[node.name.text] = node.value
+        return (params if sound else None), self._given(tuple(others), params)
+
+    def _scope(self, params: Mapping[str, ast.Expr] | None) -> Scope:
+        """Params by their name, with the values a test gives them."""
+        constants = dict(self.ruleset.params)
+        for name, value in (params or {}).items():
+            made = Typer(Scope(self.record.zone, constants=dict(self.ruleset.params)), self.report).typed(value)
+            if isinstance(made, ir.Const):
+                constants[name] = replace(made, name=name)
+        return Scope(self.record.zone, columns=self.columns, constants=constants)
+
+    def _given(self, bindings: tuple[ast.Binding, ...], params: Mapping[str, ast.Expr] | None) -> dict[str, Value] | None:
+        given: dict[str, Value] = {}
+        typer, sound = Typer(self._scope(params), self.report), True
+        for node in bindings:
+            name = node.name.text
+            if name in given:
+                self.report.error("duplicate-name", f"`{name}` is given twice", node.span)
+            elif not self._is_column(name, node.name.span):
+                sound = False
+            elif node.value is None:
+                given[name] = MISSING
+            else:
+                value = self._value(node.value, self.columns[name], name, typer)
+                sound = sound and value is not None
+                given[name] = value
+        return given if sound else None
+
+    def _is_column(self, name: str, span: Span) -> bool:
+        if name in self.columns:
+            return True
+        hint = self.report.suggest(name, [*self.columns, *self.ruleset.params])
+        self.report.error("unknown-name", f"`{name}` is nothing that can be given", span, hint)
+        return False
+
+    def _value(self, node: ast.Expr, wanted: Type, name: str, typer: Typer) -> Value:
+        """The run-time value of a constant, or none with the problem noted."""
+        if wanted.kind == "list":
+            items = node.items if isinstance(node, ast.Tuple) else (node,)
+            values = [self._value(item, wanted.item or wanted, name, typer) for item in items]
+            return None if any(value is None for value in values) else tuple(values)
+        constant = typer.constant(node, "what a test says")
+        fitted = typer.fitted(constant, replace(wanted, scale=1), f"`{name}`") if constant is not None else None
+        return None if fitted is None else fitted.value
+
+    def _filled(self, given: Mapping[str, Value], number: int) -> dict[str, Value]:
+        """With key and time, and the currency of amounts that carry their own."""
+        row = dict(given)
+        time = self.record.field(self.record.time)
+        row.setdefault(time.name, self._moment(time.type))
+        for name in self.record.key:
+            row.setdefault(name, self._key(self.record.field(name).type, number))
+        for field in self.record.fields:
+            value = row.get(field.name)
+            if value.__class__ is Money and field.type.by is not None:
+                row.setdefault(field.type.by, value.currency)
+        return row
+
+    def _moment(self, type_: Type) -> int:
+        if type_.kind == "date":
+            return self.start
+        midnight = dt.datetime.combine(date_of(self.start), dt.time())
+        local = zones.utc(midnight, self.record.zone)
+        return local if local is not None else zones.utc(midnight + dt.timedelta(hours=12), self.record.zone) or 0
+
+    def _key(self, type_: Type, number: int) -> Value:
+        if type_.kind == "text":
+            return type_.choices[0] if type_.choices else str(number)
+        if type_.kind in ("date", "datetime"):
+            return self._moment(type_)
+        return {"number": float(number), "flag": True}.get(type_.kind, number)
+
+    # --- tables ------------------------------------------------------------------------------------------------------
+
+    def _rows(
+        self, header: ast.Row, rows: tuple[ast.Row, ...], params: Mapping[str, ast.Expr] | None, common: Mapping[str, Value] | None
+    ) -> tuple[CaseRow, ...] | None:
+        inputs = [cell.text for cell in header.inputs]
+        sound = all(self._is_column(cell.text, cell.span) for cell in header.inputs)
+        sound = self._once(header) and sound
+        outputs = [self._output(cell) for cell in header.outputs]
+        if not sound or any(kind is None for kind in outputs):
+            return None
+        typer = Typer(self._scope(params), self.report)
+        made = [self._row(row, number, inputs, [o for o in outputs if o], typer, common or {}) for number, row in enumerate(rows, 1)]
+        return None if common is None or any(row is None for row in made) else tuple(row for row in made if row is not None)
+
+    def _once(self, header: ast.Row) -> bool:
+        seen: set[str] = set()
+        for cell in (*header.inputs, *header.outputs):
+            if cell.text in seen:
+                self.report.error("duplicate-name", f"there are two columns `{cell.text}`", cell.span)
+                return False
+            seen.add(cell.text)
+        return True
+
+    def _row(
+        self, row: ast.Row, number: int, inputs: list[str], outputs: list[tuple[str, str | None]], typer: Typer, common: Mapping[str, Value]
+    ) -> CaseRow | None:
+        given, sound = dict(common), True
+        for name, cell in zip(inputs, row.inputs, strict=True):
+            if not cell.text:
+                continue
+            node = self._cell(cell)
+            value = None if node is None else MISSING if _is_word(node, "missing") else self._value(node, self.columns[name], name, typer)
+            sound = sound and value is not None
+            given[name] = value
+        expect: list[Expected] = []
+        for (kind, output), cell in zip(outputs, row.outputs, strict=True):
+            if cell.text:
+                one = self._expected_cell(kind, output, cell, typer)
+                sound = sound and one is not None
+                expect += [one] if one is not None else []
+        return CaseRow(self._filled(given, number), tuple(expect), row.span) if sound else None
+
+    def _cell(self, cell: ast.Cell) -> ast.Expr | None:
+        node, problems = parse_cell(cell)
+        self.report.found += problems
+        return node
+
+    def _output(self, cell: ast.Cell) -> tuple[str, str | None] | None:
+        """What a column after `=>` expects: kind and name as in `Expected`, or none with the problem noted."""
+        text = cell.text
+        if text in ("score", "outcome", "possible", "robust"):
+            return text, None
+        if text.startswith("flag "):
+            name = text.removeprefix("flag ").strip()
+            return ("flag", name) if self._is_flag(name, cell.span) else None
+        if _RULE.fullmatch(text):
+            return ("rule", text) if self._is_rule(text, cell.span) else None
+        return ("value", text) if self._is_written(text, cell.span) else None
+
+    def _expected_cell(self, kind: str, name: str | None, cell: ast.Cell, typer: Typer) -> Expected | None:
+        limits = _RANGE.fullmatch(cell.text)
+        if kind == "score" and limits is not None:
+            low, high = (int(limit.replace("_", "").replace(" ", "")) for limit in limits.groups())
+            return Expected("range", None, (low, high), INTEGER, cell.span)
+        if kind == "rule":
+            if cell.text in _STATES:
+                return Expected("rule", name, cell.text, span=cell.span)
+            self.report.error("bad-cell", "a rule is `hit`, `clear` or `undecided`", cell.span)
+            return None
+        if kind in ("outcome", "possible"):
+            return self._outcomes(kind, [ast.Word(word, span=cell.span) for word in cell.text.split(" or ")], cell.span)
+        node = self._cell(cell)
+        if node is None:
+            return None
+        if kind in ("flag", "robust"):
+            return self._truth(kind, name, node, cell)
+        return self._expected_value(kind, name, node, typer, cell.span)
+
+    def _truth(self, kind: str, name: str | None, node: ast.Expr, cell: ast.Cell) -> Expected | None:
+        if isinstance(node, ast.Literal) and node.kind == "flag":
+            return Expected(kind, name, node.text == "true", span=cell.span)
+        if kind == "flag" and _is_word(node, "missing"):
+            return Expected("flag", name, MISSING, span=cell.span)
+        self.report.error("bad-cell", "this column holds `true` or `false`", cell.span)
+        return None
+
+    # --- what is expected --------------------------------------------------------------------------------------------
+
+    def _expectation(self, node: ast.Expectation, params: Mapping[str, ast.Expr] | None) -> Expected | None:
+        name = node.name.text if node.name is not None else None
+        span = node.name.span if node.name is not None else node.span
+        match node.kind:
+            case "rule":
+                return Expected("rule", name, node.word, span=node.span) if self._is_rule(name or "", span) else None
+            case "flag" | "no flag":
+                return Expected("flag", name, node.kind == "flag", span=node.span) if self._is_flag(name or "", span) else None
+            case "outcome":
+                return self._outcomes("outcome", [node.name] if node.name is not None else [], node.span)
+            case "possible":
+                return self._outcomes("possible", list(node.names), node.span)
+            case "robust":
+                return Expected("robust", None, True, span=node.span)
+            case "missing":
+                return Expected("value", name, MISSING, self.written[name or ""], node.span) if self._is_written(name or "", span) else None
+            case _:
+                return self._expected_number(node, name, span, Typer(self._scope(params), self.report))
+
+    def _expected_number(self, node: ast.Expectation, name: str | None, span: Span, typer: Typer) -> Expected | None:
+        if node.low is None or (node.kind == "value" and not self._is_written(name or "", span)):
+            return None
+        low = self._expected_value(node.kind, name, node.low, typer, node.span)
+        if node.high is None or low is None:
+            return low
+        high = self._expected_value(node.kind, name, node.high, typer, node.span)
+        return None if high is None else Expected("range", None, (low.value, high.value), INTEGER, node.span)
+
+    def _expected_value(self, kind: str, name: str | None, node: ast.Expr, typer: Typer, span: Span) -> Expected | None:
+        type_ = INTEGER if kind == "score" else self.written[name or ""]
+        if kind == "value" and _is_word(node, "missing"):
+            return Expected("value", name, MISSING, type_, span)
+        value = self._value(node, type_.exact(), name or "score", typer)
+        return None if value is None else Expected(kind, name, value, type_, span)
+
+    def _outcomes(self, kind: str, words: list[ast.Word], span: Span) -> Expected | None:
+        for word in words:
+            if word.text not in self.outcomes:
+                hint = self.report.suggest(word.text, self.outcomes)
+                self.report.error("unknown-outcome", f"`decide` has no outcome `{word.text}`", word.span, hint)
+                return None
+        names = [word.text for word in words]
+        value: Any = names[0] if kind == "outcome" else frozenset(names)
+        return Expected(kind, None, value, span=span)
+
+    def _is_rule(self, name: str, span: Span) -> bool:
+        if name in self.rules:
+            return True
+        self.report.error("unknown-rule", f"there is no rule `{name}`", span, self.report.suggest(name, self.rules))
+        return False
+
+    def _is_flag(self, name: str, span: Span) -> bool:
+        if name in self.flags:
+            return True
+        self.report.error("unknown-flag", f"no rule raises the flag `{name}`", span, self.report.suggest(name, self.flags))
+        return False
+
+    def _is_written(self, name: str, span: Span) -> bool:
+        if name in self.written:
+            return True
+        self.report.error(
+            "unknown-name", f"nothing is called `{name}` that could be expected", span, self.report.suggest(name, self.written)
+        )
+        return False
+
+
+def _is_word(node: ast.Expr, word: str) -> bool:
+    return isinstance(node, ast.Name) and node.path == word

@@ -1,0 +1,107 @@
+"""The values of a list: written in the text, or read from a CSV file beside it. The only place of the language that opens files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.values import TEXT, Type, Value
+
+if TYPE_CHECKING:
+    from engine.diagnostics import Span
+    from engine.lang.problems import Report
+
+
+@dataclass(frozen=True, slots=True)
+class ListValue:
+    """A list by its full name, its values as run-time values of `type`. `file` is where they came from, if from a file."""
+
+    name: str
+    version: str | None
+    type: Type
+    values: frozenset[Value]
+    file: Path | None = None
+
+
+class _BadTable(Exception):
+    """A table that cannot be read; code, message and hint for the author."""
+
+
+def read_column(report: Report, span: Span, file: str, column: str | None, folder: Path | None, workspace: Path | None) -> ListValue | None:
+    """The distinct texts of a CSV column; none, and a problem noted, when they cannot be read. Empty cells are left out.
+
+    `file` is relative to `folder`; the file must lie in `workspace` (or in `folder`, where there is no workspace).
+    """
+    path = _inside(report, span, file, folder, workspace)
+    if path is None:
+        return None
+    try:
+        status = path.stat()
+        values = _column(path, column, status.st_mtime_ns, status.st_size)
+    except OSError as problem:
+        reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
+        report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
+    except UnicodeDecodeError as problem:
+        report.error(
+            "list-unreadable", f"the file `{file}` is not UTF-8 text: byte {problem.start + 1} does not fit", span, "save it as UTF-8"
+        )
+    except csv.Error as problem:
+        report.error("list-unreadable", f"the file `{file}` is not a table: {str(problem).rstrip('.')}", span, "save it as CSV in UTF-8")
+    except _BadTable as problem:
+        code, message, hint = problem.args
+        near = report.suggest(column, hint) if column and hint else None
+        report.error(code, f"the file `{file}` {message}", span, near)
+    else:
+        return ListValue("", None, TEXT, values, path)
+    return None
+
+
+def _inside(report: Report, span: Span, file: str, folder: Path | None, workspace: Path | None) -> Path | None:
+    if folder is None:
+        report.error("list-unreadable", f"the file `{file}` cannot be read: this text has no folder of its own", span)
+        return None
+    path, bounds = (folder / file).resolve(), (workspace or folder).resolve()
+    if not path.is_relative_to(bounds) or Path(file).is_absolute():
+        report.error(
+            "path-outside", f"the file `{file}` lies outside the workspace", span, "put it beside the rules and name it from there"
+        )
+        return None
+    return path
+
+
+@lru_cache(maxsize=8)
+def _column(path: Path, column: str | None, changed: int, size: int) -> frozenset[str]:
+    """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = csv.reader(file, strict=True)
+        header = [name.strip() for name in next(table, [])]
+        place = _place(header, column)
+        return frozenset(_cells(table, place))
+
+
+def _place(header: list[str], column: str | None) -> int:
+    if not header:
+        raise _BadTable("list-unreadable", "is empty", ())
+    there = ", ".join(f"`{name}`" for name in header[:20])
+    if column is None:
+        if len(header) == 1:
+            return 0
+        raise _BadTable("unknown-column", f"has several columns: {there}; name one with `column`", ())
+    if header.count(column) > 1:
+        raise _BadTable("list-unreadable", f"has two columns `{column}`", ())
+    if column not in header:
+        raise _BadTable("unknown-column", f"has no column `{column}`; it has {there}", tuple(header))
+    return header.index(column)
+
+
+def _cells(table: Iterator[list[str]], place: int) -> Iterator[str]:
+    for number, row in enumerate(table, 2):
+        if len(row) > place:
+            if row[place]:
+                yield row[place]
+        elif row:
+            raise _BadTable("list-unreadable", f"has too few cells in row {number}", ())

@@ -1,0 +1,231 @@
+"""One rule: its condition, effects, assumptions and reason, typed; and what can be said against it before any event is seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.diagnostics import Span
+from engine.lang import ast, ir, judge, literals
+from engine.lang.expressions import Typer
+from engine.lang.lists import ListValue
+
+if TYPE_CHECKING:
+    from engine.lang.program import Program
+
+_BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
+_EFFECTS = {"score": "points", "outcome": "an outcome"}
+
+
+class _Effects(NamedTuple):
+    points: int
+    flags: tuple[str, ...]
+    outcome: str | None
+
+
+def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | None:
+    """The typed rule without its reason and what it sets (both come once all columns are known), or none with the problems noted."""
+    typer = Typer(program.scope, program.report)
+    when = _when(node, typer, program)
+    unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
+    effects = _effects(node, typer, program)
+    effective = _effective(node.effective, program)
+    if when is None or any(condition is None for condition, _ in unless) or effects is None:
+        return None
+    made = ir.Rule(
+        node.id.text,
+        node.title,
+        when,
+        tuple((condition, because) for condition, because in unless if condition is not None),
+        policy=node.on_missing.text if node.on_missing is not None else default_policy,
+        cites=tuple(word.text for word in node.cites),
+        severity=node.severity,
+        effective=effective,
+        span=node.span,
+        points=effects.points,
+        flags=effects.flags,
+        outcome=effects.outcome,
+    )
+    _judge(made, node, program)
+    return replace(made, assume=_assumptions(made, node, program))
+
+
+def _when(node: ast.Rule, typer: Typer, program: Program) -> ir.Expr | None:
+    if not node.then:
+        message = f"rule `{node.id.text}` does nothing when it hits"
+        program.report.error("rule-without-then", message, node.id.span, "add `then score`, `then flag`, `then set` or `then outcome`")
+    if node.when is None:
+        program.report.error(
+            "rule-without-when", f"rule `{node.id.text}` does not say when it hits", node.id.span, "add `when` and a condition"
+        )
+        return None
+    return typer.condition(node.when, "what stands after `when`")
+
+
+def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
+    """Points, flags and outcome, what `set` writes is typed with its column."""
+    points: int | None = 0
+    flags: list[str] = []
+    outcome: str | None = None
+    seen: dict[tuple[str, str | None], ast.Effect] = {}
+    for effect in node.then:
+        key = (effect.kind, effect.name.text if effect.name is not None and effect.kind != "outcome" else None)
+        if key in seen:
+            what = _EFFECTS.get(effect.kind, f"`{effect.kind} {key[1]}`")
+            program.report.error(
+                "duplicate-effect", f"this rule already gives {what}", effect.span, related=(("it does so here", seen[key].span),)
+            )
+            continue
+        seen[key] = effect
+        if effect.kind == "score" and effect.value is not None:
+            points = _points(effect.value, typer)
+        elif effect.kind == "flag":
+            flags.append(key[1] or "")
+        elif effect.kind == "outcome" and effect.name is not None:
+            outcome = effect.name.text
+    return None if points is None else _Effects(points, tuple(flags), outcome)
+
+
+def _points(value: ast.Expr, typer: Typer) -> int | None:
+    found = typer.typed(value)
+    if found is None:
+        return None
+    if not isinstance(found, ir.Const) or found.type.kind != "integer":
+        typer.report.error(
+            "bad-score", "points are whole numbers, or params that are", value.span, "write a number like `40`; make rules of the rest"
+        )
+        return None
+    points: int = found.value
+    return points
+
+
+def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None, int | None]:
+    if node is None:
+        return None, None
+    start = literals.date(node.start, node.span, program.report)
+    end = literals.date(node.end, node.span, program.report) if node.end is not None else None
+    if start is not None and end is not None and end < start:
+        program.report.error(
+            "effective-order", f"this ends on {node.end}, before it begins on {node.start}", node.span, "exchange the two dates"
+        )
+    return start, end
+
+
+def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
+    if program.overrides or node.when is None:
+        return  # a test may well set a param to where a rule cannot hit
+    defines = _Values(program)
+    found = judge.verdict(ir.condition(made), defines)
+    if found is False:
+        program.report.error("never-hits", f"rule `{made.id}` can never hit: its condition contradicts itself", node.when.span)
+    elif found is True:
+        program.report.warning("always-hits", f"rule `{made.id}` hits on every event", node.when.span, "is a comparison missing?")
+
+
+class _Values(dict[str, ir.Expr]):
+    """The defines' expressions by name, looked up as they are asked for."""
+
+    def __init__(self, program: Program) -> None:
+        super().__init__()
+        self._defines = program.defines
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._defines
+
+    def __getitem__(self, name: str) -> ir.Expr:
+        return self._defines[name].value
+
+
+def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, ir.Const], ...]:
+    if not node.assume:
+        return ()
+    condition = ir.condition(made)
+
+    def inside(name: str) -> ir.Expr | None:
+        return program.defines[name].value if name in program.defines else None
+
+    read = judge.closure(ir.reads(condition), inside)
+    done: dict[str, ir.Const] = {}
+    for assumed in node.assume:
+        name = assumed.name.text
+        value = _assumed_value(assumed, name, program)
+        if value is None:
+            continue
+        if name in done:
+            program.report.error("assumed-twice", f"this rule already assumes a value for `{name}`", assumed.span)
+        elif name not in read:
+            program.report.error(
+                "assume-unread", f"rule `{made.id}` does not read `{name}`, so it has nothing to assume", assumed.name.span
+            )
+        elif judge.asks_about(condition, name, inside):
+            hint = "say what happens when it is missing in one place only"
+            program.report.error(
+                "assume-and-ask", f"rule `{made.id}` asks whether `{name}` is missing, and assumes a value for it", assumed.name.span, hint
+            )
+        else:
+            done[name] = value
+    return tuple(done.items())
+
+
+def _assumed_value(node: ast.Assume, name: str, program: Program) -> ir.Const | None:
+    typer = Typer(program.scope, program.report)
+    column = typer.typed(ast.Name(name, span=node.name.span))
+    value = typer.constant(node.value, "an assumed value")
+    if column is None or value is None:
+        return None
+    if not isinstance(column, ir.Read) or name == "now":
+        program.report.error("assume-unread", f"`{name}` is never missing, so there is nothing to assume", node.name.span)
+        return None
+    return typer.fitted(value, column.type, f"`{name}`")
+
+
+# --- reasons -------------------------------------------------------------------------------------------------------
+
+
+def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
+    """The reason as texts and expressions in turn; problems are noted."""
+    if node.because is None:
+        return ()
+    parts: list[str | ir.Expr] = []
+    for text, at in _pieces(node.because.text):
+        span = _inside(node.because.span, at, len(text))
+        if text in ("{", "}"):
+            program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
+        elif text.startswith("{"):
+            found = _named(text[1:-1].strip(), span, program)
+            if found is not None:
+                parts.append(found)
+        else:
+            parts.append(text)
+    return tuple(parts)
+
+
+def _pieces(text: str) -> Iterator[tuple[str, int]]:
+    done = 0
+    for match in _BRACE.finditer(text):
+        if match.start() > done:
+            yield text[done : match.start()], done
+        yield match.group(), match.start()
+        done = match.end()
+    if done < len(text):
+        yield text[done:], done
+
+
+def _inside(span: Span, at: int, length: int) -> Span:
+    """A place inside a text: its quote comes first."""
+    start = span.column + 1 + at
+    return Span(span.file, span.line, start, start + length)
+
+
+def _named(name: str, span: Span, program: Program) -> ir.Expr | None:
+    found = program.late.lookup(name, span)
+    if isinstance(found, ir.Expr):
+        return found
+    if isinstance(found, ListValue):
+        program.report.error("reason-unknown-name", f"`{name}` is a list and cannot be printed", span)
+    elif not program.late.is_silent(name):
+        hint = program.report.suggest(name, program.late.names())
+        program.report.error("reason-unknown-name", f"the reason names `{name}`, which is nothing here", span, hint)
+    return None
