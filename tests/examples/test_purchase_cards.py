@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from pathlib import Path
 
 import pytest
+
+from engine.cascade.components import Components
+from engine.diagnostics import NOWHERE
+from engine.registry.store import Workspace
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "purchase_cards"
 LICENCE = "Contains public sector information licensed under the Open Government Licence v3.0; Birmingham City Council."
@@ -33,3 +38,25 @@ def test_no_file_is_there_that_was_not_published() -> None:
 def test_the_licence_line_stands_word_for_word() -> None:
     for name in ("README.md", "LICENCE.md"):
         assert LICENCE in (FOLDER / name).read_text(encoding="utf-8"), name
+
+
+def test_every_component_checks_without_a_single_remark() -> None:
+    components = Components(Workspace(FOLDER))
+    load = {"ruleset": components.rules, "record": components.record, "features": components.features, "list": components.list_values}
+    for name in components.workspace.rule_names():
+        tree = components.tree(FOLDER / "rulesets" / f"{name}.rules")
+        assert tree is not None, components.rendered()
+        load[tree.kind](name, None, NOWHERE)
+    assert components.rendered() == ""
+
+
+def test_the_rules_cite_sections_that_the_policy_has() -> None:
+    policy = (FOLDER / "POLICY.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^(?:## )?(\d(?:\.\d)?)[. ]", policy, re.MULTILINE))
+    cited = [
+        section
+        for path in (FOLDER / "rulesets").rglob("*.rules")
+        for section in re.findall(r'"Purchase card policy \(example\) ([\d.]+)"', path.read_text(encoding="utf-8"))
+    ]
+    assert len(cited) > 20
+    assert set(cited) <= sections

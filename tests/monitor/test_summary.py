@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from engine.api import Engine
 from engine.errors import EngineError
 from engine.lang import ir
 from engine.monitor import charts, columnar
@@ -14,9 +15,6 @@ from engine.monitor.report import months_between, notable, page, write_report
 from engine.monitor.summary import Summary, needs
 from engine.record import Field, Record
 from engine.values import CAUSES, DATE, DATETIME, INTEGER, TEXT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ABSENT, DAMAGED, SHORT = (1 + CAUSES.index(cause) for cause in ("absent", "damaged", "short history"))
 DAY = 16_191  # 2014-05-01
@@ -215,3 +213,10 @@ def test_the_mildest_outcome_is_the_palest() -> None:
     assert charts.palette(["stop", "ask", "go"])["go"] == charts.GRAVE_TO_MILD[-1]
     assert charts.palette(["only"]) == {"only": charts.GRAVE_TO_MILD[0]}
     assert len(set(charts.palette(["a", "b", "c", "d", "e"]).values())) == 5
+
+
+def test_a_summary_of_a_cascade_knows_its_rules_and_its_outcomes_in_order() -> None:
+    cascade = Path(__file__).resolve().parents[2] / "examples" / "purchase_cards" / "cascades" / "training.yaml"
+    made = Summary.of(Engine.load(cascade).linked, licence="Licence.")
+    assert (made.title, made.order, made.licence) == ("council/training 1.0.0", ("train", "leave"), "Licence.")
+    assert made.record.name == "council/purchase"
