@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.api import Engine
-    from engine.cascade.check import check
+    from engine.testkit.sources import check
     from engine.diagnostics import Diagnostic, Span
     from engine.errors import EngineError, InputError, SourceError
     from engine.lang.format import format
@@ -49,7 +49,7 @@ _HOME = {
     "Span": ("engine.diagnostics", "Span"),
     "Step": ("engine.plan", "Step"),
     "__version__": ("engine.version", "VERSION"),
-    "check": ("engine.cascade.check", "check"),
+    "check": ("engine.testkit.sources", "check"),
     "format": ("engine.lang.format", "format"),
     "package_model": ("engine.models.packing", "package_model"),
     "replay": ("engine.rerun", "replay"),

@@ -77,8 +77,8 @@ class CascadeExplainer:
         for view, level in shown:
             lines += ["", f"{view.step}: {view.rules.name}@{view.rules.version}"]
             for rule in view.rules.rules:
-                lines += _rule_lines(rule, self.plan.rules[view.prefix + ir.hit(rule.id)], view, level, opened.get(id(view), level))
-            lines += _decide_lines(level)
+                lines += rule_lines(rule, self.plan.rules[view.prefix + ir.hit(rule.id)], view, level, opened.get(id(view), level))
+            lines += decide_lines(level)
         return "\n".join(lines)
 
 
@@ -111,7 +111,7 @@ def _effects(rule: ir.Rule) -> str:
     return ", ".join(effects)
 
 
-def _rule_lines(rule: ir.Rule, name: str, view: View, level: RuleSetLevel, opened: RuleSetLevel) -> list[str]:
+def rule_lines(rule: ir.Rule, name: str, view: View, level: RuleSetLevel, opened: RuleSetLevel) -> list[str]:
     state, raw = level.states[rule.id], opened.states[rule.id]
     word = "hit" if state.state is True else "clear" if state.state is False else "undecided"
     lines = [f"  {name} {word}: {rule.title}" + (f" [{'; '.join(cites(rule, view.rules))}]" if cites(rule, view.rules) else "")]
@@ -172,7 +172,7 @@ def _read_values(trace: reference.Trace) -> str:
     return f" ({', '.join(f'{name} = {value}' for name, value in seen.items())})" if seen else ""
 
 
-def _decide_lines(level: RuleSetLevel) -> list[str]:
+def decide_lines(level: RuleSetLevel) -> list[str]:
     decide = level.step.rules.decide
     if decide is None:
         return []

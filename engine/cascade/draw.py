@@ -1,0 +1,221 @@
+"""A linked cascade as a drawing: text, Mermaid or SVG. Steps stand in layers, each reading only layers before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+
+from engine.cascade.graph import generations
+from engine.cascade.link import Linked
+from engine.cascade.wiring import StepBuild
+
+FORMATS = ("text", "mermaid", "svg")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One step: its kind, its component, the gate before it, and what it reads of whom."""
+
+    name: str
+    kind: str
+    component: str
+    gate: str | None = None
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """What stands in the box below the name."""
+        gate = [f"when {self.gate}"] if self.gate else []
+        return [f"{self.kind} {self.component}", *gate, *(f"{source}: {', '.join(columns)}" for source, columns in self.reads.items())]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A cascade's steps in layers."""
+
+    title: str
+    record: str
+    decision: str
+    layers: tuple[tuple[Node, ...], ...]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(node for layer in self.layers for node in layer)
+
+
+def drawing(linked: Linked) -> Drawing:
+    """What there is to draw of a cascade."""
+    versions = {(component.kind, component.name): str(component) for component in linked.components}
+    kinds = {"rules": "ruleset"}
+    builds = {build.name: build for build in linked.builds}
+    nodes = {}
+    for step in linked.spec.steps:
+        component = versions.get((kinds.get(step.kind, step.kind), step.component.name), step.component.name)
+        nodes[step.name] = Node(step.name, step.kind, component, step.when.text if step.when else None)
+    for group in linked.plan.history:
+        own = group.prefix.rstrip(".")
+        if own not in nodes and own.partition(".")[0] not in nodes:
+            nodes[own] = Node(own, "features", f"{group.features.name}@{group.features.version}")
+    reads = {name: _reads(builds[name], nodes) if name in builds else {} for name in nodes}
+    nodes = {name: Node(node.name, node.kind, node.component, node.gate, reads[name]) for name, node in nodes.items()}
+    layers = generations({name: {source: frozenset(columns) for source, columns in node.reads.items()} for name, node in nodes.items()})
+    record = f"{linked.plan.record.name}@{linked.plan.record.version}"
+    ordered = tuple(tuple(nodes[name] for name in nodes if name in layer) for layer in layers)
+    return Drawing(f"{linked.spec.name}@{linked.spec.version}", record, linked.plan.decision, ordered)
+
+
+def _reads(build: StepBuild, nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    """The columns of other steps that a step reads, by step."""
+    columns = {column for step in (build.before, build.closed) if step is not None for column in step.reads}
+    found: dict[str, list[str]] = {}
+    for column in sorted(columns):
+        source = next((name for name in nodes if column.startswith(f"{name}.")), None)
+        if source is not None and source != build.name and "@" not in column:
+            found.setdefault(source, []).append(column.removeprefix(f"{source}."))
+    return {source: tuple(found[source]) for source in nodes if source in found}
+
+
+def text(drawn: Drawing) -> str:
+    """The layers from top to bottom, each step with what it reads."""
+    width = max((len(node.name) for node in drawn.nodes), default=0)
+    lines = [f"{drawn.title} on {drawn.record}"]
+    for number, layer in enumerate(drawn.layers, start=1):
+        lines.append("")
+        for node in layer:
+            mark = " (decides)" if node.name == drawn.decision else ""
+            head, *rest = node.lines()
+            lines.append(f"{number:>2}  {node.name:<{width}}  {head}{mark}")
+            lines += [f"    {'':<{width}}    {line if line.startswith('when ') else 'reads ' + line}" for line in rest]
+    return "\n".join(lines)
+
+
+def mermaid(drawn: Drawing) -> str:
+    """A Mermaid flowchart, as Markdown pages and wikis show it."""
+    ids = {node.name: f"s{place}" for place, node in enumerate(drawn.nodes)}
+    lines = ["flowchart LR"]
+    for node in drawn.nodes:
+        shape = ('(["', '"])') if node.name == drawn.decision else ('["', '"]')
+        gate = f"<br/>when {_mermaid(node.gate)}" if node.gate else ""
+        lines.append(f"  {ids[node.name]}{shape[0]}<b>{_mermaid(node.name)}</b><br/>{node.kind} {_mermaid(node.component)}{gate}{shape[1]}")
+    for node in drawn.nodes:
+        for source, columns in node.reads.items():
+            lines.append(f'  {ids[source]} -->|"{_mermaid("<br/>".join(columns))}"| {ids[node.name]}')
+    return "\n".join(lines)
+
+
+def _mermaid(words: str) -> str:
+    return (
+        words.replace("<br/>", "\n")
+        .replace("&", "#amp;")
+        .replace('"', "#quot;")
+        .replace("<", "#lt;")
+        .replace(">", "#gt;")
+        .replace("\n", "<br/>")
+    )
+
+
+# --- SVG -------------------------------------------------------------------------------------------------------------
+
+_WIDTH, _GAP, _BETWEEN, _LINE, _PAD, _LETTERS = 290, 70, 22, 16, 12, 44
+_LANE = 18
+"""The height kept free for an arrow that passes a layer."""
+
+_COLOURS = {"rules": "#e8f0fe", "features": "#e6f4ea", "model": "#fef7e0", "cascade": "#f3e8fd"}
+_STYLE = (
+    "text{font:12px system-ui,sans-serif;fill:#202124}.n{font-weight:600;font-size:14px}.t{font-size:16px;font-weight:600}"
+    ".r{fill:#5f6368}.b{stroke:#80868b}.d{stroke:#174ea6;stroke-width:2.5}.e{fill:none;stroke:#9aa0a6;stroke-width:1.5}"
+)
+
+
+@dataclass(slots=True)
+class _Box:
+    """A step's box, or the lane of an arrow that passes a layer (`node` is none)."""
+
+    node: Node | None
+    layer: int
+    height: int
+    sources: list[_Box] = field(default_factory=list)
+    x: int = 0
+    y: int = 0
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
+
+
+def svg(drawn: Drawing) -> str:
+    """A drawing that stands alone: boxes in layers from left to right, each saying what it reads; arrows pass between them."""
+    layers = _boxes(drawn)
+    _place(layers)
+    width = max((box.x + _WIDTH for layer in layers for box in layer), default=0) + _PAD
+    height = max((box.y + box.height for layer in layers for box in layer), default=0) + _PAD
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
+        f"<title>{escape(drawn.title)}</title><style>{_STYLE}</style>",
+        '<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+        '<path d="M0 0L8 4L0 8z" fill="#9aa0a6"/></marker></defs>',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        f'<text class="t" x="{_PAD}" y="26">{escape(drawn.title)}</text>',
+        f'<text class="r" x="{_PAD}" y="44">on {escape(drawn.record)}</text>',
+        *(_arrow(source, box) for layer in layers for box in layer for source in box.sources),
+        *(_drawn(box, box.node, drawn.decision) for layer in layers for box in layer if box.node),
+    ]
+    return "\n".join([*parts, "</svg>"])
+
+
+def _boxes(drawn: Drawing) -> list[list[_Box]]:
+    layers: list[list[_Box]] = [[] for _ in drawn.layers]
+    boxes: dict[str, _Box] = {}
+    for depth, layer in enumerate(drawn.layers):
+        for node in layer:
+            box = boxes[node.name] = _Box(node, depth, 2 * _PAD + 8 + _LINE * (len(node.lines())))
+            layers[depth].append(box)
+    for node in drawn.nodes:
+        for source in node.reads:
+            last = boxes[source]
+            for depth in range(last.layer + 1, boxes[node.name].layer):
+                lane = _Box(None, depth, _LANE, [last])
+                layers[depth].append(lane)
+                last = lane
+            boxes[node.name].sources.append(last)
+    return layers
+
+
+def _place(layers: list[list[_Box]]) -> None:
+    """Boxes one below the other, in the order of those they read, each layer in the middle of the tallest."""
+    heights = []
+    for depth, layer in enumerate(layers):
+        if depth:
+            layer.sort(key=lambda box: sum(source.middle for source in box.sources) / len(box.sources) if box.sources else 0)
+        top = 60
+        for box in layer:
+            box.x, box.y = _PAD + depth * (_WIDTH + _GAP), top
+            top += box.height + _BETWEEN
+        heights.append(top)
+    for layer, height in zip(layers, heights, strict=True):
+        for box in layer:
+            box.y += (max(heights) - height) // 2
+
+
+def _arrow(source: _Box, box: _Box) -> str:
+    start, end, half = source.x + _WIDTH, box.x, _GAP // 2
+    curve = f"M{start} {source.middle:g}C{start + half} {source.middle:g} {end - half} {box.middle:g} {end} {box.middle:g}"
+    if box.node is None:
+        return f'<path class="e" d="{curve}h{_WIDTH}"/>'
+    return f'<path class="e" marker-end="url(#a)" d="{curve}"/>'
+
+
+def _drawn(box: _Box, node: Node, decision: str) -> str:
+    kind = "d" if node.name == decision else "b"
+    parts = [f'<rect class="{kind}" x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{box.height}" rx="6" fill="{_COLOURS[node.kind]}"/>']
+    parts.append(f'<text class="n" x="{box.x + _PAD}" y="{box.y + _PAD + 10}">{escape(node.name)}</text>')
+    for number, line in enumerate(node.lines(), start=1):
+        shown = line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…"
+        y = box.y + _PAD + 12 + _LINE * number
+        parts.append(
+            f'<text class="{"r" if number > 1 else "k"}" x="{box.x + _PAD}" y="{y}"><title>{escape(line)}</title>{escape(shown)}</text>'
+        )
+    return "".join(parts)
+
+
+DRAW = {"text": text, "mermaid": mermaid, "svg": svg}

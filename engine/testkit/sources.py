@@ -1,0 +1,136 @@
+"""The files people write: found under the paths they name, and checked with everything they refer to.
+
+It collects diagnostics and runs no test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.api import load
+from engine.cascade.components import Components
+from engine.diagnostics import Diagnostic, Span, errors, in_order, render
+from engine.errors import InputError
+from engine.lang.check import check_tests
+from engine.registry.store import Workspace
+
+RULES, CASCADE = (".rules",), (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file and the workspace it belongs to."""
+
+    path: Path
+    workspace: Workspace
+
+    @property
+    def name(self) -> str | None:
+        """The name a component at this place has; none for a file outside of ``rulesets/``."""
+        root = self.workspace.folder / "rulesets"
+        return self.path.relative_to(root).with_suffix("").as_posix() if self.path.is_relative_to(root) else None
+
+
+@dataclass(slots=True)
+class Checked:
+    """All problems of all files, with the texts they point into."""
+
+    files: int = 0
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        return bool(errors(self.diagnostics))
+
+    def rendered(self) -> str:
+        """All problems as text."""
+        return render(self.diagnostics, self.texts)
+
+    def take(self, components: Components, prefix: str) -> None:
+        """Add what a workspace's components found; `prefix` leads from here to the workspace."""
+        self.diagnostics = in_order([*self.diagnostics, *(_moved(one, prefix) for one in components.diagnostics)])
+        self.texts |= {prefix + label: text for label, text in components.texts.items()}
+
+
+def find(paths: Iterable[str | Path]) -> list[Found]:
+    """Rule files and cascades: those named, and all below the folders named. Raises `InputError` for a path that is not there."""
+    files: dict[Path, None] = {}
+    for given in map(Path, paths):
+        if not given.exists():
+            raise InputError(f"there is no `{given}`")
+        files |= dict.fromkeys(sorted(_below(given.resolve())) if given.is_dir() else [given.resolve()])
+    return [Found(path, Workspace.around(path)) for path in files]
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if any(part.startswith(".") or part == "__pycache__" for part in parts) or not path.is_file():
+            continue
+        inside = (folder.name, *parts)
+        if (path.suffix in RULES and "rulesets" in inside) or (path.suffix in CASCADE and "cascades" in inside):
+            yield path
+
+
+def check(*paths: str | Path) -> list[Diagnostic]:
+    """Every problem of the rule files and cascades at `paths`, folders or files, sorted by place; warnings among them.
+
+    >>> check("examples/purchase_cards")                                             # doctest: +SKIP
+    []
+    """
+    return check_all(find(paths or ["."])).diagnostics
+
+
+def check_all(found: Iterable[Found]) -> Checked:
+    """As `check`, with the texts the diagnostics point into. Every workspace's components are loaded once, cascades one by one."""
+    checked = Checked()
+    shared: dict[Path, Components] = {}
+    for one in found:
+        checked.files += 1
+        folder = one.workspace.folder
+        if one.path.suffix in CASCADE:
+            _, components = load(one.path, Workspace(folder))
+            checked.take(components, leading(folder))
+        else:
+            check_rules(shared.setdefault(folder, Components(one.workspace)), one)
+    for folder, components in shared.items():
+        checked.take(components, leading(folder))
+    return checked
+
+
+def check_rules(components: Components, found: Found) -> None:
+    """Check one file of the language, and the tests in it."""
+    tree = components.tree(found.path)
+    if tree is None:
+        return
+    name, span = found.name or tree.name.text, tree.name.span
+    if tree.kind == "record":
+        components.record(name, None, span)
+    elif tree.kind == "list":
+        components.list_values(name, None, span)
+    elif tree.kind == "features":
+        components.features(name, None, span)
+    else:
+        rules, env = components.rules(name, None, span), components.environment(name)
+        if rules is not None and env is not None:
+            components.diagnostics += check_tests(tree, rules, env)[1]
+
+
+def leading(folder: Path) -> str:
+    """What leads from the current folder to a workspace, as people write it before a file's name."""
+    here = Path.cwd().resolve()
+    if folder == here:
+        return ""
+    return (folder.relative_to(here) if folder.is_relative_to(here) else folder).as_posix() + "/"
+
+
+def _moved(one: Diagnostic, prefix: str) -> Diagnostic:
+    related = tuple((message, _within(span, prefix)) for message, span in one.related)
+    return Diagnostic(one.code, one.message, _within(one.span, prefix), related, one.hint, one.severity)
+
+
+def _within(span: Span, prefix: str) -> Span:
+    return Span(prefix + span.file, span.line, span.column, span.end) if span.file else span
