@@ -92,12 +92,12 @@ def _native(value: Any) -> Any:
 
 
 def _is_category(series: Any) -> bool:
-    return str(series.dtype).startswith(("category", "Categorical", "Enum"))
+    return str(series.dtype).startswith(("category", "Enum"))
 
 
 def _categories(series: Any) -> tuple[str, ...]:
     """The texts of a category column in the order of their codes."""
-    categories = series.cat.categories.tolist() if hasattr(series, "isna") else series.cat.get_categories().to_list()
+    categories = series.dtype.categories.to_list()
     if any(not isinstance(text, str) for text in categories):
         raise ModelError(f"input `{series.name}`: categories must be texts")
     return tuple(categories)

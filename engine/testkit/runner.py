@@ -193,7 +193,20 @@ class Bench:
         """The rule set in one reading, as explanations take it."""
         types = input_types(self.rules)
         step = RuleStep(self.rules.name, self.rules, {name: name for name in types}, self.time, open_=open_)
-        plan = Plan(self.rules.name, self.rules.version, self.record, "", self.history, (), (), types, {}, {}, ())
+        plan = Plan(
+            name=self.rules.name,
+            version=self.rules.version,
+            record=self.record,
+            decision="",
+            history=self.history,
+            closed=(),
+            open=(),
+            types=types,
+            outputs={},
+            rules={},
+            flags={},
+            policies=(),
+        )
         return Level(plan, (), row, open_).rule_set(step)
 
 
@@ -262,7 +275,7 @@ def _flag(name: str | None, value: Value) -> str:
 def _untested(rules: ir.RuleSet, cases: Iterable[TestCase]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The states that no test expects of a rule; one whose policy settles it is never undecided."""
     seen = {(one.name, one.value) for case in cases for row in case.rows for one in row.expect if one.kind == "rule"}
-    for rule in rules.rules:
+    for rule in sorted(rules.rules, key=lambda rule: rule.span):
         wanted = STATES if rule.policy == "refer" else STATES[:2]
         lacking = tuple(state for state in wanted if (rule.id, state) not in seen)
         if lacking:
