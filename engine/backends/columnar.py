@@ -1,0 +1,226 @@
+"""Many rows at once: a rule set or some expressions as one function of a frame, equal to `reference` row by row, bit for bit.
+
+How values lie in a frame is said in `columnar_layout`, how expressions are computed in `columnar_exprs`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from engine.backends.columnar_exprs import NESTED, Col, Program, code, literal
+from engine.backends.columnar_layout import dtype, dtypes, many_from_one, names, one_from_many, pack, unpack
+from engine.backends.outline import outline
+from engine.backends.reference import resolve
+from engine.lang import ir
+from engine.values import FLAG, INTEGER, SCORE, TEXT, Type, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from engine.plan import Row
+    from engine.values import Value
+
+__all__ = ["compile_exprs", "compile_rules", "dtypes", "many_from_one", "names", "one_from_many", "pack", "unpack"]
+
+_POSSIBLE: Final = Type("list", item=TEXT)
+
+
+def compile_exprs(expressions: Mapping[str, ir.Expr]) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Expressions over a frame as stored columns of these names, with causes; money is settled to whole minor units.
+
+    >>> from engine.lang.ir import Compare, Const, Read
+    >>> from engine.values import INTEGER
+    >>> big = Compare(">", Read("n", type=INTEGER), Const(3, type=INTEGER))
+    >>> compile_exprs({"big": big})(pl.DataFrame({"n": [4, None]})).rows()
+    [(True, 0), (None, 1)]
+    """
+    program = Program()
+    columns = {name: (program.stored(expr), replace(expr.type, scale=1)) for name, expr in expressions.items()}
+    return _function(program, columns)
+
+
+def compile_rules(ruleset: ir.RuleSet, open_: bool = False) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """`reference.run` for every row of a frame. The result holds the outputs, ``@policy`` and ``possible``, in the same order of rows."""
+    rules = _Rules(ruleset, open_)
+    types = {column.name: column.type for column in ruleset.outputs()} | {"@policy": FLAG, "possible": _POSSIBLE}
+    made = rules.compile()
+    return _function(rules.program, {name: (made[name], type_) for name, type_ in types.items()})
+
+
+def _function(program: Program, columns: Mapping[str, tuple[Col, Type]]) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """The program as a function that gives these columns and nothing else."""
+    parts = {name: _physical(name, program.place(col), type_) for name, (col, type_) in columns.items()}
+    selected = [part for some in parts.values() for part in some]
+
+    def run(frame: pl.DataFrame) -> pl.DataFrame:
+        return program.run(frame).select(selected)
+
+    return run
+
+
+def _physical(name: str, col: Col, type_: Type) -> list[pl.Expr]:
+    """The stored columns of a placed one, under their own names and with their own types."""
+    none = pl.when(col.value.is_null()).then(pl.lit(0, dtype=pl.UInt8)).otherwise(pl.lit(0, dtype=pl.UInt8))
+    low, high = col.ends
+    made = {
+        name: col.value.cast(dtype(type_)),
+        f"{name}#": none if col.cause is None else col.cause.fill_null(0),
+        f"{name}<": low.cast(dtype(type_)),
+        f"{name}>": high.cast(dtype(type_)),
+        f"{name}$": pl.when(low.is_not_null() | high.is_not_null()).then(col.currency) if col.currency is not None else None,
+    }
+    return [part.alias(physical) for physical in names(name, type_) if (part := made[physical]) is not None]
+
+
+class _Rules:
+    """A rule set being compiled: statements in order, each leaving columns under its names."""
+
+    def __init__(self, ruleset: ir.RuleSet, open_: bool) -> None:
+        self.program, self.ruleset, self.open, self.plan = Program(), ruleset, open_, outline(ruleset)
+        self.touched: list[pl.Expr] = []
+        self.points: list[tuple[int, Col]] = []
+        self.level = 0
+
+    def compile(self) -> dict[str, Col]:
+        for statement in self.plan.early:
+            self._statement(statement)
+        self.program.names["score"] = self.program.place(self._score())
+        for statement in self.plan.behind:
+            self._statement(statement)
+        possible = self._decide()
+        policy = pl.any_horizontal(*self.touched) if self.touched else pl.lit(False)
+        return self.program.names | {"@policy": Col(FLAG, policy, level=self.level), "possible": possible}
+
+    def _statement(self, statement: ir.Statement) -> None:
+        place, known_names = self.program.place, self.program.names
+        match statement:
+            case ir.Define():
+                known_names[statement.name] = place(self.program.expr(statement.value, statement.name in self.plan.caused))
+            case ir.Rule():
+                known_names[ir.hit(statement.id)] = self._rule(statement)
+            case ir.Flag():
+                known_names[f"flags.{statement.name}"] = place(self._flag(statement))
+            case ir.Set():
+                known_names[statement.name] = place(self._set(statement))
+
+    # --- rules ---
+
+    def _rule(self, rule: ir.Rule) -> Col:
+        raw = self.program.place(self.program.expr(ir.condition(rule), False))
+        judged = raw
+        if not self.open and rule.assume:
+            judged = self.program.place(self.program.expr(ir.assumed(rule, self.plan.defines), False))
+        state = judged.value
+        if not self.open and rule.policy != "refer":
+            state = state.fill_null(rule.policy == "alert")
+        changed = state.ne_missing(raw.value)
+        if rule.effective != (None, None):
+            day, (start, end) = self.program.read("@date", INTEGER, False).value, rule.effective
+            in_force = pl.lit(True)
+            in_force = in_force if start is None else in_force & (day >= start)
+            in_force = in_force if end is None else in_force & (day <= end)
+            state, changed = pl.when(in_force).then(state).otherwise(pl.lit(False)), changed & in_force
+        level = max(raw.level, judged.level)
+        placed = self.program.place(self._state(state, level))
+        if not self.open and (rule.assume or rule.policy != "refer"):
+            self.touched.append(changed)
+            self.level = max(self.level, level)
+        if rule.points:
+            self.points.append((rule.points, placed))
+        return placed
+
+    def _state(self, state: pl.Expr, level: int) -> Col:
+        """A state: what is null is undecided, and has no other cause."""
+        return Col(FLAG, state, pl.when(state.is_null()).then(code("undecided")), level=level)
+
+    def _flag(self, flag: ir.Flag) -> Col:
+        states = [self.program.names[ir.hit(rule)] for rule in flag.rules]
+        if not states:
+            return literal(False, FLAG, False)
+        return self._state(pl.any_horizontal(*(state.value for state in states)), max(state.level for state in states))
+
+    def _score(self) -> Col:
+        if not self.points:
+            return replace(literal(0, SCORE, False), low=_whole(0), high=_whole(0))
+        level = max(state.level for _, state in self.points)
+        ends = []
+        for end in (min, max):
+            worth = [
+                pl.when(state.value).then(_whole(points)).when(state.value.is_null()).then(_whole(end(0, points))).otherwise(_whole(0))
+                for points, state in self.points
+            ]
+            ends.append(pl.sum_horizontal(*worth))
+        both = self.program.place(Col(SCORE, ends[0], low=ends[0], high=ends[1], level=level))
+        low, high = both.ends
+        open_ = low != high
+        return replace(both, value=pl.when(~open_).then(low), cause=pl.when(open_).then(code("undecided")), height=1)
+
+    # --- set ---
+
+    def _set(self, statement: ir.Set) -> Col:
+        written = [(self.program.names[ir.hit(rule)], value) for rule, value in statement.values]
+        if len(written) == 1:
+            return self._only(written[0][0], self.program.place(self.program.stored(written[0][1])))
+        type_, args, parts = statement.type, dict[str, Col](), list[tuple[str, Any]]()
+        for place, (state, value) in enumerate(written):
+            args[f"state{place}"] = state
+            if isinstance(value, ir.Const):
+                fixed = settle(value.value, value.type.scale) if type_.kind == "money" else value.value
+                parts.append((f"state{place}", lambda row, fixed=fixed: fixed))
+            else:
+                args[f"value{place}"] = self.program.stored(value)
+                parts.append((f"state{place}", lambda row, name=f"value{place}": row[name]))
+
+        def agreed(row: Row) -> Value:
+            return resolve([(row[state], value(row)) for state, value in parts])
+
+        open_ = any(col.low is not None for col in args.values())
+        return self.program.python(agreed, args, type_, open_, True)
+
+    def _only(self, state: Col, value: Col) -> Col:
+        """What a single writer leaves."""
+        hit = state.value
+        cause = pl.when(hit).then(value.cause if value.cause is not None else pl.lit(None, dtype=pl.UInt8))
+        low, high = (None, None) if value.low is None else (pl.when(hit).then(value.low), pl.when(hit).then(value.high))
+        return replace(
+            value,
+            value=pl.when(hit).then(value.value),
+            cause=cause.when(hit.is_null()).then(code("undecided")).otherwise(code("no row")),
+            low=low,
+            high=high,
+            level=max(state.level, value.level),
+            height=2,
+        )
+
+    # --- decide ---
+
+    def _decide(self) -> Col:
+        decide = self.ruleset.decide
+        if decide is None:
+            return literal((), _POSSIBLE, False)
+        kept: list[pl.Expr] = []
+        ended = literal(False, FLAG, False)
+        for name, condition in decide.rows:
+            judged = self.program.place(literal(True, FLAG, False) if condition is None else self.program.expr(condition, False))
+            may, is_true = judged.value.fill_null(True), judged.value.fill_null(False)
+            level = max(ended.level, judged.level)
+            kept.append(pl.when(~ended.value & may).then(pl.lit(name)))
+            ended = replace(ended, value=ended.value | is_true, level=level, height=ended.height + 1)
+            if ended.height > NESTED:
+                ended = self.program.place(ended)
+        level = ended.level
+        names_kept = pl.concat_list(*kept).list.drop_nulls().list.unique(maintain_order=True)
+        possible = self.program.place(Col(_POSSIBLE, names_kept, level=level))
+        one = possible.value.list.len() == 1
+        several = pl.lit(None, dtype=pl.String) if self.open else pl.lit(decide.undecided)
+        outcome = pl.when(one).then(possible.value.list.first()).otherwise(several)
+        cause = pl.when(~one).then(code("undecided")) if self.open else None
+        self.program.names["outcome"] = Col(TEXT, outcome, cause, level=possible.level)
+        return possible
+
+
+def _whole(number: int) -> pl.Expr:
+    return pl.lit(number, dtype=pl.Int64)
