@@ -9,19 +9,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.cascade.calls import model_calls
 from engine.cascade.components import Components
 from engine.cascade.explain import CascadeExplainer
 from engine.cascade.link import Linked, link
 from engine.cascade.parse import parse_deployment
 from engine.diagnostics import Diagnostic, errors, in_order
 from engine.errors import InputError, SourceError
-from engine.features.single import unavailable
+from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
 from engine.ledger.decision import Decision
-from engine.ledger.log import Ledger
-from engine.record import Record, decode_event, event_hash, read_event
+from engine.ledger.log import Ledger, Setting
+from engine.plan import DAY_OF_EVENT, NOW
+from engine.record import Record, decode_event, read_event
 from engine.registry.store import Workspace
 from engine.run.event import decide, read_off
+from engine.version import LANGUAGE_VERSION, VERSION
 
 if TYPE_CHECKING:
     from engine.plan import Row
@@ -39,6 +42,7 @@ class Engine:
         self.versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
         self.ledger = ledger
         self._explainer = CascadeExplainer(linked)
+        self._history = HistoryStep(self.plan.history, self.record)
 
     @classmethod
     def load(cls, path: str | Path, *, ledger: str | Path | None = None, allow_types: Iterable[str] = ()) -> Engine:
@@ -57,7 +61,7 @@ class Engine:
             raise SourceError(components.diagnostics, components.rendered())
         engine = cls(linked, workspace, components.diagnostics)
         if ledger is not None:
-            engine.ledger = Ledger.open(Path(ledger), engine)
+            engine.ledger = Ledger.open(Path(ledger), setting(linked, workspace, Path(path)))
         return engine
 
     @property
@@ -81,23 +85,16 @@ class Engine:
         """
         given = decode_event(event) if isinstance(event, str | bytes) else event
         row = read_event(self.record, given)
-        row.update(self._history(row, given, store, record))
+        row.update(self._history.bind(store, record).one(row))
         decision = self.decide_row(row)
         if self.ledger is not None and record:
-            return self.ledger.append(given, decision)
+            return self.ledger.append(event, decision, model_calls(self.linked, decision))
         return decision
 
     def decide_row(self, row: Row) -> Decision:
         """Decide a typed row that holds its history columns already."""
         closed, opened = decide(self.plan, row)
         return read_off(self.plan, closed, opened, self.versions, self._explainer)
-
-    def _history(self, row: Row, given: Mapping[str, Any], store: Store | None, record: bool) -> Row:
-        if not self.plan.history:
-            return {}
-        if store is None:
-            return unavailable(self.plan.history)
-        return store.event(row, event_hash(given), record=record)
 
     def decide_batch(self, frame: Any, *, detail: str = "bits", values: bool = False, history_from: str | None = None) -> Any:
         """Decide every row of a polars, pandas or Arrow frame; gives the same kind back, rows in their order.
@@ -141,3 +138,13 @@ def load(path: Path, workspace: Workspace, allow_types: Iterable[str] = (), *, m
     linked, components = link(path.resolve(), workspace, allowed, models=models)
     components.diagnostics[:] = in_order([*problems, *components.diagnostics])
     return (None if errors(problems) else linked), components
+
+
+def setting(linked: Linked, workspace: Workspace, path: Path) -> Setting:
+    """What a ledger keeps of a loaded cascade, so that a replay needs nothing else."""
+    plan = linked.plan
+    history = [column for group in plan.history for column in group.types]
+    columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history)
+    versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
+    files = {workspace.label(file): file.read_bytes() for file in linked.files}
+    return Setting(workspace.label(path.resolve()), versions, files, columns, VERSION, LANGUAGE_VERSION)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from polars import DataFrame
 
 POSSIBLE = "possible"
-"""A rule step's column with the outcomes its `decide` still allows."""
+"""A column of a rule step that decides: the outcomes its `decide` still allows."""
 
 
 class ComputeStep:
@@ -59,7 +59,9 @@ class RuleStep:
         self.name, self.rules, self.open = name, rules, open_
         self.sources = {**sources, NOW: NOW, DAY_OF_EVENT: DAY_OF_EVENT}
         self.input_types = {**input_types(rules), NOW: time, DAY_OF_EVENT: DATE}
-        local_types = {column.name: column.type for column in rules.outputs()} | {POLICY: FLAG, POSSIBLE: Type("list", item=TEXT)}
+        local_types = {column.name: column.type for column in rules.outputs()} | {POLICY: FLAG}
+        if rules.decide is not None:
+            local_types[POSSIBLE] = Type("list", item=TEXT)
         self.outputs = {local: f"{name}.{local}" for local in local_types}
         self.types: Mapping[str, Type] = {self.outputs[local]: type_ for local, type_ in local_types.items()}
         self.writes = tuple(self.types)
@@ -71,8 +73,8 @@ class RuleStep:
         return {local: row[column] for local, column in self.sources.items()}
 
     def one(self, row: Row) -> Row:
-        outputs = self.outputs
-        return {outputs[local]: value for local, value in self._run(self.local(row)).items()}
+        result = self._run(self.local(row))
+        return {column: result[local] for local, column in self.outputs.items()}
 
     @cached_property
     def _columnar(self) -> Any:

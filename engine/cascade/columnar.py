@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from engine.backends.columnar import names, pack
+from engine.backends.columnar import pack
+from engine.backends.columnar_steps import renamed
 from engine.plan import Row, Step
 from engine.values import Type
 
@@ -33,17 +34,8 @@ def nested(
     output_types: Mapping[str, Type],
 ) -> pl.DataFrame:
     """Run the inner steps over the renamed frame and give back their columns under the outer names."""
-    inner = renamed(frame, {local: column for local, column in sources.items()}, types)
+    inner = renamed(frame, sources, types)
     for step in steps:
         inner = inner.hstack(step.many(inner))
     return renamed(inner, outputs, output_types)
 
-
-def renamed(frame: pl.DataFrame, columns: Mapping[str, str], types: Mapping[str, Type]) -> pl.DataFrame:
-    """The physical columns of `columns` (new name -> name in the frame) under their new names; `types` are those of the new names."""
-    return frame.select(
-        pl.col(old).alias(new)
-        for name, source in columns.items()
-        for new, old in zip(names(name, types[name]), names(source, types[name]), strict=True)
-        if old in frame.columns
-    )

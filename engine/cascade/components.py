@@ -12,12 +12,13 @@ from typing import Any
 from engine.cascade import parse as yaml_parse
 from engine.diagnostics import Diagnostic, Span, errors, render, suggest
 from engine.lang import ast, check, ir
-from engine.lang.parse import parse, read_text
+from engine.lang.parse import parse
+from engine.lang.source import read_text
 from engine.record import Record
 from engine.registry.manifest import Component, content_hash, fits
 from engine.registry.store import Workspace
 
-TOP = ("ruleset", "record", "features", "list")
+A_KIND = {"ruleset": "a rule set", "record": "a record", "features": "a feature set", "list": "a list"}
 
 
 class Components:
@@ -85,7 +86,7 @@ class Components:
         if tree is None:
             return None
         if tree.kind != kind:
-            self.report("component-kind", f"`{name}` is a {tree.kind}, here a {kind} is needed", span)
+            self.report("component-kind", f"`{name}` is {A_KIND[tree.kind]}, here {A_KIND[kind]} is needed", span)
             return None
         if tree.name.text != name:
             self.report("component-name", f"the file `{self.workspace.label(path)}` calls itself `{tree.name.text}`", tree.name.span, f"call it `{name}`")
@@ -176,7 +177,7 @@ class Components:
                     lists[use.path] = values
         if record is None:
             if not any(use.kind == "record" for use in tree.uses):
-                self.report("no-record", f"the {tree.kind} `{tree.name.text}` names no record", tree.name.span, "add `record NAME ^VERSION`")
+                self.report("no-record", f"`{tree.name.text}` is {A_KIND[tree.kind]} that names no record", tree.name.span, "add `record NAME ^VERSION`")
             return None
         return check.Environment(record=record, features=features, lists=lists, folder=path.parent, workspace=self.workspace.folder)
 

@@ -14,6 +14,7 @@ from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
 from engine.cascade.wiring import StepBuild
+from engine.features.spec import BoundFeatures
 from engine.lang import ir
 from engine.plan import Plan, Row
 from engine.values import Interval, Missing, Value, known
@@ -77,7 +78,7 @@ class Level:
             yield from level.column(nested.sources[name])
             return
         value = self.row[name]
-        keys = [key for group in self.plan.history if name in group.types for key in group.keys(name)]
+        keys = [key for group in self.plan.history for key in history_keys(group, name)]
         lost = [key for key in keys if not known(self.row[key])]
         if lost:
             for key in lost:
@@ -173,6 +174,16 @@ def unknown_leaves(trace: reference.Trace) -> Iterator[reference.Trace]:
         yield trace
     for child in lost:
         yield from unknown_leaves(child)
+
+
+def history_keys(group: BoundFeatures, column: str) -> tuple[str, ...]:
+    """The fields by which the history behind a feature is kept; of a feature computed from others, those of the others."""
+    for feature in group.bound:
+        if feature.name == column:
+            if isinstance(feature.value, ir.Aggregate):
+                return feature.value.per
+            return tuple(key for name in sorted(ir.reads(feature.value)) for key in history_keys(group, name))
+    return ()
 
 
 def _calculation(leaf: reference.Trace) -> Lack:

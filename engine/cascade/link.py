@@ -5,7 +5,7 @@ It collects every problem of every file before it gives up, and raises none of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,7 @@ def link_with(path: Path, components: Components, within: tuple[str, ...]) -> Li
     edges = {build.name: build.reads for build in builds}
     for circle in circles(edges):
         components.diagnostics.append(_circle(circle, spec))
-    decision = _decision_step(spec, builds, components)
-    if components.failed or decision is None or wiring.record is None:
+    if not _decision_found(spec, wiring, components) or components.failed or wiring.record is None:
         return None
     components.add("cascade", spec.name, spec.version, [(path.name, text.encode())])
     ranked = {name: position for position, name in enumerate(order(edges))}
@@ -115,23 +114,21 @@ def _circle(circle: list[tuple[str, str, list[str]]], spec: CascadeSpec) -> Diag
     return Diagnostic("cascade-circle", message, spans[names[0]], related=ties, hint="a step can only read steps that do not need it")
 
 
-def _decision_step(spec: CascadeSpec, builds: Iterable[StepBuild], components: Components) -> StepBuild | None:
-    by_name = {build.name: build for build in builds}
-    wanted, names = spec.decision.text, [step.name for step in spec.steps]
-    if wanted not in names:
-        hint = suggest(wanted, names) or "name one of the steps"
-        components.diagnostics.append(Diagnostic("unknown-step", f"there is no step `{wanted}` to decide", spec.decision.span, hint=hint))
-        return None
-    build = by_name.get(wanted)
-    if build is not None and (build.rules is None or build.rules.decide is None):
+def _decision_found(spec: CascadeSpec, wiring: Wiring, components: Components) -> bool:
+    """Whether the deciding step is there, decides, and is always reached; what is wrong with it is reported."""
+    wanted, span = spec.decision.text, spec.decision.span
+    step = next((step for step in spec.steps if step.name == wanted), None)
+    if step is None:
+        hint = suggest(wanted, [s.name for s in spec.steps]) or "name one of the steps"
+        components.report("unknown-step", f"there is no step `{wanted}` to decide", span, hint)
+    elif not wiring.decides(wanted):
         hint = "the deciding step is a rule set with `decide outcome first match`"
-        components.diagnostics.append(Diagnostic("decision-without-decide", f"step `{wanted}` decides nothing", spec.decision.span, hint=hint))
-        return None
-    if build is not None and build.gate is not None:
-        hint = "put the condition into its `decide` rows"
-        components.diagnostics.append(Diagnostic("decision-gated", f"step `{wanted}` decides and cannot stand behind `when`", spec.decision.span, hint=hint))
-        return None
-    return build
+        components.report("decision-without-decide", f"step `{wanted}` decides nothing", span, hint)
+    elif step.when is not None:
+        components.report("decision-gated", f"step `{wanted}` decides and cannot stand behind `when`", span, "put the condition into its `decide` rows")
+    else:
+        return True
+    return False
 
 
 def _views(build: StepBuild) -> list[View]:
@@ -156,6 +153,7 @@ def _plan(spec: CascadeSpec, wiring: Wiring, builds: list[StepBuild]) -> Plan:
     assert record is not None  # `link_with` has returned without one
     types: dict[str, Type] = {field.name: field.type for field in record.fields}
     types |= {"now": record.field(record.time).type, "@date": DATE}
+    given = frozenset(types)
     history: list[BoundFeatures] = list(wiring.history.values())
     for group in history:
         types |= group.types
@@ -179,6 +177,7 @@ def _plan(spec: CascadeSpec, wiring: Wiring, builds: list[StepBuild]) -> Plan:
         tuple(closed),
         tuple(step for build in builds for step in (build.before, build.open) if step is not None),
         types,
+        {name: type_ for name, type_ in types.items() if name not in given and "@" not in name},
         rules,
         flags,
         tuple(name for name in types if name.endswith("." + POLICY)),

@@ -46,7 +46,7 @@ def parse(text: str, file: str) -> tuple[CascadeSpec | None, list[Diagnostic]]:
     places: dict[Path, Span] = {}
     scalars: dict[Path, Placed] = {}
     data = _plain(node, (), file, places, scalars, problems)
-    problems += list(_held_against_schema(data, places))
+    problems += list(_held_against_schema(data, places | {path: placed.span for path, placed in scalars.items()}, places))
     if any(problem.severity == "error" for problem in problems):
         return None, problems
     return _spec(data, file, places, scalars), problems
@@ -98,7 +98,7 @@ def _forbidden(text: str, file: str) -> list[Diagnostic]:
     problems, depth, documents = [], 0, 0
     for event in yaml.parse(text, Loader=_Loader):
         place = _span(file, event.start_mark, event.end_mark)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if getattr(event, "anchor", None) and not isinstance(event, yaml.AliasEvent):  # an alias alone cannot be: it needs its anchor
             problems.append(Diagnostic("yaml-anchor", "anchors and aliases are not allowed here", place, hint="write the value out"))
         if getattr(event, "tag", None):
             problems.append(Diagnostic("yaml-tag", f"the tag `{event.tag}` is not allowed here", place))
@@ -142,14 +142,18 @@ def _schema() -> dict[str, Any]:
     return schema
 
 
-def _held_against_schema(data: Any, places: dict[Path, Span]) -> Iterator[Diagnostic]:
+def _held_against_schema(data: Any, values: dict[Path, Span], places: dict[Path, Span]) -> Iterator[Diagnostic]:
+    """Every way in which the data do not fit; `values` are the places of values, `places` those of keys."""
     import jsonschema
 
     validator = jsonschema.Draft202012Validator(_schema())
     for error in validator.iter_errors(data):
         path = tuple(str(part) for part in error.absolute_path)
-        place = places.get(path, places[()])
-        if error.validator == "additionalProperties":
+        place = values.get(path, places[()])
+        if "propertyNames" in error.schema_path:
+            hint = "use small letters, digits and underscores, beginning with a letter"
+            yield Diagnostic("cascade-value", f"a step cannot be called `{error.instance}`", places[(*path, str(error.instance))], hint=hint)
+        elif error.validator == "additionalProperties":
             yield from _unknown_keys(error, path, places)
         elif error.validator == "required":
             lost = str(error.message).split("'")[1]
@@ -180,10 +184,10 @@ def _wrong_value(error: Any, path: Path) -> str:
 
 
 def _how(error: Any, path: Path) -> str | None:
-    if error.validator != "pattern":
-        return None
     if path and path[-1] == "version":
         return 'write three numbers, like "1.4.0"'
+    if error.validator != "pattern":
+        return None
     if path and path[-1] in ("cascade", "record", *KINDS):
         return "write a name with a folder and, if you like, a range, like `aml/cash@^1.4`"
     return "use small letters, digits and underscores, beginning with a letter"

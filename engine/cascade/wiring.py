@@ -19,7 +19,8 @@ from engine.lang import ir
 from engine.lang.check import check_expression
 from engine.lang.parse import parse_expression
 from engine.plan import NOW, Step
-from engine.record import Record, read_value
+from engine.reading import read_value
+from engine.record import Record
 from engine.values import FLAG, Missing, Type, Value
 
 WITH, GATE = "@with.", "@gate"
@@ -103,6 +104,11 @@ class Wiring:
         if step.kind == "model":
             return self.components.model(name, wanted, span)
         return self._link_nested(name, wanted, span)
+
+    def decides(self, name: str) -> bool:
+        """Whether the step of this name is a rule set with a `decide`; a component that was lost is not held against it."""
+        component = self._loaded.get(name)
+        return component is None or getattr(component, "decide", None) is not None
 
     # --- what each step offers --------------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ class Decision:
     `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. `score` and `score_range` are those of the
     deciding step: points after policies (an interval's low and high end where rules stay undecided), and the range before them. `hits` are
     rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first reading, `open_row`
-    of the second (the same object when no policy changed anything).
+    of the second (the same object when no policy changed anything); `outputs` gives the columns of `values` their types.
     """
 
     key: Any
@@ -66,7 +66,7 @@ class Decision:
     versions: tuple[tuple[str, str, str, str], ...]
     row: Mapping[str, Value] = field(repr=False)
     open_row: Mapping[str, Value] = field(repr=False)
-    types: Mapping[str, Type] = field(repr=False)
+    outputs: Mapping[str, Type] = field(repr=False)
     explainer: Explainer = field(repr=False)
     lock: str | None = None
     id: str | None = None
@@ -99,9 +99,7 @@ class Decision:
     @property
     def values(self) -> dict[str, Any]:
         """Every step's outputs in JSON's types, by ``STEP.NAME``."""
-        return {
-            name: plain(value, self.types[name]) for name, value in sorted(self.row.items()) if "." in name and _public(name, self.types)
-        }
+        return {name: plain(self.row[name], type_) for name, type_ in sorted(self.outputs.items())}
 
     def explain(self) -> str:
         """The whole decision in words: the outcome, every rule hit or not and why, and what was lacking."""
@@ -141,10 +139,6 @@ class Decision:
 
     def __hash__(self) -> int:
         return hash((self.time, self.outcome, self.hits))
-
-
-def _public(name: str, types: Mapping[str, Type]) -> bool:
-    return "@" not in name and name in types
 
 
 def canonical(data: Any) -> str:

@@ -44,7 +44,7 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         versions=versions,
         row=row,
         open_row=open_row,
-        types=plan.types,
+        outputs=plan.outputs,
         explainer=explainer,
     )
 
