@@ -36,7 +36,7 @@ def describe(type_: Type) -> str:
     if type_.kind == "months":
         return "a number of months"
     if type_.kind == "list":
-        return str(type_)
+        return f"a {type_}"
     return f"an {type_.kind}" if type_.kind == "integer" else f"a {type_.kind}"
 
 

@@ -30,8 +30,16 @@ if TYPE_CHECKING:
     from engine.values import Type
 
 __all__ = [
-    "Environment", "ListValue", "TestCase", "check_expression", "check_features", "check_list", "check_record", "check_ruleset", "check_tests",
-]  # fmt: skip
+    "Environment",
+    "ListValue",
+    "TestCase",
+    "check_expression",
+    "check_features",
+    "check_list",
+    "check_record",
+    "check_ruleset",
+    "check_tests",
+]
 
 _NONE: Mapping[str, ast.Expr] = MappingProxyType({})
 

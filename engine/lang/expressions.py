@@ -139,9 +139,9 @@ class Typer:
         if column in self.scope.refused:
             self.scope.explain(column, span, self.report)
         elif not self.scope.is_silent(column):
-            start = column.partition("(")[0] if "(" in column else column.rpartition(".")[0]
-            near = [name for name in self.scope.names() if name.startswith(start)]
-            self.report.error(code, message, span, self.report.suggest(column, near))
+            start, quote, written = column.partition('"') if '"' in column else column.partition(".")
+            near = [name[len(start + quote) :].removesuffix('")') for name in self.scope.names() if name.startswith(start + quote)]
+            self.report.error(code, message, span, self.report.suggest(written.removesuffix('")'), near))
         return None
 
     # --- conditions ----------------------------------------------------------------------------------------------------

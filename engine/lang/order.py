@@ -81,8 +81,10 @@ def _report(circle: list[str], nodes: dict[str, Declared], position: dict[str, i
     circle = circle[::-1]
     start = circle.index(min(circle, key=position.__getitem__))
     circle = circle[start:] + circle[:start]
-    chain = " reads ".join(nodes[name].label for name in [*circle, circle[0]])
-    related = tuple((f"{nodes[name].label} stands here", nodes[name].span) for name in circle[1:])
+    first, *rest = [nodes[name].label for name in [*circle, circle[0]]]
+    chain = f"{first} needs " + ", which needs ".join(rest)
+    places = {nodes[name].span: nodes[name].label for name in circle if nodes[name].span != nodes[circle[0]].span}
+    related = tuple((f"{label} stands here", span) for span, label in places.items())
     report.error(
-        "circle", f"these wait for one another: {chain}", nodes[circle[0]].span, "let one of them decide without the other", related
+        "circle", f"nothing here can come first: {chain}", nodes[circle[0]].span, "let one of them decide without the other", related
     )

@@ -99,7 +99,9 @@ class Program:
             self.scope.silent.add(node.name.text)
         else:
             # a cascade may wire in what is only known between two bounds, like a score while rules are undecided
-            self.scope.columns[node.name.text] = replace(type_, interval=type_.kind in ("integer", "number", "money", "percent", "duration"))
+            self.scope.columns[node.name.text] = replace(
+                type_, interval=type_.kind in ("integer", "number", "money", "percent", "duration")
+            )
 
     # --- one declaration at a time, in order -------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine import zones
 from engine.lang import ast, literals
+from engine.lang.arithmetic import describe
 from engine.lang.scope import RESERVED
 from engine.record import Field, Record
 from engine.values import DAY
@@ -129,7 +130,10 @@ def _field(node: ast.Field, by_name: dict[str, ast.Field], report: Report) -> Fi
             report.error("unknown-name", f"there is no field `{type_.by}`", node.type.span, report.suggest(type_.by, by_name))
     if node.not_negative and type_.kind not in ("integer", "number", "money", "percent", "duration"):
         report.error(
-            "not-negative-type", f"`{node.name.text}` is {type_}: it has no sign", node.span, "`not negative` is for numbers and money"
+            "not-negative-type",
+            f"`{node.name.text}` is {describe(type_)}, which has no sign",
+            node.span,
+            "`not negative` is for numbers and money",
         )
     return Field(node.name.text, type_, node.optional, node.not_negative, node.personal, node.title, node.sources)
 
@@ -202,7 +206,7 @@ def _time(tree: ast.File, by_name: dict[str, ast.Field], types: dict[str, Any], 
     if name not in by_name:
         report.error("unknown-name", f"there is no field `{name}`", tree.time.span, report.suggest(name, by_name))
     elif name in types and types[name].kind not in ("date", "datetime"):
-        report.error("time-type", f"`{name}` is {types[name]}, the time must be a date or a datetime", tree.time.span)
+        report.error("time-type", f"`{name}` is {describe(types[name])}, the time must be a date or a datetime", tree.time.span)
     return name
 
 
@@ -219,7 +223,7 @@ def _arrival(tree: ast.File, by_name: dict[str, ast.Field], types: dict[str, Any
     elif name in types and types[name].kind not in _ORDERING:
         report.error(
             "arrival-type",
-            f"`{name}` is {types[name]} and gives no order of arrival",
+            f"`{name}` is {describe(types[name])} and gives no order of arrival",
             tree.arrival.span,
             "use a number, a date or a datetime",
         )

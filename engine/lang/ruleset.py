@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.lang import ast, fit, ir, rules
-from engine.lang.environment import record_use, use
+from engine.lang.environment import alias, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
 from engine.lang.order import Declared, mentioned, ordered
@@ -228,13 +228,13 @@ class RuleSetCheck:
     # --- the whole ---------------------------------------------------------------------------------------------------
 
     def _warn_unused_components(self) -> None:
-        used = self.program.scope.used
+        used, env = self.program.scope.used, self.program.env
         starts = {name.rpartition(".")[0] for name in used}
-        for node in self.program.tree.uses:
-            name = node.path.replace("/", ".") if node.kind == "list" else node.path.rpartition("/")[2]
-            there = node.path in (self.program.env.lists if node.kind == "list" else self.program.env.features)
-            if node.kind != "record" and there and name not in (used if node.kind == "list" else starts):
-                self.report.warning("never-used", f"the {node.kind} `{node.path}` is never used", node.span, "delete the line, or use it")
+        for node in {node.path: node for node in self.program.tree.uses}.values():
+            if node.kind == "list" and node.path in env.lists and list_name(node.path) not in used:
+                self.report.warning("never-used", f"the list `{node.path}` is never used", node.span, "delete the line, or use it")
+            elif node.kind == "features" and node.path in env.features and alias(node.path) not in starts:
+                self.report.warning("never-used", f"no feature of `{node.path}` is used", node.span, "delete the line, or use one")
 
     def _assembled(self, order: list[str], decide: ir.Decide | None) -> ir.RuleSet:
         program, tree = self.program, self.program.tree

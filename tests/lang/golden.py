@@ -1,0 +1,62 @@
+"""Checks a rule text of any kind beside the components of a small workspace, and draws what is wrong with it."""
+
+from pathlib import Path
+
+from engine.diagnostics import render
+from engine.lang import check
+from engine.lang.parse import parse, read_text
+
+HERE = Path(__file__).parent
+BAD = HERE / "bad"
+WORKSPACE = BAD / "workspace"
+
+
+def problems(text, file, folder=WORKSPACE / "rulesets"):
+    """All diagnostics of a text: of its syntax, and where that holds of its meaning, its tests among it."""
+    tree, found = parse(text, file)
+    if tree is None:
+        return found
+    if tree.kind == "record":
+        return found + check.check_record(tree)[1]
+    if tree.kind == "list":
+        return found + check.check_list(tree, folder, WORKSPACE)[1]
+    env = environment(tree, folder)
+    if tree.kind == "features":
+        return found + check.check_features(tree, env)[1]
+    ruleset, meaning = check.check_ruleset(tree, env)
+    found = found + meaning
+    return found if ruleset is None else found + check.check_tests(tree, ruleset, env)[1]
+
+
+def file_problems(path, folder=WORKSPACE / "rulesets"):
+    """The same for a file, whose bytes may be bad already; and its text, if it has one."""
+    text, found = read_text(path)
+    return ("", found) if text is None else (text, found + problems(text, path.name, folder))
+
+
+def drawn(path):
+    """The diagnostics of a file as its author sees them."""
+    text, found = file_problems(path)
+    return render(found, {path.name: text}) + "\n"
+
+
+def environment(tree, folder):
+    """What the names in a file may refer to: the components of the workspace."""
+    record, features, lists = None, {}, {}
+    for use in tree.uses:
+        component = _component(use.path)
+        if component is None:
+            continue
+        if use.kind == "record":
+            record = check.check_record(component)[0]
+        elif use.kind == "features":
+            features[use.path] = check.check_features(component, environment(component, folder))[0]
+        else:
+            lists[use.path] = check.check_list(component)[0]
+    record = record or check.check_record(_component("bank/transaction"))[0]
+    return check.Environment(record, features, lists, folder, WORKSPACE)
+
+
+def _component(name):
+    path = WORKSPACE / "rulesets" / f"{name}.rules"
+    return parse(path.read_text(encoding="utf-8"), path.name)[0] if path.is_file() else None
