@@ -326,6 +326,8 @@ class Rule(Node):
     on_missing: Word | None = None
     assume: tuple[Assume, ...] = ()
     effective: Effective | None = None
+    places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
+    """Where clauses stand whose value carries no place of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,3 +415,5 @@ class File(Node):
     language: Word | None = None
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
+    places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
+    """Where items of the header stand whose value carries no place of its own."""

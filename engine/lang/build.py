@@ -48,6 +48,7 @@ class Builder(ExpressionBuilder):
             cites=tuple(parts.get("cites", ())),
             uses=tuple(u for tag in ("record", "uses") for u in parts.get(tag, ())),
             declarations=tuple(p for p in c[1:] if not isinstance(p, Part) and p is not None),
+            places=tuple((p.tag, p.span) for p in c[1:] if isinstance(p, Part) and p.tag in ("owner", "arrival by")),
             **items,
         )
 
@@ -272,6 +273,7 @@ class Builder(ExpressionBuilder):
             one.get("on missing"),
             tuple(parts.get("assume", ())),
             one.get("effective"),
+            tuple((part.tag, part.span) for part in c[3:] if part is not None and part.tag == "severity"),
             span=self._from(*c[:3:2]),
         )
 
