@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ROW: Final = "@row"
 """The column that says from which row of the raw frame, counted from 0, a typed row came."""
+NUMBER: Final = "@n"
+"""A column that files bring: it counts their rows from 1, rejected ones included. It is no data."""
 AGAIN: Final = "@"
 """A second column of the same name is called ``NAME@2``."""
 
@@ -53,7 +55,7 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     ([150], ['key `at` cannot be read as date: `soon`'])
     """
     edge = border(record)
-    arrived = _arrived(edge, frame)
+    arrived = flattened(edge, frame)
     columns: dict[str, pl.DataFrame] = {}
     for field in edge.plain:
         found = _candidates(field, arrived) or [pl.Series(field.name, [None] * frame.height, dtype=pl.Null)]
@@ -80,7 +82,7 @@ def _local_days(record: Record, now: pl.Series) -> pl.Series:
 def _rejects(edge: Border, frame: pl.DataFrame, arrived: Mapping[str, pl.Series], bad: pl.DataFrame) -> pl.DataFrame:
     """Why the rows of `bad` cannot be decided, and what had arrived."""
     rows = bad[ROW].to_list()
-    cells = {name: raws(series.gather(rows)) for name, series in arrived.items()} if rows else {}
+    cells = {name: raws(series.gather(rows)) for name, series in arrived.items() if name != NUMBER} if rows else {}
     reasons = []
     for at, row in enumerate(bad.iter_rows(named=True)):
         name = next(name for name in edge.required if row[f"{name}#"] != 0)
@@ -91,6 +93,12 @@ def _rejects(edge: Border, frame: pl.DataFrame, arrived: Mapping[str, pl.Series]
     return pl.DataFrame({ROW: rows, "reason": reasons, "raw": texts}, schema=schema)
 
 
+def written(frame: pl.DataFrame, rows: pl.Series) -> list[str]:
+    """These rows of a raw frame, each as the JSON text of its filled cells."""
+    cells = {series.name: raws(series.gather(rows)) for series in frame if series.name != NUMBER}
+    return [_json({name: column[at] for name, column in cells.items() if column[at] is not None}) for at in range(len(rows))]
+
+
 def _json(cells: Mapping[str, Any]) -> str:
     text = json.dumps(cells, default=lambda raw: shown(raw, 1_000), ensure_ascii=False)
     return text.encode("utf-8", "replace").decode()
@@ -99,7 +107,7 @@ def _json(cells: Mapping[str, Any]) -> str:
 # --- what arrived ----------------------------------------------------------------------------------------------------
 
 
-def _arrived(edge: Border, frame: pl.DataFrame) -> dict[str, pl.Series]:
+def flattened(edge: Border, frame: pl.DataFrame) -> dict[str, pl.Series]:
     """Columns by dotted name, each series under that name; structs that the record knows are opened."""
     found: dict[str, pl.Series] = {}
 
