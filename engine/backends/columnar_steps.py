@@ -8,6 +8,7 @@ import polars as pl
 
 from engine.backends import columnar
 from engine.lang import ir
+from engine.plan import POLICY
 from engine.values import CAUSES, MISSING, Type
 
 UNDECIDED = 1 + CAUSES.index("undecided")
@@ -38,13 +39,17 @@ def rules(
     outputs: Mapping[str, str],
     types: Mapping[str, Type],
     open_: bool,
+    leaves_open: bool,
 ) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """The function from a frame to a rule set's outputs under the step's names."""
+    """The function from a frame to a rule set's outputs under the step's names; `leaves_open` as in `RuleStep`."""
     run = columnar.compile_rules(ruleset, open_)
     back = {outer: local for local, outer in outputs.items()}
 
     def step(frame: pl.DataFrame) -> pl.DataFrame:
-        return renamed(run(renamed(frame, sources, input_types)), back, types)
+        result = run(renamed(frame, sources, input_types))
+        if leaves_open:
+            result = result.with_columns(pl.col(POLICY) | (pl.col("possible").list.len() != 1))
+        return renamed(result, back, types)
 
     return step
 

@@ -66,6 +66,8 @@ class RuleStep:
         self.types: Mapping[str, Type] = {self.outputs[local]: type_ for local, type_ in local_types.items()}
         self.writes = tuple(self.types)
         self.reads = tuple(sorted(set(self.sources.values())))
+        # the outcome named for an open answer is a policy too: the open reading must not take it for the answer
+        self.leaves_open = not open_ and rules.decide is not None
         self._run = single.compile_rules(rules, open_)
 
     def local(self, row: Row) -> Row:
@@ -74,6 +76,8 @@ class RuleStep:
 
     def one(self, row: Row) -> Row:
         result = self._run(self.local(row))
+        if self.leaves_open:
+            result[POLICY] = result[POLICY] or len(result[POSSIBLE]) != 1
         return {column: result[local] for local, column in self.outputs.items()}
 
     @cached_property
@@ -81,7 +85,7 @@ class RuleStep:
         # loads polars: only batch runs come here
         from engine.backends import columnar_steps
 
-        return columnar_steps.rules(self.rules, self.sources, self.input_types, self.outputs, self.types, self.open)
+        return columnar_steps.rules(self.rules, self.sources, self.input_types, self.outputs, self.types, self.open, self.leaves_open)
 
     def many(self, frame: DataFrame) -> DataFrame:
         result: DataFrame = self._columnar(frame)

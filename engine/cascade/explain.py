@@ -58,7 +58,9 @@ class CascadeExplainer:
         """The fields that could still move the answer, and what no field can cure."""
         if decision.robust:
             return (), ()
-        lacks = set(self._level(decision, open_=True).column(f"{self.plan.decision}.outcome"))
+        level = self._level(decision, open_=True)
+        deciding = next(build for build in level.builds if build.name == self.plan.decision)
+        lacks = set(level.rule_set(deciding.inner).decision())
         fields = tuple(sorted({lack.name for lack in lacks if lack.curable}))
         return fields, tuple(sorted({(lack.name, lack.cause) for lack in lacks if not lack.curable}))
 

@@ -13,7 +13,7 @@ from engine.backends import reference
 from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
-from engine.cascade.wiring import StepBuild
+from engine.cascade.wiring import WITH, StepBuild
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
 from engine.plan import Plan, Row
@@ -50,6 +50,8 @@ class Level:
         elif build.before is not None and name in build.before.types:
             if name in build.before.expressions:
                 yield from self.expression(build.before.expressions[name], self.row)
+            else:  # an optional input that the cascade wires nothing to
+                yield Lack(name.replace(WITH, ""), cause_of(self.row[name]), False)
         elif build.gate is not None and build.before is not None and not known(self.row[_gate(build)]):
             yield from self.expression(build.gate, self.row)
         elif build.rules is not None:
