@@ -140,7 +140,7 @@ class Typer:
             self.scope.explain(column, span, self.report)
         elif not self.scope.is_silent(column):
             start, quote, written = column.partition('"') if '"' in column else column.partition(".")
-            near = [name[len(start + quote) :].removesuffix('")') for name in self.scope.names() if name.startswith(start + quote)]
+            near = (name[len(start + quote) :].removesuffix('")') for name in self.scope.names() if name.startswith(start + quote))
             self.report.error(code, message, span, self.report.suggest(written.removesuffix('")'), near))
         return None
 

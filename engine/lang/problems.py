@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from engine.diagnostics import Diagnostic, Span, suggest
 
-_SUGGESTIONS = 200
+_SUGGESTIONS = 40
 
 
 class Report:

@@ -5,8 +5,9 @@ It knows names and their types, not expressions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.lang import ir
@@ -79,6 +80,6 @@ class Scope:
         elif not self.is_silent(name):
             report.error("unknown-name", f"nothing here is called `{name}`", span, report.suggest(name, self.names()))
 
-    def names(self) -> list[str]:
+    def names(self) -> Iterator[str]:
         """All names that could have been meant."""
-        return [*self.columns, *self.extra, *self.constants, *self.lists, *self.inlined]
+        return chain(self.columns, self.extra, self.constants, self.lists, self.inlined)
