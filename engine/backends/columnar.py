@@ -6,21 +6,20 @@ How values lie in a frame is said in `columnar_layout`, how expressions are comp
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from engine.backends.columnar_exprs import NESTED, Col, Program, code, literal
 from engine.backends.columnar_layout import dtype, dtypes, many_from_one, names, one_from_many, pack, unpack
 from engine.backends.outline import outline
-from engine.backends.reference import resolve
+from engine.backends.reference import resolve, stored
 from engine.lang import ir
-from engine.values import FLAG, INTEGER, SCORE, TEXT, Type, settle
+from engine.values import FLAG, INTEGER, SCORE, TEXT, Type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from engine.plan import Row
     from engine.values import Value
 
 __all__ = ["compile_exprs", "compile_rules", "dtypes", "many_from_one", "names", "one_from_many", "pack", "unpack"]
@@ -164,21 +163,18 @@ class _Rules:
         written = [(self.program.names[ir.hit(rule)], value) for rule, value in statement.values]
         if len(written) == 1:
             return self._only(written[0][0], self.program.place(self.program.stored(written[0][1])))
-        type_, args, parts = statement.type, dict[str, Col](), list[tuple[str, Any]]()
-        for place, (state, value) in enumerate(written):
-            args[f"state{place}"] = state
-            if isinstance(value, ir.Const):
-                fixed = settle(value.value, value.type.scale) if type_.kind == "money" else value.value
-                parts.append((f"state{place}", lambda row, fixed=fixed: fixed))
-            else:
-                args[f"value{place}"] = self.program.stored(value)
-                parts.append((f"state{place}", lambda row, name=f"value{place}": row[name]))
+        states, values = [state for state, _ in written], [value for _, value in written]
+        fixed = [stored(value, {}) if isinstance(value, ir.Const) else None for value in values]
+        open_places = [place for place, value in enumerate(values) if not isinstance(value, ir.Const)]
 
-        def agreed(row: Row) -> Value:
-            return resolve([(row[state], value(row)) for state, value in parts])
+        def agreed(*given: Value) -> Value:
+            found = fixed.copy()
+            for place, value in zip(open_places, given[len(states) :], strict=True):
+                found[place] = value
+            return resolve(zip(given, found, strict=False))
 
-        open_ = any(col.low is not None for col in args.values())
-        return self.program.python(agreed, args, type_, open_, True)
+        args = [self.program.stored(values[place]) for place in open_places]
+        return self.program.python(agreed, [*states, *args], statement.type, any(arg.low is not None for arg in args), True)
 
     def _only(self, state: Col, value: Col) -> Col:
         """What a single writer leaves."""

@@ -6,25 +6,27 @@ Compiling gives `Col`s and fills the stages of a `Program`; running them adds co
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from engine.backends import single
-from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpack
+from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpacked
 from engine.backends.columnar_native import NATIVE, compare_exact, own_cause, provable
 from engine.backends.outline import may_open
-from engine.backends.reference import call
+from engine.backends.reference import call, member
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
-from engine.values import Interval, Money, known, settle
+from engine.values import Interval, Money, compare, known, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from engine.plan import Row
     from engine.values import Type, Value
 
+FEW: Final = 32
+"""Up to so many rows a Python function is called for every one, without looking for equal ones first."""
 NESTED: Final = 24
 """How deep polars expressions are nested before a part becomes a column of its own."""
 
@@ -82,10 +84,8 @@ class Program:
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         frame = self._complete(frame)
         for stage in self.stages:
-            made = frame.with_columns(stage.exprs) if stage.exprs else frame
-            for function in stage.calls:
-                made = made.with_columns(function(frame))
-            frame = made
+            made = [series for function in stage.calls for series in function(frame)]
+            frame = (frame.with_columns(stage.exprs) if stage.exprs else frame).hstack(made)
         return frame
 
     def _complete(self, frame: pl.DataFrame) -> pl.DataFrame:
@@ -131,13 +131,11 @@ class Program:
             stage.exprs.append(col.currency.alias(f"{name}$"))
         return replace(_column(name, col.type, col.cause is not None, open_=col.low is not None), level=col.level + 1)
 
-    def python(self, function: Callable[[Row], Value], args: Mapping[str, Col], type_: Type, open_: bool, causes: bool) -> Col:
-        """`function` over the distinct combinations of the columns in `args`, which it finds in its row under their names there."""
-        placed = {local: self.place(col) for local, col in args.items()}
-        level = max(col.level for col in placed.values())
-        job = _Job(
-            function, {local: _Source.of(col) for local, col in placed.items()}, self.fresh(), replace(type_, interval=open_), causes
-        )
+    def python(self, function: Callable[..., Value], args: Sequence[Col], type_: Type, open_: bool, causes: bool) -> Col:
+        """`function` of the values in `args`, once for every distinct combination of them."""
+        placed = [self.place(arg) for arg in args]
+        level = _level(placed)
+        job = _Job(function, [_Source.of(col) for col in placed], self.fresh(), replace(type_, interval=open_), causes)
         self.stage(level).calls.append(job)
         return replace(_column(job.name, type_, causes, open_=open_), level=level + 1)
 
@@ -188,7 +186,7 @@ class Program:
 
     def _in(self, expr: ir.In, causes: bool) -> Col:
         if by_currency(expr.item.type) or expr.item.type.kind == "list" or not _narrow(expr.item):
-            return self._by_row(expr, [expr.item], causes)
+            return self._by_row(lambda values: member(expr.values, *values), [expr.item], expr, causes)
         # a column, for polars would not spread a literal here
         item = self.place(self.expr(expr.item, causes))
         values = pl.Series(list(expr.values), dtype=dtype(expr.item.type))
@@ -226,7 +224,7 @@ class Program:
     def _compare(self, expr: ir.Compare, causes: bool) -> Col:
         sides = (expr.left, expr.right)
         if any(side.type.kind == "list" for side in sides):
-            return self._by_row(expr, sides, causes)
+            return self._by_row(lambda values: compare(expr.op, *values), sides, expr, causes)
         if any(map(may_open, sides)):
             return self._compare_open(expr, causes)
         a, b = (self.expr(side, causes) for side in sides)
@@ -271,10 +269,9 @@ class Program:
     # --- functions ---
 
     def _call(self, expr: ir.Call, causes: bool) -> Col:
-        if all(isinstance(arg, ir.Const) for arg in expr.args):
-            return literal(call(BUILTINS[expr.function], [arg.value for arg in expr.args if isinstance(arg, ir.Const)]), expr.type, causes)
-        if expr.function not in NATIVE or not provable(expr) or any(map(may_open, expr.args)):
-            return self._by_row(expr, expr.args, causes)
+        fixed = all(isinstance(arg, ir.Const) for arg in expr.args)
+        if fixed or expr.function not in NATIVE or not provable(expr) or any(map(may_open, expr.args)):
+            return self._by_row(partial(call, BUILTINS[expr.function]), expr.args, expr, causes)
         args = [self.expr(arg, causes) for arg in expr.args]
         native = NATIVE[expr.function]
         if native.often:
@@ -303,32 +300,27 @@ class Program:
         self.stage(level).calls.append(lambda frame: [function(*(frame[column] for column in columns)).alias(name)])
         return Col(type_, pl.col(name), level=level + 1, height=0)
 
-    def _by_row(self, expr: ir.Call | ir.In | ir.Compare, parts: Sequence[ir.Expr], causes: bool) -> Col:
+    def _by_row(self, meaning: Callable[[Sequence[Value]], Value], parts: Sequence[ir.Expr], expr: ir.Expr, causes: bool) -> Col:
         """A node by its own Python meaning over the distinct values of its parts."""
-        args, stand_ins = dict[str, Col](), list[ir.Expr]()
-        for place, part in enumerate(parts):
-            if isinstance(part, ir.Const):
-                stand_ins.append(part)
-                continue
-            args[f"{place}"] = self.expr(part, causes)
-            stand_ins.append(ir.Read(f"{place}", type=replace(part.type, interval=may_open(part))))
-        match expr:
-            case ir.Call():
-                node: ir.Expr = replace(expr, args=tuple(stand_ins))
-            case ir.Compare():
-                node = replace(expr, left=stand_ins[0], right=stand_ins[1])
-            case ir.In():
-                node = replace(expr, item=stand_ins[0])
-        if not args:
-            return literal(single.compile_expr(node)({}), expr.type, causes)
-        return self.python(single.compile_expr(node), args, expr.type, may_open(expr), causes)
+        fixed = [part.value if isinstance(part, ir.Const) else None for part in parts]
+        places = [place for place, part in enumerate(parts) if not isinstance(part, ir.Const)]
+        if not places:
+            return literal(meaning(fixed), expr.type, causes)
+
+        def function(*given: Value) -> Value:
+            values = fixed.copy()
+            for place, value in zip(places, given, strict=True):
+                values[place] = value
+            return meaning(values)
+
+        return self.python(function, [self.expr(parts[place], causes) for place in places], expr.type, may_open(expr), causes)
 
     def _quantifier(self, expr: ir.Quantifier, causes: bool) -> Col:
         of = ir.Read("@of", type=expr.of.type)
         outer = {node.name: node for node in ir.walk(expr.where) if isinstance(node, ir.Read)}
-        args = {name: self.read(name, node.type, causes) for name, node in outer.items()}
-        args["@of"] = self.expr(expr.of, causes)
-        return self.python(single.compile_expr(replace(expr, of=of)), args, expr.type, may_open(expr), causes)
+        args = [self.expr(expr.of, causes), *(self.read(name, node.type, causes) for name, node in outer.items())]
+        judge, names = single.compile_expr(replace(expr, of=of)), ("@of", *outer)
+        return self.python(lambda *given: judge(dict(zip(names, given, strict=True))), args, expr.type, may_open(expr), causes)
 
     # --- the end of a calculation ---
 
@@ -341,7 +333,7 @@ class Program:
         if isinstance(expr, ir.Read) and scale == 1 and expr.name in self.inputs:
             return col
         if col.low is not None:
-            made = self.python(lambda row: settle(row["x"], scale), {"x": col}, type_, True, causes)
+            made = self.python(lambda value: settle(value, scale), [col], type_, True, causes)
             return replace(made, type=type_)
         col = self.place(col)
         units = (_settled(col.value, scale) if scale != 1 else col.value).cast(pl.Int64, strict=False)
@@ -440,33 +432,30 @@ class _Source:
 class _Job:
     """A Python function over a frame: once for every distinct combination of what it reads."""
 
-    function: Callable[[Row], Value]
-    sources: Mapping[str, _Source]
+    function: Callable[..., Value]
+    sources: Sequence[_Source]
     name: str
     type: Type
     causes: bool
 
     def __call__(self, frame: pl.DataFrame) -> list[pl.Series]:
-        keys = list(dict.fromkeys(column for source in self.sources.values() for column in source.physical))
-        rows = frame.select(keys)
+        keys = list(dict.fromkeys(column for source in self.sources for column in source.physical))
+        rows = frame[keys]
+        if frame.height <= FEW or pl.List(pl.Float64) in rows.dtypes:
+            return self._made(rows)
         # polars takes 0.0 and -0.0 for one value; their bits are two
         bits = rows.with_columns(pl.col(pl.Float64).reinterpret(dtype=pl.Int64))
-        if any(kind == pl.List(pl.Float64) for kind in rows.dtypes):
-            return self._made(rows)
         distinct = bits.unique(maintain_order=True)
         if distinct.height == rows.height:
             return self._made(rows)
         floats = [column for column, kind in rows.schema.items() if kind == pl.Float64]
         made = self._made(distinct.with_columns(pl.col(floats).reinterpret(dtype=pl.Float64)) if floats else distinct)
-        joined = bits.join(distinct.with_columns(made), on=keys, how="left", nulls_equal=True, maintain_order="left")
+        joined = bits.join(distinct.hstack(made), on=keys, how="left", nulls_equal=True, maintain_order="left")
         return joined.select(series.name for series in made).get_columns()
 
     def _made(self, rows: pl.DataFrame) -> list[pl.Series]:
-        columns = [unpack(rows, {source.name: source.type}) for source in self.sources.values()]
-        found = [
-            self.function({local: cell[source.name] for (local, source), cell in zip(self.sources.items(), cells, strict=True)})
-            for cells in zip(*columns, strict=True)
-        ]
+        columns = [unpacked(rows, source.name, source.type) for source in self.sources]
+        found = list(map(self.function, *columns))
         # money on its way through a calculation has 128 bits
         width = pl.Int128 if self.type.kind == "money" else dtype(self.type)
         made = packed(self.name, found, self.type, width)

@@ -112,13 +112,14 @@ def unpack(frame: pl.DataFrame, types: Mapping[str, Type]) -> list[Row]:
     >>> unpack(pl.DataFrame({"n": [3, None]}), {"n": INTEGER})
     [{'n': 3}, {'n': missing (absent)}]
     """
-    columns = [_unpacked(frame, name, type_) for name, type_ in types.items()]
+    columns = [unpacked(frame, name, type_) for name, type_ in types.items()]
     return (
         [dict(zip(types, values, strict=True)) for values in zip(*columns, strict=True)] if columns else [{} for _ in range(frame.height)]
     )
 
 
-def _unpacked(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
+def unpacked(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
+    """The values of one column."""
     values: list[Any] = frame[name].to_list()
     if type_.kind == "list":
         values = [None if value is None else tuple(MISSING if item is None else item for item in value) for value in values]

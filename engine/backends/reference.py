@@ -73,7 +73,7 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
         case ir.IsMissing():
             return not known(*values)
         case ir.In():
-            return values[0] in expr.values if known(values[0]) else first(values)
+            return member(expr.values, *values)
         case ir.Call():
             return call(BUILTINS[expr.function], values)
         case ir.Else():
@@ -87,6 +87,11 @@ def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
         return Trace(expr, first([of.value]), (of,))
     items = tuple(trace(expr.where, row, one) for one in of.value)
     return Trace(expr, QUANTIFIERS[expr.kind]([one.value for one in items]), (of, *items))
+
+
+def member(values: frozenset[Value], value: Value) -> Value:
+    """Whether a fixed set holds the value."""
+    return value in values if known(value) else first([value])
 
 
 def call(builtin: Builtin, values: Sequence[Value]) -> Value:
@@ -236,7 +241,7 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
 
     `row` holds the fields, inputs, features and ``now`` under their local names, and ``@date`` where a rule has an `effective`.
     """
-    work, judged = _work(ruleset, row, open_)
+    work, judged = work_out(ruleset, row, open_)
     possible: tuple[str, ...] = ()
     if ruleset.decide is not None:
         rows = ruleset.decide.rows
@@ -248,10 +253,10 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
 
 def states(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> dict[str, State]:
     """Every rule's `State` by its id, in the order of the body."""
-    return _work(ruleset, row, open_)[1]
+    return work_out(ruleset, row, open_)[1]
 
 
-def _work(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str, State]]:
+def work_out(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str, State]]:
     """The row with everything the statements wrote, and the rules' states."""
     work, judged, defines, behind = dict(row), dict[str, State](), ruleset.defines, late(ruleset)
     for statement in ruleset.body:

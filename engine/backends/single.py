@@ -43,7 +43,7 @@ _SHARED: Final[dict[str, Any]] = {
 _LOCALS: Final = ("row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "rules", "expression")
 _QUANTIFIERS: Final = {"any": "or3", "all": "and3", "number": "count3"}
 _OPERATORS: Final = {"=": "==", "!=": "!="}
-_NESTED = 8
+_NESTED = 6
 """How deep an expression goes on one line before a part of it gets a line and a name of its own."""
 _PART = 400
 """How many statements one Python function takes; a larger rule set becomes several functions that are called in turn."""
@@ -104,8 +104,9 @@ class _Module:
         self.lines: list[str] = []
         self.space: dict[str, Any] = dict(_SHARED)
         self._columns: dict[str, str] = {}
+        self._constants: dict[int, str] = {}
         self._taken = {*_SHARED, *_LOCALS, *dir(builtins), *keyword.kwlist}
-        self._temps = itertools.count(1)
+        self._temps, self._helpers = itertools.count(1), itertools.count(1)
 
     def add(self, lines: Iterable[str]) -> None:
         self.lines += [*lines, "", ""]
@@ -117,7 +118,7 @@ class _Module:
         return self._columns[column]
 
     def _free(self, wish: str) -> str:
-        base = wish if wish[:1].isalpha() and not re.fullmatch(r"t\d+", wish) else f"x_{wish}"
+        base = wish if wish[:1].isalpha() and not re.fullmatch(r"t\d+|(where|part)_\d+", wish) else f"x_{wish}"
         name = next(n for n in itertools.chain([base], (f"{base}_{i}" for i in itertools.count(2))) if n not in self._taken)
         self._taken.add(name)
         return name
@@ -125,11 +126,15 @@ class _Module:
     def temporary(self) -> str:
         return f"t{next(self._temps)}"
 
+    def helper(self) -> str:
+        return f"where_{next(self._helpers)}"
+
     def constant(self, value: Any, wish: str) -> str:
         """A global name that holds `value`."""
-        name = self._free(re.sub(r"[^A-Za-z0-9_]+", "_", wish).upper().strip("_"))
-        self.space[name] = value
-        return name
+        if id(value) not in self._constants:
+            name = self._constants[id(value)] = self._free(re.sub(r"[^A-Za-z0-9_]+", "_", wish).upper().strip("_"))
+            self.space[name] = value
+        return self._constants[id(value)]
 
     def load(self, name: str, title: str) -> Callable[[Row], Any]:
         """Compile the text, show it to debuggers and tracebacks as long as the function lives, and give the function."""
@@ -250,7 +255,9 @@ class _Function:
         uses = [self._use(item) for item in items]
         height = 1 + max(height for _, _, height in uses)
         unsure = [use[1] for item, use in zip(items, uses, strict=True) if not _sure(item)]
-        tests = " or ".join(f"{use[0]} is {ends}" for use in uses)
+        # a line for every item, so that a debugger and a traceback can point at it
+        between = "\n" + "    " * (self.indent + 1) + "or "
+        tests = between.join(f"{use[0]} is {ends}" for use in uses)
         if not unsure:
             return f"({ends} if {tests} else {goes_on})", height
         rest = " and ".join(f"{name} is {goes_on}" for name in unsure)
@@ -260,7 +267,7 @@ class _Function:
         text, height = self.expr(expr.item)
         if isinstance(expr.item, ir.Const):
             return str(not known(expr.item.value)), 0
-        return (f"(not known({text}))" if may_open(expr.item) else f"({text}.__class__ is Missing)"), height + 1
+        return (f"(not known({text}))" if may_open(expr.item) else f"(({text}).__class__ is Missing)"), height + 1
 
     def _in(self, expr: ir.In) -> tuple[str, int]:
         values = self.module.constant(expr.values, expr.name or "values")
@@ -288,7 +295,7 @@ class _Function:
 
     def _quantifier(self, expr: ir.Quantifier) -> tuple[str, int]:
         """The condition becomes a small function of the item and of the columns it reads."""
-        where = _Function(self.module, f"where_{self.module.temporary()}", self.causes)
+        where = _Function(self.module, self.module.helper(), self.causes)
         text, _ = where.expr(expr.where)
         where.line(f"return {text}")
         self.module.add(where.source(["it", *where.fetched.values()]))
