@@ -351,6 +351,8 @@ def _span(sign: str, micros: int, fraction: str, unit: int) -> Value:
 
 
 def _months(raw: Any, type_: Type, zone: str) -> Value:
+    if raw.__class__ is int:
+        return integer(raw)
     text = raw.strip() if raw.__class__ is str and len(raw) < 200 else ""
     words, iso = _MONTHS.fullmatch(text), _ISO_MONTHS.fullmatch(text)
     if words is not None:

@@ -4,13 +4,11 @@ import datetime as dt
 from decimal import Decimal
 
 import polars as pl
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.backends.columnar_layout import unpack
 from engine.errors import InputError
-from engine.reading import CLASH
 from engine.record import Field, Record, read_event
 from engine.run.border import ROW, raws, typed
 from engine.values import DATE, DATETIME, DURATION, FLAG, INTEGER, MONTHS, NUMBER, PERCENT, TEXT, Type
