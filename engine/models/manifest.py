@@ -106,7 +106,8 @@ def _against_schema(data: Any) -> Iterator[str]:
             lost = [key for key in error.validator_value if key not in error.instance]
             yield f"`{path or 'the file'}` lacks " + ", ".join(f"`{key}`" for key in lost)
         else:
-            shown = _one_line(str(error.instance))[:60]
+            given = error.instance if isinstance(error.instance, str) else json.dumps(error.instance, ensure_ascii=False, default=str)
+            shown = " ".join(given.split())[:60]
             yield f"`{path or 'the file'}` must be {error.schema['description']}, not `{shown}`"
 
 

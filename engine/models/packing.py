@@ -19,7 +19,7 @@ from engine.models.encode import divisor, encoder
 from engine.models.manifest import Manifest, tolerance
 from engine.models.package import GOLDEN, KINDS, MANIFEST, REFERENCE, Model, assemble, environment, open_package, sha256
 from engine.models.sample import Declared, Sample, read_sample
-from engine.values import MISSING, Missing, Value
+from engine.values import MISSING, Missing, Value, show
 
 if TYPE_CHECKING:
     from engine.models.adapter import Matrix
@@ -147,14 +147,13 @@ def _refuse_collisions(rows: Sample, width: int) -> None:
     for place, declared in enumerate(rows.inputs):
         if declared.type.kind in ("number", "text", "flag"):
             continue
-        units = divisor(declared.type)
-        values = np.array(sorted({row[place] for row in rows.rows if row[place] is not MISSING}), dtype=object) / units
-        narrow = values.astype(np.float32)
-        same = np.flatnonzero(narrow[1:] == narrow[:-1])
-        if len(same):
-            one, other = values[same[0]], values[same[0] + 1]
+        units, there = divisor(declared.type), sorted({row[place] for row in rows.rows if row[place] is not MISSING})
+        narrow = np.array([value / units for value in there], dtype=np.float32)
+        same = np.flatnonzero(narrow[1:] == narrow[:-1]).tolist()
+        if same:
+            one, other = (show(value, declared.type) for value in there[same[0] : same[0] + 2])
             raise ModelError(
-                f"input `{declared.name}` holds {one:.17g} and {other:.17g}, which the model cannot tell apart: it reads its inputs as "
+                f"input `{declared.name}` holds {one} and {other}, which the model cannot tell apart: it reads its inputs as "
                 "32-bit floats; give it differences or logarithms, or accept this with `narrow=True`"
             )
 

@@ -132,7 +132,7 @@ class Outcome:
     def why(self, rule: str | None) -> tuple[str, ...]:
         """The explanation of one rule, or of the whole."""
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
-        rules = [one for one in self.bench.rules.rules if rule in (None, one.id)]
+        rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
         lines = [line for one in rules for line in rule_lines(one, one.id, self.bench.view, levels[0], levels[1])]
         return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
 

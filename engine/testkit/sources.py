@@ -5,6 +5,7 @@ It collects diagnostics and runs no test.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 from engine.api import load
 from engine.cascade.components import Components
 from engine.diagnostics import Diagnostic, Span, errors, in_order, render
-from engine.errors import InputError
+from engine.errors import SourceError
 from engine.lang.check import check_tests
+from engine.lang.format import format_file
+from engine.lang.parse import parse
 from engine.registry.store import Workspace
 
 RULES, CASCADE = (".rules",), (".yaml", ".yml")
@@ -56,11 +59,11 @@ class Checked:
 
 
 def find(paths: Iterable[str | Path]) -> list[Found]:
-    """Rule files and cascades: those named, and all below the folders named. Raises `InputError` for a path that is not there."""
+    """Rule files and cascades: those named, and all below the folders named. Raises `FileNotFoundError`."""
     files: dict[Path, None] = {}
     for given in map(Path, paths):
         if not given.exists():
-            raise InputError(f"there is no `{given}`")
+            raise FileNotFoundError(errno.ENOENT, "there is no such file or folder", str(given))
         files |= dict.fromkeys(sorted(_below(given.resolve())) if given.is_dir() else [given.resolve()])
     return [Found(path, Workspace.around(path)) for path in files]
 
@@ -134,3 +137,18 @@ def _moved(one: Diagnostic, prefix: str) -> Diagnostic:
 
 def _within(span: Span, prefix: str) -> Span:
     return Span(prefix + span.file, span.line, span.column, span.end) if span.file else span
+
+
+def formatted(text: str, file: str = "text") -> str:
+    """Rule text in its one look; comments stay. Raises `SourceError` for text that does not read. It is `engine.format`.
+
+    >>> print(formatted('list geo/far version 1.0.0 values ("IR","KP")'))
+    list geo/far version 1.0.0
+    <BLANKLINE>
+    values ("IR", "KP")
+    <BLANKLINE>
+    """
+    tree, problems = parse(text, file)
+    if tree is None or errors(problems):
+        raise SourceError(in_order(problems), render(problems, {file: text}))
+    return format_file(tree)

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from engine.models.packing import matrix, package_model
 from engine.models.package import Model, load
+from engine.models.packing import matrix, package_model
 
 DATA = Path(__file__).parent / "data"
 INPUTS = {"amount": "money EUR"}

@@ -69,7 +69,7 @@ def test_without_the_fast_call_predict_serves(booster: Any, german: pl.DataFrame
 @pytest.mark.parametrize("name", ["gbm", "pipeline", "forest", "boosted"])
 def test_eight_threads_agree_with_one(name: str, request: pytest.FixtureRequest, german: pl.DataFrame) -> None:
     model: Model = request.getfixturevalue(name)
-    rows = matrix(german.select(i.name for i in model.inputs), inputs=INPUTS).tolist()[: 200 if name in ("gbm", "boosted") else 12]
+    rows = matrix(german.select(i.name for i in model.inputs), inputs=INPUTS).tolist()[: 200 if name in ("gbm", "boosted") else 5]
     alone = [tuple(model.scorer.one(row)) for row in rows]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda _: [tuple(model.scorer.one(row)) for row in rows], range(8)))
