@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.diagnostics import Span
 from engine.lang import ast
 from engine.lang.build_expressions import Children, ExpressionBuilder, Part, text_of, word_of
+from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
+from engine.lang.words import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +50,7 @@ class Builder(ExpressionBuilder):
             cites=tuple(parts.get("cites", ())),
             uses=tuple(u for tag in ("record", "uses") for u in parts.get(tag, ())),
             declarations=tuple(p for p in c[1:] if not isinstance(p, Part) and p is not None),
-            places=tuple((p.tag, p.span) for p in c[1:] if isinstance(p, Part) and p.tag in ("owner", "arrival by")),
+            places=header.places + tuple((p.tag, p.span) for p in c[1:] if isinstance(p, Part) and p.tag in ("owner", "arrival by")),
             **items,
         )
 
@@ -57,7 +59,8 @@ class Builder(ExpressionBuilder):
 
     def header(self, c: Children) -> ast.File:
         title = text_of(c[4]) if len(c) > 4 else None
-        return ast.File(c[0].type.lower(), c[1], word_of(c[3]), title, span=self._from(c[0], c[-1]))
+        places = (("title", c[4].span),) if len(c) > 4 else ()
+        return ast.File(c[0].type.lower(), c[1], word_of(c[3]), title, places=places, span=self._from(c[0], c[-1]))
 
     def component(self, c: Children) -> ast.Word:
         return ast.Word("".join(token.value for token in c), span=self._from(c[0], c[-1]))
@@ -129,20 +132,13 @@ class Builder(ExpressionBuilder):
         parts = {part.tag: part.value for part in c[3:] if isinstance(part, Part)}
         title = next((text_of(part) for part in c[3:] if isinstance(part, Tok)), None)
         marks = ("negative" in parts, "optional" in parts, "personal" in parts)
-        return ast.Field(self._named(c[1]), c[2], *marks, title, parts.get("sources", ()), span=self._from(c[0], c[-1]))
+        return ast.Field(word_of(c[1]), c[2], *marks, title, parts.get("sources", ()), span=self._from(c[0], c[-1]))
 
     def input(self, c: Children) -> ast.Input:
         self._new()
         rest = {token.type: token for token in c[3:]}
         title = text_of(rest["STRING"]) if "STRING" in rest else None
-        return ast.Input(self._named(c[1]), c[2], "OPTIONAL" in rest, title, span=self._from(c[0], c[-1]))
-
-    def _named(self, token: Tok) -> ast.Word:
-        """A name that is declared; words that begin an expression could never be read again."""
-        if token.value in _RESERVED:
-            message = f"`{token.value}` is a word of the language and cannot name anything"
-            self._problem("reserved-name", message, token.span, "choose another name; `from` can map the name a feed uses")
-        return word_of(token)
+        return ast.Input(word_of(c[1]), c[2], "OPTIONAL" in rest, title, span=self._from(c[0], c[-1]))
 
     def plain_type(self, c: Children) -> ast.TypeName:
         return ast.TypeName(c[0].type.removesuffix("_WORD").lower(), span=c[0].span)
@@ -176,7 +172,7 @@ class Builder(ExpressionBuilder):
         type_ = c[2] if isinstance(c[2], ast.TypeName) else None
         values = self._one_value([part for part in c if isinstance(part, ast.Dated)], "params")
         cites = c[-1].value.text if isinstance(c[-1], Part) else None
-        return ast.Param(self._named(c[1]), type_, values, cites, span=self._from(c[0], c[-1]))
+        return ast.Param(word_of(c[1]), type_, values, cites, span=self._from(c[0], c[-1]))
 
     def file_source(self, c: Children) -> Part:
         texts = [text_of(token) for token in c if isinstance(token, Tok) and token.type == "STRING"]
@@ -203,13 +199,13 @@ class Builder(ExpressionBuilder):
 
     def define(self, c: Children) -> ast.Define:
         self._new()
-        return ast.Define(self._named(c[1]), _title(c), c[-1], span=self._from(c[0], c[-1]))
+        return ast.Define(word_of(c[1]), _title(c), c[-1], span=self._from(c[0], c[-1]))
 
     # --- features
 
     def feature(self, c: Children) -> ast.Feature:
         self._new()
-        return ast.Feature(self._named(c[1]), _title(c), c[-1], span=self._from(c[0], c[-1]))
+        return ast.Feature(word_of(c[1]), _title(c), c[-1], span=self._from(c[0], c[-1]))
 
     def aggregate(self, c: Children) -> ast.Aggregate:
         parts = {part.tag: part for part in c if isinstance(part, Part)}
@@ -230,11 +226,15 @@ class Builder(ExpressionBuilder):
         return Part("measure", (function, c[1] if len(c) > 1 else None), self._from(c[0], c[-1]))
 
     def measure_later(self, c: Children) -> Part:
-        self._later(f"`{'time since last' if c[0].type == 'TIME' else c[0].value}` comes", c)
+        what = "time since last" if c[0].type == "TIME" else load_words().shown[c[0].type]
+        self._later(f"`{what}` comes", c)
         return Part("measure", ("count", None), self._from(c[0], c[-1]))
 
     def window(self, c: Children) -> ast.Window:
         length = self.name(c) if isinstance(c[0], Tok) else c[0]
+        if isinstance(length, ast.Name) and length.path in load_words().units:
+            code, message, hint = bare_unit(length.path)
+            self._problem(code, message, length.span, hint)
         return ast.Window("trailing", length, span=c[0].span)
 
     def window_later(self, c: Children) -> ast.Window:
@@ -304,10 +304,10 @@ class Builder(ExpressionBuilder):
         return ast.Effect("score", value=c[1], span=self._from(*c))
 
     def raise_flag(self, c: Children) -> ast.Effect:
-        return ast.Effect("flag", self._named(c[1]), span=self._from(*c))
+        return ast.Effect("flag", word_of(c[1]), span=self._from(*c))
 
     def set_value(self, c: Children) -> ast.Effect:
-        return ast.Effect("set", self._named(c[1]), c[3], span=self._from(c[0], c[-1]))
+        return ast.Effect("set", word_of(c[1]), c[3], span=self._from(c[0], c[-1]))
 
     def give_outcome(self, c: Children) -> ast.Effect:
         return ast.Effect("outcome", word_of(c[1]), span=self._from(*c))
@@ -420,7 +420,6 @@ class Builder(ExpressionBuilder):
 _HEADER_ONCE: Final = ("owner", "record", "on missing", "zone", "key", "time", "arrival", "arrival by", "late", "language")
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective")
-_RESERVED: Final = frozenset(("true", "false", "not", "flag"))
 
 
 def _title(c: Children) -> str | None:

@@ -165,7 +165,7 @@ def _header(tree: ast.File) -> list[Line]:
     places = {tag: span.line for tag, span in tree.places}
     lines = [Line(f"{tree.kind} {tree.name.text} version {tree.version.text}", tree.span.line, top=True)]
     if tree.title is not None:
-        lines.append(Line(f'  "{tree.title}"', tree.span.line))
+        lines.append(Line(f'  "{tree.title}"', places.get("title", 0)))
     if tree.owner is not None:
         lines.append(Line(f'  owner "{tree.owner}"', places.get("owner", 0)))
     lines += _cites(tree.cites)

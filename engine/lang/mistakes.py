@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.diagnostics import Diagnostic, Span, suggest
 from engine.lang.scan import shown
-from engine.lang.words import DECLARATIONS, Words
+from engine.lang.words import DECLARATIONS, RESERVED, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,10 @@ def explain(mistake: Mistake) -> Diagnostic:
     for slip in _SLIPS:
         answer = slip(mistake)
         if answer is not None:
-            return Diagnostic(answer[0], answer[1], mistake.span, related=_opened(mistake, answer[0]), hint=answer[2])
-    return Diagnostic("syntax", _message(mistake), mistake.span, hint=_hint(mistake))
+            span = mistake.before.span if slip is _one_part_name and mistake.before else mistake.span
+            return Diagnostic(answer[0], answer[1], span, related=_opened(mistake, answer[0]), hint=answer[2])
+    hint = _hint(mistake)
+    return Diagnostic("syntax", _message(mistake, hint), mistake.span, hint=hint)
 
 
 # --- the commonest slips, in order -----------------------------------------------------------------------------------
@@ -74,7 +76,8 @@ def _no_header(m: Mistake) -> Answer | None:
     if m.start != "file" or m.index != 0:
         return None
     kinds = ("ruleset", "record", "features", "list")
-    hint = suggest(m.tokens[0].value[:40], kinds) or "for example `ruleset aml/cash version 1.0.0`"
+    word = m.tokens[0].value
+    hint = (None if word in m.words.declarations else suggest(word[:40], kinds)) or "for example `ruleset aml/cash version 1.0.0`"
     return "no-header", "a file begins with `ruleset`, `record`, `features` or `list`, its name and its version", hint
 
 
@@ -83,6 +86,22 @@ def _one_part_name(m: Mistake) -> Answer | None:
         return None
     hint = f"write for example `bank/{m.before.value}`"
     return "syntax", f"the name of a component has two parts with a `/` between, and `{m.before.value}` has one", hint
+
+
+def _reserved(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.type not in RESERVED or not m.accepts <= {"NAME", "PATH"}:
+        return None
+    hint = "choose another name; in a record `from` can map the name a feed uses"
+    return "reserved-name", f"`{m.found.value}` is a word of the language and cannot name anything", hint
+
+
+def _bad_number(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or (m.before.kind, m.found.kind) != ("NUMBER", "WORD"):
+        return None
+    if (m.before.line, m.before.end_column) != (m.found.line, m.found.column):
+        return None
+    number = shown(m.before.value + m.found.value)
+    return "bad-number", f"`{number}` is no number", "a number is digits, `_` between groups of them, and a decimal point"
 
 
 def _missing_then(m: Mistake) -> Answer | None:
@@ -102,13 +121,14 @@ def _is_not(m: Mistake) -> Answer | None:
 
 
 def _bare_unit(m: Mistake) -> Answer | None:
-    units = ("SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "YEAR")
-    written = {
-        form for form in m.words.phrases for ends in (m.words.phrases[form],) if any(end == ((), unit) for end in ends for unit in units)
-    }
-    if m.found is None or m.found.value not in written or "NUMBER" not in m.accepts:
+    if m.found is None or m.found.value not in m.words.units or "NUMBER" not in m.accepts:
         return None
-    return "bare-unit", f"a number is missing before `{m.found.value}`", f"write for example `7 {m.found.value}`"
+    return bare_unit(m.found.value)
+
+
+def bare_unit(word: str) -> tuple[str, str, str]:
+    """Code, message and hint for a unit without its number."""
+    return "bare-unit", f"a number is missing before `{word}`", f"write for example `7 {word}`"
 
 
 def _number_gap(m: Mistake) -> Answer | None:
@@ -117,6 +137,15 @@ def _number_gap(m: Mistake) -> Answer | None:
     if len(m.found.value.split(".")[0]) != 3:
         return None
     return "number-gap", "numbers are not grouped with spaces", f"write `{m.before.value}_{m.found.value}`"
+
+
+def _aggregate_place(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or "OVER" in m.accepts or m.found.value not in ("of", "over"):
+        return None
+    if m.before.value not in ("count", "sum", "max", "min", "mean", "stddev", "first", "last", "share"):
+        return None
+    hint = "write `feature NAME = ...` and use its name here"
+    return "aggregate-place", f"`{m.before.value} {m.found.value}` looks back over events, and that stands in a feature only", hint
 
 
 def _chained(m: Mistake) -> Answer | None:
@@ -148,10 +177,13 @@ def _row_mixed(m: Mistake) -> Answer | None:
 _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _no_header,
     _one_part_name,
+    _reserved,
+    _bad_number,
     _missing_then,
     _is_not,
     _bare_unit,
     _number_gap,
+    _aggregate_place,
     _chained,
     _unopened,
     _unclosed,
@@ -177,62 +209,20 @@ def _opened(m: Mistake, code: str) -> tuple[tuple[str, Span], ...]:
 
 # --- the general case ------------------------------------------------------------------------------------------------
 
-_VALUES: Final = frozenset(("NUMBER", "STRING", "DATE", "WORD"))
-_OPERANDS: Final = frozenset(
-    [
-        "NUMBER",
-        "STRING",
-        "DATE",
-        "PATH",
-        "LPAR",
-        "MINUS",
-        "TRUE",
-        "FALSE",
-        "HOUR_OF",
-        "WEEKDAY_OF",
-        "ANY_OF",
-        "ALL_OF",
-        "NUMBER_OF",
-        "NOT",
-        "FLAG",
-    ]
+
+def _set(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+_VALUES: Final = _set("NUMBER STRING DATE WORD")
+_OPERANDS: Final = _set("NUMBER STRING DATE PATH LPAR MINUS TRUE FALSE HOUR_OF WEEKDAY_OF ANY_OF ALL_OF NUMBER_OF NOT FLAG")
+_OPERATORS: Final = _set(
+    "EQ COMPARE PLUS MINUS TIMES DIVIDE AND OR IS IN NOT BETWEEN WITHIN STARTS CONTAINS MATCHES RESEMBLES ELSE "
+    "PERCENT CURRENCY SECOND MINUTE HOUR DAY WEEK MONTH YEAR"
 )
-_OPERATORS: Final = frozenset(
-    [
-        "EQ",
-        "COMPARE",
-        "PLUS",
-        "MINUS",
-        "TIMES",
-        "DIVIDE",
-        "AND",
-        "OR",
-        "IS",
-        "IN",
-        "NOT",
-        "BETWEEN",
-        "WITHIN",
-        "STARTS",
-        "CONTAINS",
-        "MATCHES",
-        "RESEMBLES",
-        "ELSE",
-        "PERCENT",
-        "CURRENCY",
-        "SECOND",
-        "MINUTE",
-        "HOUR",
-        "DAY",
-        "WEEK",
-        "MONTH",
-        "YEAR",
-    ]
-)
-_CLAUSES: Final = frozenset(("CITES", "SEVERITY", "WHEN", "UNLESS", "THEN", "BECAUSE", "ON", "EFFECTIVE", "ONCE"))
-_ITEMS: Final = frozenset(("OWNER", "RECORD", "USES", "ZONE", "KEY", "TIME", "ARRIVAL", "LATE", "LANGUAGE", "CITES", "ON"))
-_TYPES: Final = frozenset(
-    ("TEXT", "INTEGER", "NUMBER_WORD", "PERCENT_WORD", "FLAG", "DATE_WORD", "DATETIME", "DURATION", "MONEY", "ONE", "LIST")
-)
+_CLAUSES: Final = _set("CITES SEVERITY WHEN UNLESS THEN BECAUSE ON EFFECTIVE ONCE")
+_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON")
+_TYPES: Final = _set("TEXT INTEGER NUMBER_WORD PERCENT_WORD FLAG DATE_WORD DATETIME DURATION MONEY ONE LIST")
 
 _GROUPS: Final = (
     (frozenset(("NUMBER", "STRING", "PATH", "LPAR")), _OPERANDS, "a value"),
@@ -241,9 +231,16 @@ _GROUPS: Final = (
     (_CLAUSES, _CLAUSES, "a clause of the rule such as `when` or `then`"),
     (frozenset(("OWNER", "USES", "ZONE")), _ITEMS, "an item of the header such as `owner` or `uses`"),
     (_TYPES, _TYPES, "a type such as `text`, `integer` or `money USD`"),
+    (_set("ROBUST POSSIBLE RULEID"), _set("ROBUST POSSIBLE RULEID SCORE OUTCOME FLAG NO PATH"), "a result such as `CASH-01 hit`"),
     (frozenset(("DEFINE", "RULE", "TEST")), frozenset(DECLARATIONS), "the next declaration"),
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
+
+_LATER: Final = _set(
+    "BEFORE ENDING CALENDAR BUSINESS SINCE LAST MATCHED RESEMBLES ONCE RATES TABLE VALID UNIQUE ALL MIN_OF MEAN_OF STDDEV_OF FIRST_OF "
+    "LAST_OF SHARE_OF MOST_REPEATED"
+)
+"""What the grammar takes only to say that it comes later; nobody is sent there."""
 
 _PLAIN: Final = {
     "NAME": "a name",
@@ -271,15 +268,15 @@ _PLAIN: Final = {
 }
 
 
-def _message(m: Mistake) -> str:
-    wanted = _wanted(m)
+def _message(m: Mistake, hint: str | None) -> str:
+    wanted = _wanted(m) if hint is None else ""
     after = f" after `{shown(m.before.value)}`" if m.before is not None else ""
     if m.found is not None:
         return (
             f"expected {wanted}{after}, found `{shown(m.found.value)}`" if wanted else f"`{shown(m.found.value)}` does not fit here{after}"
         )
     where = f"before `{m.after.value}` begins" if m.after is not None else "but nothing follows"
-    return f"expected {wanted}{after}, {where}"
+    return f"expected {wanted or 'more'}{after}, {where}"
 
 
 def _wanted(m: Mistake) -> str:
@@ -289,7 +286,7 @@ def _wanted(m: Mistake) -> str:
         if sign <= left:
             left -= members
             names.append(name)
-    singles = sorted(_PLAIN.get(terminal) or f"`{m.words.shown[terminal]}`" for terminal in left)
+    singles = sorted(_PLAIN.get(terminal) or f"`{m.words.shown[terminal]}`" for terminal in left - _LATER)
     if len(singles) + len(names) > 5:
         singles = []
     names += singles

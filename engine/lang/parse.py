@@ -9,6 +9,7 @@ import re
 import threading
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from lark import Lark
@@ -18,9 +19,9 @@ from lark.lexer import Lexer
 from engine.diagnostics import Diagnostic, Span, errors, in_order
 from engine.lang.build import Builder
 from engine.lang.mistakes import Mistake, explain
-from engine.lang.scan import Tok, scan
+from engine.lang.scan import Scan, Tok, scan
 from engine.lang.source import check_text, read_text
-from engine.lang.words import load_words
+from engine.lang.words import RESERVED, load_words
 from engine.resources import grammar_text
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def parse(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic]]:
     if not scanned.tokens or not scanned.complete:
         return None, in_order(problems or [_empty(file)])
     tree: ast.File | None
-    tree, found = _read(scanned.tokens, scanned.ends, "file")
+    tree, found = _read(scanned, "file")
     problems += found
     problems = in_order(problems)
     if tree is None or errors(problems):
@@ -89,7 +90,7 @@ def _read_small(text: str, start: str, place: Span) -> tuple[ast.Expr | None, li
     if not scanned.tokens or not scanned.complete:
         nothing = Diagnostic("syntax", "a value is missing here", place, hint="write a value, or `missing`")
         return None, in_order(problems or [nothing])
-    tree, found = _read(scanned.tokens, scanned.ends, start)
+    tree, found = _read(scanned, start)
     problems = in_order([*problems, *found])
     return (None if errors(problems) else tree), problems
 
@@ -151,6 +152,10 @@ class _Lexer(Lexer):
             ):
                 token.type = terminal
                 return len(rest)
+        for rest, terminal in self.words.phrases.get(token.value, ()):
+            if not rest and terminal in RESERVED:
+                token.type = terminal
+                return 0
         token.type = "NAME" if "." not in token.value and "PATH" not in accepted else "PATH"
         return 0
 
@@ -189,8 +194,9 @@ _SIGNS: Final = (
 )  # fmt: skip
 
 
-def _read(tokens: list[Tok], ends: dict[int, int], start: str) -> tuple[Any, list[Diagnostic]]:
+def _read(scanned: Scan, start: str) -> tuple[Any, list[Diagnostic]]:
     """The tree, or none, and every problem met; after a failure the declarations are read one by one."""
+    tokens, ends, holes = scanned.tokens, scanned.ends, scanned.holes
     with _LOCK:
         _, builder = _machine()
         builder.begin(ends)
@@ -200,17 +206,17 @@ def _read(tokens: list[Tok], ends: dict[int, int], start: str) -> tuple[Any, lis
         if start != "file":
             return None, [*builder.problems, problem]
         builder.begin(ends)
-        found: list[Diagnostic] = []
-        chunks = _chunks(tokens)
-        for index, chunk in enumerate(chunks):
-            after = chunks[index + 1][0] if index + 1 < len(chunks) else None
-            _, problem = _attempt(chunk, "declarations" if index else "file", after)
+        headless = problem.code == "no-header"
+        found = [problem] if headless else []
+        for chunk, after in _chunks(tokens):
+            whole = chunk[0] is tokens[0] and not (headless and _declares(chunk[0]))
+            _, problem = _attempt(chunk, "file" if whole else "declarations", after)
             found += [problem] if problem else []
             if len(found) >= MAX_PROBLEMS:
-                message = f"{MAX_PROBLEMS} syntax errors; what follows was not read"
+                message = f"{MAX_PROBLEMS} syntax errors so far; what follows was not read"
                 found.append(Diagnostic("too-many-problems", message, chunk[-1].span, hint="mend these first"))
                 break
-        return None, builder.problems + found
+        return None, builder.problems + [one for one in found if one.code != "syntax" or one.span.line not in holes]
 
 
 def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Diagnostic | None]:
@@ -224,13 +230,15 @@ def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Dia
         return None, explain(Mistake(tokens, found, accepts, after, start, load_words()))
 
 
-def _chunks(tokens: list[Tok]) -> list[list[Tok]]:
-    """The header, then one piece a declaration, told by lines that begin with a declaration's word."""
-    declarations = load_words().declarations
-    cuts = [i for i, token in enumerate(tokens) if i and token.first and token.kind == "WORD" and token.value in declarations]
-    if tokens[0].value in declarations and tokens[0].value != load_words().shown["LIST"]:
-        return [tokens[: cuts[0]] if cuts else tokens, *(tokens[a:b] for a, b in zip(cuts, [*cuts[1:], len(tokens)], strict=True))]
-    return [tokens[a:b] for a, b in zip([0, *cuts], [*cuts, len(tokens)], strict=True)]
+def _chunks(tokens: list[Tok]) -> Iterator[tuple[list[Tok], Tok | None]]:
+    """The header, then one piece a declaration, each with the token that follows it."""
+    cuts = [0, *(i for i, token in enumerate(tokens) if i and token.first and _declares(token)), len(tokens)]
+    for start, end in pairwise(cuts):
+        yield tokens[start:end], tokens[end] if end < len(tokens) else None
+
+
+def _declares(token: Tok) -> bool:
+    return token.kind == "WORD" and token.value in load_words().declarations
 
 
 def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:

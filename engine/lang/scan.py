@@ -43,6 +43,7 @@ class Tok:
 class Scan:
     """All tokens of a text; `ends` maps a line to the column after its last token.
 
+    `holes` are lines on which a character was left out, so that what follows it may not read well.
     `complete` is false where reading was given up because of too many slips.
     """
 
@@ -50,6 +51,7 @@ class Scan:
     comments: list[Comment] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     ends: dict[int, int] = field(default_factory=dict)
+    holes: set[int] = field(default_factory=set)
     complete: bool = True
 
 
@@ -206,9 +208,11 @@ class _Scanner:
     def _row(self, value: str, start: int) -> None:
         row = value.strip()
         start += value.index("|")
-        self._add("ROW", row, start, len(row))
-        if not row.endswith("|") or len(row) == 1:
+        if row.endswith("|") and len(row) > 1:
+            self._add("ROW", row, start, len(row))
+        else:
             self._slip("open-row", "a row ends with `|`", start, len(row), "put a `|` after the last cell; a row stands on one line")
+            self._add("ROW", row + " |", start, len(row))
 
     def _bar(self, value: str, start: int) -> None:
         if value == "||":
@@ -253,7 +257,8 @@ class _Scanner:
             self._slip("capital-name", f"names are written in small letters, not `{shown(value)}`", start, len(value), hint)
         else:
             self._slip("syntax", f"`{shown(value)}` is neither a name nor a number", start, len(value), None)
-        self._add("WORD", small if re.fullmatch(r"[a-z_][\w.]*[a-z0-9_]|[a-z_]", small) else "x", start, len(value))
+        plain = small not in _NULLS and re.fullmatch(r"[a-z_]\w*(\.[a-z_]\w*)*", small)
+        self._add("WORD", small if plain else "x", start, len(value))
 
     # --- slips of the pen
 
@@ -305,6 +310,7 @@ class _Scanner:
         self._slip("currency-sign", f"`{value}` does not say which currency is meant", start, 1, hint)
 
     def _stray(self, value: str, start: int) -> None:
+        self.out.holes.add(self.line)
         sign = value if value.isprintable() else f"U+{ord(value):04X}"
         hint = "write a number with a digit before the point, such as `0.5`" if value == "." else None
         self._slip("syntax", f"the character `{sign}` has no meaning here", start, 1, hint)

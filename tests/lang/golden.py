@@ -30,7 +30,7 @@ def problems(text, file, folder=WORKSPACE / "rulesets"):
 
 def file_problems(path, folder=WORKSPACE / "rulesets"):
     """The same for a file, whose bytes may be bad already; and its text, if it has one."""
-    text, found = read_text(path)
+    text, found = read_text(path, path.name)
     return ("", found) if text is None else (text, found + problems(text, path.name, folder))
 
 

@@ -21,10 +21,10 @@ def test_the_mistake_is_told_as_expected(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_is_named_for_the_mistake_it_holds(path):
-    codes = re.findall(r"(?:error|warning)\[([a-z-]+)\]: ", drawn(path))
+    codes = re.findall(r"(?:error|warning)\[([a-z0-9-]+)\]: ", drawn(path))
     assert any(path.stem == code or path.stem.startswith(code + "-") for code in codes), codes
 
 
 def test_there_are_enough_of_them():
-    codes = {code for path in FILES for code in re.findall(r"(?:error|warning)\[([a-z-]+)\]: ", drawn(path))}
+    codes = {code for path in FILES for code in re.findall(r"(?:error|warning)\[([a-z0-9-]+)\]: ", drawn(path))}
     assert len(codes) >= 40

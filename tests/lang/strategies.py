@@ -1,0 +1,211 @@
+"""Random syntax trees that an author could have written: whole files of every kind, and expressions."""
+
+import hypothesis.strategies as st
+
+from engine.lang import ast
+
+NAMES = tuple("amount channel date time number count_x limit score now tier key list table zone _x a1".split())
+    "amount",
+    "channel",
+    "date",
+    "time",
+    "number",
+    "count_x",
+    "limit",
+    "score",
+    "now",
+    "tier",
+    "key",
+    "list",
+    "table",
+    "zone",
+    "_x",
+    "a1",
+)
+PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour")
+OUTCOMES = ("approve", "review", "block", "none_of_them")
+RULE_IDS = ("CASH-01", "A-B-C", "X9-2")
+
+names = st.sampled_from(NAMES)
+paths = st.sampled_from(PATHS)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cf", "Zl", "Zp"), exclude_characters='"'), max_size=12)
+days = st.dates().map(lambda day: day.isoformat())
+
+
+def words(values):
+    return values.map(ast.Word)
+
+
+def some(strategy, low=0, high=3):
+    return st.lists(strategy, min_size=low, max_size=high).map(tuple)
+
+
+durations = st.sampled_from(["7 days", "1 day", "1.5 hours", "12 months"]).map(lambda text: ast.Literal("duration", text))
+literals = st.one_of(
+    st.sampled_from(["0", "10_000", "3.50"]).map(lambda text: ast.Literal("number", text)),
+    st.sampled_from(["10_000 USD", "9.99 JPY"]).map(lambda text: ast.Literal("money", text)),
+    st.sampled_from(["90%", "0.5%"]).map(lambda text: ast.Literal("percent", text)),
+    st.sampled_from(["true", "false"]).map(lambda text: ast.Literal("flag", text)),
+    durations,
+    days.map(lambda text: ast.Literal("date", text)),
+    st.just(ast.Literal("datetime", "2026-03-02 09:00")),
+    texts.map(lambda text: ast.Literal("text", text)),
+)
+named = paths.map(ast.Name)
+OPERATORS = ("+", "-", "*", "/", "=", "!=", "<", "<=", ">", ">=", "starts with", "contains", "matches")
+
+
+def _larger(inner):
+    choices = some(inner, 1).map(ast.Tuple)
+    return st.one_of(
+        st.builds(ast.Binary, st.sampled_from(OPERATORS), inner, inner),
+        st.builds(ast.Logic, st.sampled_from(["and", "or"]), some(inner, 2, 4)),
+        st.builds(ast.Not, inner),
+        st.builds(ast.Negate, inner),
+        st.builds(ast.Between, inner, inner, inner),
+        st.builds(ast.Within, inner, inner, inner),
+        st.builds(ast.IsMissing, inner, st.booleans()),
+        st.builds(ast.Membership, inner, st.booleans(), choices | named),
+        st.builds(ast.Else, inner, inner),
+        st.builds(ast.Call, paths | st.just("cash.hit"), some(inner, 1)),
+        st.builds(ast.Call, st.sampled_from(["hour of", "weekday of"]), st.tuples(inner)),
+        st.builds(ast.Quantifier, st.sampled_from(["any", "all", "number"]), named, inner),
+        names.map(ast.HasFlag),
+    )
+
+
+expressions = st.recursive(literals | named, _larger, max_leaves=10)
+
+types = st.recursive(
+    st.one_of(
+        st.sampled_from(["text", "integer", "number", "percent", "flag", "date", "datetime", "duration", "money"]).map(ast.TypeName),
+        st.just(ast.TypeName("money", currency="USD")),
+        paths.map(lambda path: ast.TypeName("money", by=path)),
+        some(texts.map(lambda text: ast.Literal("text", text)), 1).map(lambda choices: ast.TypeName("text", choices=choices)),
+    ),
+    lambda inner: inner.map(lambda item: ast.TypeName("list", item=item)),
+    max_leaves=2,
+)
+effectives = st.builds(ast.Effective, days, st.none() | days)
+titles = st.none() | texts
+cites = some(words(texts), high=2)
+policies = words(st.sampled_from(["ignore", "alert", "refer"]))
+
+fields = st.builds(ast.Field, words(paths), types, st.booleans(), st.booleans(), st.booleans(), titles, some(texts))
+inputs = st.builds(ast.Input, words(names), types, st.booleans(), titles)
+params = st.builds(ast.Param, words(names), st.none() | types, st.tuples(st.builds(ast.Dated, expressions, st.none() | effectives)), titles)
+tuples = st.tuples(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives))
+lists = st.one_of(
+    st.builds(ast.ListDecl, words(names), tuples, cites=titles),
+    st.builds(ast.ListDecl, words(names), st.just(()), texts, titles, cites=titles),
+)
+listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), st.just(()), texts, titles))
+defines = st.builds(ast.Define, words(names), titles, expressions)
+
+windows = st.builds(ast.Window, st.just("trailing"), durations | names.map(ast.Name))
+measures = st.just(("count", None)) | st.tuples(st.sampled_from(["sum", "max", "count of distinct"]), expressions)
+aggregates = st.builds(
+    lambda measure, window, per, where, needs: ast.Aggregate(*measure, window, per, where, needs),
+    measures,
+    windows,
+    some(named, 1),
+    st.none() | expressions,
+    st.sampled_from([None, "12 months of history", "12 events"]),
+)
+features = st.builds(ast.Feature, words(names), titles, aggregates | expressions)
+
+effects = st.one_of(
+    st.builds(ast.Effect, st.just("score"), value=expressions),
+    st.builds(ast.Effect, st.just("flag"), words(names)),
+    st.builds(ast.Effect, st.just("set"), words(names), expressions),
+    st.builds(ast.Effect, st.just("outcome"), words(st.sampled_from(OUTCOMES))),
+)
+rules = st.builds(
+    ast.Rule,
+    words(st.sampled_from(RULE_IDS)),
+    texts,
+    cites,
+    st.sampled_from([None, "low", "medium", "high", "critical"]),
+    st.none() | expressions,
+    some(st.builds(ast.Unless, expressions, texts), high=2),
+    some(effects),
+    st.none() | texts.map(ast.Template),
+    st.none() | policies,
+    some(st.builds(ast.Assume, words(paths), expressions), high=2),
+    st.none() | effectives,
+)
+decisions = st.builds(
+    ast.Decide,
+    some(st.builds(ast.DecideRow, words(st.sampled_from(OUTCOMES)), st.none() | expressions), 1),
+    st.none() | words(st.sampled_from(OUTCOMES)),
+)
+
+readable = words(st.sampled_from([path for path in PATHS if path != "score"]))
+overrides = some(st.builds(ast.Binding, readable, expressions), high=2)
+expectations = st.one_of(
+    st.builds(ast.Expectation, st.just("rule"), words(st.sampled_from(RULE_IDS)), st.sampled_from(["hit", "clear", "undecided"])),
+    st.builds(ast.Expectation, st.just("score"), low=expressions, high=st.none() | expressions),
+    st.builds(ast.Expectation, st.just("outcome"), words(st.sampled_from(OUTCOMES))),
+    st.builds(ast.Expectation, st.just("possible"), names=some(words(st.sampled_from(OUTCOMES)), 1)),
+    st.just(ast.Expectation("robust")),
+    st.builds(ast.Expectation, st.sampled_from(["flag", "no flag"]), words(names)),
+    st.builds(ast.Expectation, st.just("value"), readable, low=expressions),
+    st.builds(ast.Expectation, st.just("missing"), readable),
+)
+tests = st.builds(
+    ast.Test, words(texts), overrides, some(st.builds(ast.Binding, readable, st.none() | expressions), high=6), some(expectations, 1, 6)
+)
+
+cells = st.sampled_from(["9_500 USD", "missing", "hit", "", "x + 1", "review or block", '"a | b # c"']).map(ast.Cell) | texts.map(
+    lambda text: ast.Cell(f'"{text}"')
+)
+
+
+@st.composite
+def grids(draw):
+    """A header and rows of one width, at least one cell of it expected."""
+    before, after = draw(st.integers(0, 3)), draw(st.integers(1, 3))
+    row = st.builds(
+        ast.Row,
+        st.lists(cells, min_size=before, max_size=before).map(tuple),
+        st.lists(cells, min_size=after, max_size=after).map(tuple),
+    )
+    return draw(row), draw(some(row))
+
+
+stories = st.builds(
+    lambda title, params, history, grid: ast.Story(title, params, history, *grid),
+    words(texts),
+    overrides,
+    st.sampled_from([None, "complete", "2026-01-01"]),
+    grids(),
+)
+examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
+
+declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, decisions, tests, stories, examples)
+
+COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
+RANGES = (None, "^1", "~1.4.2", "1.0.0")
+uses = st.builds(ast.Uses, st.sampled_from(["features", "list"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES))
+records = st.builds(ast.Uses, st.just("record"), st.sampled_from(COMPONENTS), st.sampled_from(RANGES))
+
+files = st.builds(
+    ast.File,
+    st.sampled_from(["ruleset", "record", "features", "list"]),
+    words(st.sampled_from(COMPONENTS)),
+    words(st.just("1.4.0")),
+    titles,
+    titles,
+    cites,
+    st.builds(lambda record, rest: (*record, *rest), some(records, high=1), some(uses)),
+    st.none() | policies,
+    st.none() | words(texts),
+    some(words(paths)),
+    st.none() | words(paths),
+    st.none() | words(paths),
+    st.booleans(),
+    st.none() | durations,
+    st.none() | words(st.just("en")),
+    some(declarations, high=5) | st.tuples(listings),
+)
+"""Whole files; what makes no sense in a file of that kind is there too, for the formatter must not care."""
