@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.api import Engine
     from engine.testkit.sources import check
+    from engine.testkit.sources import formatted as format
     from engine.diagnostics import Diagnostic, Span
     from engine.errors import EngineError, InputError, SourceError
-    from engine.lang.format import format
     from engine.ledger.decision import Decision
     from engine.models.packing import package_model
     from engine.plan import Step
@@ -50,7 +50,7 @@ _HOME = {
     "Step": ("engine.plan", "Step"),
     "__version__": ("engine.version", "VERSION"),
     "check": ("engine.testkit.sources", "check"),
-    "format": ("engine.lang.format", "format"),
+    "format": ("engine.testkit.sources", "formatted"),
     "package_model": ("engine.models.packing", "package_model"),
     "replay": ("engine.rerun", "replay"),
 }

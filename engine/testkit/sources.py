@@ -109,8 +109,11 @@ def check_rules(components: Components, found: Found) -> None:
     tree = components.tree(found.path)
     if tree is None:
         return
-    name, span = found.name or tree.name.text, tree.name.span
-    if tree.kind == "record":
+    name, span = found.name, tree.name.span
+    if name is None:
+        message = f"`{tree.name.text}` stands outside of `rulesets/`, where nothing finds it"
+        components.report("unknown-component", message, span, f"put it at `rulesets/{tree.name.text}.rules`")
+    elif tree.kind == "record":
         components.record(name, None, span)
     elif tree.kind == "list":
         components.list_values(name, None, span)

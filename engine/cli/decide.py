@@ -1,0 +1,65 @@
+"""``engine decide``: one event, one decision."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
+from typing import Final
+
+from engine.api import Engine
+from engine.cli.say import FINE, out, read_input
+from engine.ledger.decision import Decision
+
+NAME: Final = "decide"
+SUMMARY: Final = "decide one event"
+FINDS: Final = "an event without key or time, or a cascade that does not check"
+TEACHES: Final = """\
+Decide one event, a JSON object in a file or on standard input, and print the outcome with a reason for every rule that was hit.
+Without a store history features are missing, and what depends on them is undecided.
+
+examples:
+  engine decide cascades/screening.yaml event.json
+  engine decide cascades/screening.yaml - --store sqlite:history.db --ledger ledger.db --json < event.json"""
+
+
+def arguments(parser: ArgumentParser) -> None:
+    event_arguments(parser)
+    parser.add_argument("--ledger", metavar="FILE", help="record the decision in this ledger, which `engine replay` reads")
+
+
+def event_arguments(parser: ArgumentParser) -> None:
+    """The arguments of every command that looks at one event."""
+    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    parser.add_argument("event", metavar="EVENT", nargs="?", default="-", help="a file with a JSON object; `-` or nothing: standard input")
+    parser.add_argument("--store", metavar="URL", help="live history: `sqlite:FILE`, or `memory:` for a history of this event alone")
+    parser.add_argument("--history-from", metavar="DATE", help="since when the store's history is complete (default: its first event)")
+
+
+def run(args: Namespace) -> int:
+    decision = decided(args, record=True)
+    out(decision.to_json() if args.json else summary(decision))
+    return FINE
+
+
+def decided(args: Namespace, *, record: bool) -> Decision:
+    """The decision on the event that the arguments name."""
+    engine = Engine.load(args.cascade, ledger=args.ledger if record else None)
+    event = read_input(args.event)
+    with engine.open_store(args.store, history_from=args.history_from) if args.store else nullcontext() as store:
+        return engine.decide(event, store=store, record=record)
+
+
+def summary(decision: Decision) -> str:
+    """A decision in a few lines."""
+    key = ", ".join(map(str, decision.key)) if isinstance(decision.key, tuple) else decision.key
+    possible = "robust" if decision.robust else "possible " + " or ".join(decision.possible)
+    lines = [f"{key}: {decision.outcome} ({possible})"]
+    lines += [f"  {reason.rule}: {reason.text}" + (f" [{'; '.join(reason.cites)}]" if reason.cites else "") for reason in decision.reasons]
+    if decision.flags:
+        lines.append("  flags: " + ", ".join(decision.flags))
+    if decision.undecided:
+        lacks = ", ".join(f"{name} ({cause})" for name, cause in decision.missing.items())
+        lines.append(f"  undecided: {', '.join(decision.undecided)}" + (f"; lacking {lacks}" if lacks else ""))
+    if decision.settled_by:
+        lines.append("  settled by: " + ", ".join(decision.settled_by))
+    return "\n".join(lines)

@@ -1,0 +1,164 @@
+"""``engine run``: files in, decisions out."""
+
+from __future__ import annotations
+
+import glob
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from engine.api import Engine
+from engine.cascade.calls import model_calls
+from engine.cascade.explain import CascadeExplainer
+from engine.cli.progress import Progress
+from engine.cli.say import FINE, PROBLEMS, Stop, as_json, note, out
+from engine.errors import InputError
+from engine.ledger.decision import Decision
+from engine.ledger.log import Call
+from engine.plan import Row
+from engine.run.event import read_off
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+    from engine.monitor.summary import Summary
+    from engine.run.source import Arrival
+
+NAME: Final = "run"
+SUMMARY: Final = "decide every row of files"
+FINDS: Final = "a cascade that does not check; rejected rows are counted and are no failure"
+TEACHES: Final = """\
+Decide every row of CSV, JSON lines, Parquet and XLSX files (.csv and .jsonl also as .gz) through a cascade, with history, in the
+record's order of arrival. Every row is decided or stands in the rejects with its reason; nothing is dropped. Files larger than memory
+are fine. Output appears whole or not at all: .parquet, .csv or .jsonl. What was recorded in a ledger before a stop stays recorded.
+
+examples:
+  engine run cascades/audit.yaml --input 'feed/*.csv.gz' --output decisions.parquet --rejects rejects.csv
+  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --report report.html --ledger ledger.db"""
+
+_PORTION: Final = 500
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    parser.add_argument(
+        "--input", metavar="FILE", nargs="+", required=True, help="files, or patterns in quotes, in the order of their names"
+    )
+    parser.add_argument("--output", metavar="FILE", required=True, help="where the decisions go: .parquet, .csv or .jsonl")
+    parser.add_argument("--rejects", metavar="FILE", required=True, help="where rows go that cannot be decided: .csv, .parquet or .jsonl")
+    parser.add_argument(
+        "--report", metavar="FILE", help="also draw one HTML page with charts; words quoted in the workspace's LICENCE.md stand on it"
+    )
+    parser.add_argument("--ledger", metavar="FILE", help="also record every decision with all it came from, for `engine replay`; slower")
+    parser.add_argument("--history-from", metavar="DATE", help="since when history is complete (default: the first event)")
+    parser.add_argument("--encoding", metavar="NAME", help="of text files that are not UTF-8, like cp1251")
+    parser.add_argument("--values", action="store_true", help="also write what every step gave")
+
+
+def run(args: Namespace) -> int:
+    # load polars: only this command needs it
+    from engine.monitor.summary import Summary
+    from engine.run.files import run_files
+
+    paths = expanded(args.input)
+    engine = Engine.load(args.cascade, ledger=args.ledger)
+    for target in (args.output, args.rejects, args.report):
+        if target:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+    summary = Summary.of(engine.linked, licence=quoted(engine.workspace.folder / "LICENCE.md"))
+    started = time.monotonic()
+    with Progress() as progress:
+        watcher = _Watcher(engine, summary, progress)
+        options = {"history_from": args.history_from, "encoding": args.encoding, "values": args.values, "each": args.ledger is not None}
+        try:
+            beside = run_files(engine.plan, paths, args.output, args.rejects, watcher, **options)
+        except InputError as error:
+            raise Stop(str(error)) from None
+        watcher.keep()
+    summary.seconds = time.monotonic() - started
+    if args.report:
+        from engine.monitor.report import write_report
+
+        write_report(summary, args.report)
+    _tell(args, summary, beside)
+    return FINE if summary.balanced else PROBLEMS
+
+
+def expanded(given: list[str]) -> list[str]:
+    """The files that names and patterns mean, those of a pattern in the order of their names. Raises `Stop` for what means none."""
+    paths: list[str] = []
+    for one in given:
+        found = [one] if Path(one).exists() else sorted(glob.glob(one, recursive=True))  # noqa: PTH207  a pattern may be absolute
+        if not found:
+            raise Stop(f"there is no file `{one}`")
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def quoted(path: Path) -> str:
+    """The words that a licence file quotes (lines that begin with ``>``), which whoever shows the data has to carry."""
+    if not path.is_file():
+        return ""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return " ".join(line.removeprefix(">").strip() for line in lines if line.startswith(">"))
+
+
+def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
+    written = [name for name in (args.output, args.rejects, args.report, args.ledger) if name]
+    if args.json:
+        rows = {"rows": summary.rows, "decided": summary.decided, "rejected": summary.rejected, "balanced": summary.balanced}
+        counts = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
+        aside = {"unknown_columns": dict(beside.unknown), "absent_fields": list(beside.absent), "notes": list(beside.notes)}
+        as_json({**rows, **counts, "undecided": dict(summary.undecided), **aside, "seconds": summary.seconds, "written": written})
+        return
+    out(summary.text())
+    for line in asides(beside):
+        note(line)
+    out("\nwrote " + ", ".join(written))
+
+
+def asides(beside: Arrival) -> list[str]:
+    """What a reader should be told about the files themselves."""
+    lines = [f"note: {text}" for text in beside.notes]
+    if beside.unknown:
+        lines.append("note: columns no field takes: " + ", ".join(f"`{name}`" for name in sorted(beside.unknown)))
+    if beside.nameless:
+        lines.append(f"note: {beside.nameless:,} filled cells stand under no header")
+    if beside.duplicates:
+        lines.append("note: headers that stand more than once: " + ", ".join(f"`{name}`" for name in beside.duplicates))
+    if beside.absent:
+        lines.append("note: fields that no column holds: " + ", ".join(f"`{name}`" for name in beside.absent))
+    return lines
+
+
+class _Watcher:
+    """Counts, shows progress, and records."""
+
+    def __init__(self, engine: Engine, summary: Summary, progress: Progress) -> None:
+        self.engine, self.summary, self.progress = engine, summary, progress
+        self._explainer = CascadeExplainer(engine.linked)
+        self._waiting: list[tuple[str, Decision, tuple[Call, ...]]] = []
+
+    def on_read(self, rows: int, file: str) -> None:
+        self.summary.rows += rows
+        self.progress.read(self.summary.rows, file)
+
+    def on_rejected(self, rejects: DataFrame) -> None:
+        self.summary.reject(rejects["reason"].to_list())
+
+    def on_decided(self, rows: DataFrame, decisions: DataFrame) -> None:
+        self.summary.add(rows, decisions)
+        self.progress.decided(self.summary.decided)
+
+    def on_event(self, raw: str, row: Row, open_row: Row) -> None:
+        decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer)
+        self._waiting.append((raw, decision, model_calls(self.engine.linked, decision)))
+        if len(self._waiting) == _PORTION:
+            self.keep()
+
+    def keep(self) -> None:
+        """Record what waits to be recorded."""
+        if self.engine.ledger is not None:
+            self.engine.ledger.append_all(self._waiting)
+        self._waiting = []

@@ -1,0 +1,60 @@
+"""How commands speak: exit codes, text and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from engine.diagnostics import Diagnostic
+from engine.errors import InputError
+
+FINE: Final = 0
+PROBLEMS: Final = 1
+MISUSE: Final = 2
+
+
+class Stop(InputError):
+    """A command that cannot be carried out as it was given; leaves with exit code 2."""
+
+
+def out(text: str) -> None:
+    """Print a result."""
+    print(text)
+
+
+def note(text: str) -> None:
+    """Print what is no part of the result."""
+    print(text, file=sys.stderr)
+
+
+def as_json(data: Any) -> None:
+    """Print a result for other programs."""
+    print(json.dumps(data, ensure_ascii=False, indent=2))
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """A count with its word.
+
+    >>> plural(1, "file"), plural(2_000, "entry", "entries")
+    ('1 file', '2,000 entries')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def counted(diagnostics: Iterable[Diagnostic]) -> str:
+    """How many errors and warnings there are."""
+    severities = [one.severity for one in diagnostics]
+    errors, warnings = severities.count("error"), len(severities) - severities.count("error")
+    return ", ".join([plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)) or "no problems"
+
+
+def read_input(name: str) -> str:
+    """The text of a file, or of standard input for ``-``. Raises `Stop` for one that is no UTF-8 text."""
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Stop(f"`{name}` is no UTF-8 text") from None

@@ -1,0 +1,416 @@
+"""Every command: what it prints, its JSON, its exit code; and that no mistake of a user shows a traceback."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from engine.cli.main import COMMANDS
+from engine.ledger.log import Ledger
+from engine.version import LANGUAGE_VERSION, VERSION
+
+CASCADE = "cascades/screening.yaml"
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=lambda module: module.NAME)
+def test_help_teaches(engine, module):
+    result = engine(module.NAME, "--help")
+    assert result.code == 0
+    examples = re.findall(rf"^  .*engine {module.NAME}\b", result.out, re.MULTILINE)
+    assert len(examples) >= 2 or module.NAME == "new"
+    assert "exit codes:\n  0  all is well" in result.out and "--json" in result.out
+    assert max(map(len, result.out.splitlines())) <= 140
+
+
+def test_the_version_names_package_and_language(engine):
+    result = engine("--version")
+    assert (result.code, result.out.strip()) == (0, f"kaskade {VERSION}, language {LANGUAGE_VERSION}")
+
+
+@pytest.mark.parametrize("args", [[], ["dcide"], ["decide"], ["graph", "x", "--format", "png"], ["check", "--nonsense"]])
+def test_wrong_use_is_told(engine, args):
+    result = engine(*args)
+    assert result.code == 2 and "usage: engine" in result.err
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+def test_new_makes_a_workspace_that_runs(engine, payments):
+    assert engine("check").code == 0
+    tested = engine("test")
+    assert tested.code == 0 and "all met" in tested.out and "note:" not in tested.out
+    assert engine("fmt", "--check", ".").code == 0
+    assert engine("decide", CASCADE, "event.json").code == 0
+
+
+def test_new_overwrites_nothing(engine, payments):
+    (payments / "README.md").write_text("mine")
+    result = engine("new", ".")
+    assert result.code == 2 and "is there already" in result.err
+    assert (payments / "README.md").read_text() == "mine"
+
+
+def test_new_takes_an_empty_folder(engine, tmp_path):
+    result = engine("new", tmp_path, "--json")
+    assert result.code == 0 and "cascades/screening.yaml" in result.json["files"]
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def test_check_lists_all_problems_at_once(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    rules.write_text(rules.read_text().replace("amount >= large", "amoutn >= large").replace("country not in", "contry not in"))
+    result = engine("check")
+    assert result.code == 1
+    assert "rulesets/shop/checks.rules:15:8: error[unknown-name]" in result.out
+    assert "did you mean `amount`?" in result.out and "did you mean `country`?" in result.out
+    assert result.out.endswith("4 files: 2 errors\n")
+    found = engine("check", "--json").json
+    assert [one["code"] for one in found["diagnostics"]] == ["unknown-name", "unknown-name"]
+    assert found["diagnostics"][0]["file"] == "rulesets/shop/checks.rules"
+
+
+def test_check_of_one_file_reads_what_it_uses(engine, payments):
+    habits = payments / "rulesets/shop/habits.rules"
+    habits.write_text(habits.read_text().replace("sum of amount", "sum of nothing"))
+    result = engine("check", "rulesets/shop/checks.rules")
+    assert result.code == 1 and "rulesets/shop/habits.rules:7:" in result.out
+
+
+def test_check_from_elsewhere_names_files_from_here(engine, payments, monkeypatch):
+    cascade = payments / CASCADE
+    cascade.write_text(cascade.read_text().replace("checks: {rules", "checks: {rule"))
+    monkeypatch.chdir(payments.parent)
+    assert "payments/cascades/screening.yaml:7:" in engine("check", "payments").out
+
+
+def test_check_of_a_file_in_the_wrong_place(engine, payments):
+    (payments / "stray.rules").write_text((payments / "rulesets/shop/checks.rules").read_text().replace("shop/checks", "shop/stray"))
+    result = engine("check", "stray.rules")
+    assert result.code == 1 and "rulesets/shop/stray.rules" in result.out
+
+
+@pytest.mark.parametrize("command", ["check", "test", "fmt"])
+def test_a_path_that_is_not_there(engine, payments, command):
+    result = engine(command, "nowhere")
+    assert result.code == 2 and result.err == "engine: `nowhere`: there is no such file or folder\n"
+    assert engine(command, "nowhere", "--json").json == {"error": "`nowhere`: there is no such file or folder"}
+
+
+# --- fmt --------------------------------------------------------------------------------------------------------------
+
+
+def test_fmt_writes_and_check_does_not(engine, payments):
+    rules = payments / "rulesets/shop/habits.rules"
+    before = rules.read_text()
+    rules.write_text(
+        before.replace("  = count", "=count") + "# a word at the end\n" if "\n  = count" in before else before.replace(" = ", "=")
+    )
+    crooked = rules.read_text()
+    assert crooked != before
+    assert engine("fmt", "--check", "rulesets").code == 1 and rules.read_text() == crooked
+    result = engine("fmt", "rulesets")
+    assert result.code == 0 and "changed rulesets/shop/habits.rules" in result.out
+    assert engine("fmt", "--check", "rulesets", "--json").json == {"files": 3, "changed": [], "diagnostics": []}
+    assert not list(rules.parent.glob(".*"))
+
+
+def test_fmt_leaves_what_it_cannot_read(engine, payments):
+    rules = payments / "rulesets/shop/habits.rules"
+    rules.write_text("features shop/habits version 1.0.0\nfeature =")
+    result = engine("fmt", "rulesets")
+    assert result.code == 1 and "rulesets/shop/habits.rules:2:" in result.out
+    assert rules.read_text() == "features shop/habits version 1.0.0\nfeature ="
+    rules.write_bytes(b"\xff\xfe" + "ruleset".encode("utf-16-le"))
+    assert "not-utf8" in engine("fmt", "rulesets").out
+
+
+# --- test -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_failing_test_says_where_what_and_why(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    rules.write_text(rules.read_text().replace("param large: money = 500 GBP", "param large: money = 600 GBP"))
+    result = engine("test")
+    assert result.code == 1
+    line = next(number for number, line in enumerate(rules.read_text().splitlines(), 1) if "LARGE-01 hit" in line)
+    assert f'rulesets/shop/checks.rules:{line}:10: failed: "a large payment is watched"' in result.out
+    assert "expected LARGE-01 hit\n    got      LARGE-01 clear" in result.out
+    assert "amount >= large is false (amount = 500.00 GBP)" in result.out
+    found = engine("test", "--json").json
+    assert found["failed"] == len(found["rulesets"][0]["failures"]) == 4
+
+
+def test_rules_without_a_test_are_noted(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    text = rules.read_text()
+    rules.write_text(text[: text.index("\nstory")] + "\n")
+    result = engine("test")
+    assert result.code == 0
+    assert "note: no test expects RAPID-01 hit" in result.out and "note: no test expects WEEK-01 hit" in result.out
+
+
+def test_a_rule_set_that_does_not_check_is_no_success(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    rules.write_text(rules.read_text().replace("when amount", "when amuont"))
+    result = engine("test")
+    assert result.code == 1 and "unknown-name" in result.out
+
+
+# --- decide, explain ----------------------------------------------------------------------------------------------------
+
+
+def test_decide_from_a_file_and_from_standard_input(engine, payments):
+    from_file = engine("decide", CASCADE, "event.json")
+    piped = engine("decide", CASCADE, "-", stdin=(payments / "event.json").read_text())
+    assert from_file.code == 0 and from_file.out == piped.out
+    assert from_file.out.startswith("P-1007: review (robust)\n  LARGE-01: 640.00 GBP is at or above 500.00 GBP [House rule 1]\n")
+    assert "undecided: " in from_file.out and "habits.payments_1d (unavailable)" in from_file.out
+
+
+def test_decide_as_json_follows_its_schema(engine, payments):
+    import jsonschema
+
+    from engine.resources import grammar_text
+
+    found = engine("decide", CASCADE, "event.json", "--json").json
+    jsonschema.Draft202012Validator(json.loads(grammar_text("decision.schema.json"))).validate(found)
+    assert found["outcome"] == "review" and found["id"] is None
+
+
+def test_history_is_kept_in_a_store(engine, payments):
+    event = json.loads((payments / "event.json").read_text())
+    for number, hour in enumerate((10, 11, 12)):
+        text = json.dumps({**event, "id": f"P{number}", "paid_at": f"2026-03-06T{hour}:00:00"})
+        result = engine("decide", CASCADE, "--store", "sqlite:h.db", "--history-from", "2026-01-01", "--json", stdin=text)
+        assert result.code == 0
+    assert "RAPID-01" in result.json["hits"]
+    look = json.dumps({**event, "id": "P9", "paid_at": "2026-03-06T13:00:00"})
+    for _ in range(2):  # explaining leaves no trace
+        result = engine("explain", CASCADE, "--store", "sqlite:h.db", "--json", stdin=look)
+        assert result.json["values"]["habits.payments_1d"] == 4
+
+
+def test_explain_answers_for_every_rule(engine, payments):
+    result = engine("explain", CASCADE, "event.json")
+    assert result.code == 0
+    for rule in ("LARGE-01 hit", "WEEK-01 undecided", "RAPID-01 undecided", "ABROAD-01 hit"):
+        assert rule in result.out
+    assert engine("explain", CASCADE, "event.json", "--json").json["explanation"][0] == result.out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "words"),
+    [
+        ("{}", 1, "`id`"),
+        ('{"id": "1"}', 1, "`paid_at`"),
+        ('{"id": "1", "paid_at": "yesterday"}', 1, "`paid_at`"),
+        ("[1]", 1, ""),
+        ("{", 1, ""),
+        ('{"id": 1, "id": 2}', 1, "twice"),
+        ('{"a":' * 10_000 + "1" + "}" * 10_000, 1, "deep"),
+        ("", 1, ""),
+    ],
+)
+def test_an_event_that_cannot_be_decided(engine, payments, event, code, words):
+    result = engine("decide", CASCADE, "-", stdin=event)
+    assert result.code == code and result.out == "" and words in result.err
+    assert result.err.startswith("engine: ") and len(result.err.splitlines()) == 1
+
+
+def test_an_event_that_is_no_text(engine, payments):
+    (payments / "event.json").write_bytes(b"\xff\xfe{\x00}\x00")
+    result = engine("decide", CASCADE, "event.json")
+    assert result.code == 2 and "no UTF-8 text" in result.err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["decide", "cascades/none.yaml", "event.json"], 2, "none.yaml"),
+        (["decide", CASCADE, "none.json"], 2, "`none.json`: no such file"),
+        (["decide", CASCADE, "."], 2, "directory"),
+        (["decide", CASCADE, "event.json", "--store", "redis:x"], 2, "no known kind"),
+        (["decide", CASCADE, "event.json", "--store", "sqlite:event.json"], 2, "event.json"),
+        (["decide", CASCADE, "event.json", "--store", "memory:", "--history-from", "soon"], 2, "`soon`"),
+        (["decide", CASCADE, "event.json", "--ledger", "event.json"], 2, "is not a ledger"),
+        (["graph", "cascades"], 2, ""),
+        (["replay", "none.db"], 2, "there is no ledger"),
+        (["replay", "event.json"], 2, "is not a ledger"),
+        (["graph", "event.json"], 1, "event.json:1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(engine, payments, args, code, words):
+    result = engine(*args)
+    assert (result.code, result.out) == (code, "")
+    assert words in result.err
+    if code == 2:
+        assert result.err.startswith("engine: ") and len(result.err.splitlines()) == 1
+
+
+def test_a_cascade_that_does_not_check(engine, payments):
+    cascade = payments / CASCADE
+    cascade.write_text(cascade.read_text().replace("decision: checks", "decision: cheks"))
+    result = engine("decide", CASCADE, "event.json")
+    assert result.code == 1 and "did you mean `checks`?" in result.err
+    assert engine("decide", CASCADE, "event.json", "--json").json["diagnostics"][0]["code"] == "unknown-step"
+
+
+# --- run --------------------------------------------------------------------------------------------------------------
+
+RUN = ["run", CASCADE, "--input", "events.csv", "--output", "out/d.jsonl", "--rejects", "out/r.csv"]
+
+
+def test_run_decides_or_rejects_every_row(engine, payments):
+    result = engine(*RUN, "--history-from", "2026-01-01")
+    assert result.code == 0 and "rows in = decided + rejected" in result.out
+    decisions = [json.loads(line) for line in (payments / "out/d.jsonl").read_text().splitlines()]
+    assert [one["outcome"] for one in decisions] == ["accept", "watch", "watch", "review", "review", "accept"]
+    assert decisions[4]["possible"] == ["watch", "accept"] and decisions[4]["undecided"] == ["LARGE-01", "WEEK-01"]
+    (reject,) = list(csv.DictReader((payments / "out/r.csv").open()))
+    assert (reject["file"], reject["row"], reject["reason"]) == ("events.csv", "7", "key `id` is missing")
+
+
+def test_run_as_json_counts(engine, payments):
+    found = engine(*RUN, "--history-from", "2026-01-01", "--json").json
+    assert (found["rows"], found["decided"], found["rejected"], found["balanced"]) == (7, 6, 1, True)
+    assert found["outcomes"] == {"review": 2, "watch": 2, "accept": 2} and found["written"] == ["out/d.jsonl", "out/r.csv"]
+
+
+def test_run_records_what_replay_gives_again(engine, payments):
+    result = engine(*RUN, "--ledger", "l.db")
+    assert result.code == 0
+    assert engine("replay", "l.db").out == "6 decisions given again, 6 the same; the chain holds\n"
+    with Ledger.read(payments / "l.db") as ledger:
+        events = [json.loads(entry.event) for entry in ledger.entries()]
+    assert events[4] == {
+        "id": "P-1005",
+        "paid_at": "2026-03-03T16:45:00",
+        "card": "tok_1",
+        "amount": "1.234,50",
+        "card_country": "GB",
+        "delivery": "home",
+    }
+
+
+def test_run_draws_a_report_with_the_words_of_the_licence(engine, payments):
+    (payments / "LICENCE.md").write_text("# Data\n> Words to\n> carry.\n")
+    assert engine(*RUN, "--report", "out/report.html").code == 0
+    assert "Words to carry." in (payments / "out/report.html").read_text(encoding="utf-8")
+
+
+def test_run_takes_patterns_in_the_order_of_names(engine, payments):
+    header, *rows = (payments / "events.csv").read_text().splitlines()
+    for number, row in enumerate(rows):
+        (payments / f"feed-{number}.csv").write_text(f"{header}\n{row}\n")
+    result = engine("run", CASCADE, "--input", "feed-*.csv", "--output", "d.jsonl", "--rejects", "r.csv", "--json")
+    assert result.json["rows"] == 7
+    keys = [json.loads(line)["key"] for line in (payments / "d.jsonl").read_text().splitlines()]
+    assert keys == [f"P-100{number}" for number in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"events.csv": "none.csv"}, "no file `none.csv`"),
+        ({"events.csv": "README.md"}, "cannot read `README.md`"),
+        ({"out/d.jsonl": "out/d.xls"}, "cannot write `d.xls`"),
+        ({"out/d.jsonl": "event.json/d.csv"}, "event.json"),
+    ],
+)
+def test_run_refuses_what_it_cannot_do(engine, payments, change, words):
+    result = engine(*(change.get(arg, arg) for arg in RUN))
+    assert result.code == 2 and words in result.err and result.out == ""
+    assert not list(payments.glob("out/*"))
+
+
+def test_run_survives_being_stopped(payments):
+    header, row, *_ = (payments / "events.csv").read_text().splitlines()
+    with (payments / "events.csv").open("w") as file:
+        file.write(header + "\n")
+        file.writelines(row.replace("P-1001", f"P-{number}") + "\n" for number in range(300_000))
+    (payments / "out").mkdir()
+    (payments / "out/d.jsonl").write_text("old")
+    process = subprocess.Popen([sys.executable, "-m", "engine", *RUN], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: any(path.name.startswith(".d.jsonl") for path in (payments / "out").iterdir()))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and err.splitlines()[-1] == "engine: stopped"
+    assert [path.name for path in (payments / "out").iterdir()] == ["d.jsonl"] and (payments / "out/d.jsonl").read_text() == "old"
+
+
+def wait_until(true, seconds=60):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# --- graph ------------------------------------------------------------------------------------------------------------
+
+
+def test_graph_as_text_and_mermaid(engine, payments):
+    text = engine("graph", CASCADE).out
+    assert "shop/screening@1.0.0 on shop/payment@1.0.0" in text and "reads habits: payments_1d, spent_7d" in text
+    drawn = engine("graph", CASCADE, "--format", "mermaid").out
+    assert drawn.startswith("flowchart LR\n") and '-->|"payments_1d<br/>spent_7d"|' in drawn
+    assert engine("graph", CASCADE, "--json").json["decision"] == "checks"
+
+
+def test_graph_as_svg_stands_alone(engine, payments):
+    tree = ElementTree.fromstring(engine("graph", CASCADE, "--format", "svg").out)
+    words = "".join(tree.itertext())
+    assert "shop/checks@1.0.0" in words and "habits: payments_1d, spent_7d" in words
+    assert "http" not in "".join(value for node in tree.iter() for value in node.attrib.values())
+
+
+# --- replay -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(engine, payments):
+    assert engine("decide", CASCADE, "event.json", "--ledger", "l.db").code == 0
+    return payments / "l.db"
+
+
+def test_replay_needs_nothing_but_the_ledger(engine, ledger, payments):
+    (payments / "rulesets/shop/checks.rules").unlink()
+    result = engine("replay", ledger)
+    assert (result.code, result.out) == (0, "1 decision given again, 1 the same; the chain holds\n")
+    assert engine("replay", ledger, "--json").json == {"count": 1, "same": 1, "differences": [], "altered": []}
+
+
+def test_replay_shows_what_was_altered(engine, ledger):
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("""UPDATE entry SET body = replace(body, '"outcome":"review"', '"outcome":"accept"')""")
+    connection.close()
+    result = engine("replay", ledger)
+    assert result.code == 1
+    assert "entry 1 of" in result.out and 'outcome was "accept", is "review"' in result.out and "the chain is broken" in result.out
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_stops_early_is_no_error(payments):
+    shell = f"{sys.executable} -m engine check --json . | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+def test_an_ascii_terminal_shows_every_message(payments):
+    (payments / "event.json").write_text('{"id": "Zürich-漢", "paid_at": "2026-03-06T18:20:00"}', encoding="utf-8")
+    command = [sys.executable, "-m", "engine", "decide", CASCADE, "event.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin"})
+    assert done.returncode == 0 and "Z\\xfcrich-\\u6f22" in done.stdout
