@@ -49,10 +49,11 @@ def in_arrival_order(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One chunk: its rows with everything the first reading added, their decisions in the same order (with `@row`), and the rows refused,
-    as (`@row`, reason)."""
+    """One chunk: its rows with everything the first reading added; those the second reading looked at, with what it added; the decisions
+    in the order of the rows (with `@row`); and what was refused, as (`@row`, reason)."""
 
     rows: pl.DataFrame
+    opened: pl.DataFrame
     decisions: pl.DataFrame
     refused: list[tuple[int, str]]
 
@@ -70,7 +71,7 @@ class BatchRun:
         numbers = frame[ROW].to_list()
         refused = [(numbers[reject.row], reject.message) for reject in observed.rejects]
         closed, opened = self.rows(observed.frame)
-        return Decided(closed, self.read_off(closed, opened), refused)
+        return Decided(closed, opened, self.read_off(closed, opened), refused)
 
     def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
