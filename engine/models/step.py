@@ -20,10 +20,18 @@ class ModelStep:
     with that input's cause, or `on_missing` (output -> number) where that is given; not so in the `open_` reading. With `on_missing`
     the flag column ``risk.@policy`` says in which rows it stood in. An output that is not finite is missing, cause `overflow`.
 
-    >>> from engine.models.package import load                                      # doctest: +SKIP
-    >>> step = ModelStep("risk", load(folder), {"amount": "amount"})                # doctest: +SKIP
-    >>> step.one({"amount": 970_000})                                               # doctest: +SKIP
-    {'risk.probability': 0.25}
+    >>> import polars as pl, tempfile
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from engine.models.package import load
+    >>> from engine.models.packing import package_model
+    >>> sample = pl.DataFrame({"amount": [1.5, 2.5, 4.5]})
+    >>> estimator = LinearRegression().fit(sample, [3.0, 5.0, 9.0])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     named = {"name": "aml/double", "version": "1.0.0", "inputs": {"amount": "money USD"}}
+    ...     model = load(package_model(estimator, sample=sample, folder=folder, **named))
+    >>> step = ModelStep("twice", model, {"amount": "amount"})
+    >>> round(step.one({"amount": 1200})["twice.value"], 9)
+    24.0
     """
 
     def __init__(
