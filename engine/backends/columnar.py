@@ -6,11 +6,12 @@ How values lie in a frame is said in `columnar_layout`, how expressions are comp
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.backends.columnar_exprs import NESTED, Col, Program, code, literal
+from engine.backends.columnar_exprs import NESTED, NO_CODE, Col, Program, code, literal
 from engine.backends.columnar_layout import dtype, dtypes, many_from_one, names, one_from_many, pack, unpack
 from engine.backends.outline import outline
 from engine.backends.reference import resolve, stored
@@ -62,7 +63,7 @@ def _function(program: Program, columns: Mapping[str, tuple[Col, Type]]) -> Call
 
 def _physical(name: str, col: Col, type_: Type) -> list[pl.Expr]:
     """The stored columns of a placed one, under their own names and with their own types."""
-    none = pl.when(col.value.is_null()).then(pl.lit(0, dtype=pl.UInt8)).otherwise(pl.lit(0, dtype=pl.UInt8))
+    none = pl.when(col.value.is_null()).then(NO_CODE).otherwise(NO_CODE)
     low, high = col.ends
     made = {
         name: col.value.cast(dtype(type_)),
@@ -218,5 +219,6 @@ class _Rules:
         return possible
 
 
+@cache
 def _whole(number: int) -> pl.Expr:
     return pl.lit(number, dtype=pl.Int64)

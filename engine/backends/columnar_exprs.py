@@ -6,7 +6,7 @@ Compiling gives `Col`s and fills the stages of a `Program`; running them adds co
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FEW: Final = 32
 """Up to so many rows a Python function is called for every one, without looking for equal ones first."""
+NO_CODE: Final = pl.lit(0, dtype=pl.UInt8)
 NESTED: Final = 24
 """How deep polars expressions are nested before a part becomes a column of its own."""
 
@@ -66,7 +67,9 @@ def least(causes: Iterable[pl.Expr | None]) -> pl.Expr | None:
     return pl.min_horizontal(*there) if len(there) > 1 else (there[0] if there else None)
 
 
+@cache
 def code(cause: str) -> pl.Expr:
+    """The code of a cause, as it stands in ``x#``."""
     return pl.lit(CODE[cause], dtype=pl.UInt8)
 
 
@@ -93,7 +96,7 @@ class Program:
         extra: list[pl.Expr] = []
         for name, (type_, causes) in self.inputs.items():
             if causes and f"{name}#" not in frame.columns:
-                extra.append(pl.when(pl.col(name).is_null()).then(code("absent")).otherwise(pl.lit(0, dtype=pl.UInt8)).alias(f"{name}#"))
+                extra.append(pl.when(pl.col(name).is_null()).then(code("absent")).otherwise(NO_CODE).alias(f"{name}#"))
             if type_.interval:
                 extra += [pl.col(name).alias(name + end) for end in "<>" if name + end not in frame.columns]
         return frame.with_columns(extra) if extra else frame
