@@ -103,8 +103,10 @@ class _Maker:
                 others.append(node)
                 continue
             constant = Typer(self._scope({}), self.report).constant(node.value, "what a test is given")
-            wanted = replace(param.type, currency=None, by=None, scale=1)
-            if constant is None or Typer(self._scope({}), self.report).fitted(constant, wanted, f"the param `{node.name.text}`") is None:
+            if (
+                constant is None
+                or Typer(self._scope({}), self.report).fitted(constant, param.type, f"the param `{node.name.text}`") is None
+            ):
                 sound = False
             params[node.name.text] = node.value
         return (params if sound else None), self._given(tuple(others), params)

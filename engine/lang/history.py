@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.lang import ast, fit, ir, judge
 from engine.lang.arithmetic import describe
+from engine.lang.defines import Inlined
 from engine.lang.environment import record_use
 from engine.lang.expressions import Typer
 from engine.lang.scope import Refusal
@@ -27,18 +28,8 @@ class Names:
     def __init__(self, program: Program) -> None:
         self._program = program
         self.fields: dict[str, Type] = {f.name: f.type for f in program.env.record.fields}
-        self._rows: dict[str, ir.Expr] = {}
-        self._formulas: dict[str, ir.Expr] = {}
         self._columns = dict(self.fields)
-
-    def add_define(self, name: str, value: ir.Expr) -> None:
-        """A define becomes readable where everything it reads is."""
-        if isinstance(value, ir.Const):
-            return
-        reads = ir.reads(value)
-        for known, may in ((self._rows, self.fields), (self._formulas, self._columns)):
-            if all(read in may or read in known for read in reads):
-                known[name] = expanded(value, known)
+        self._rows, self._formulas = Inlined(program.defines, self.fields), Inlined(program.defines, self._columns)
 
     def add_feature(self, feature: ir.Feature) -> None:
         self._columns[feature.name] = feature.type
@@ -74,14 +65,12 @@ class _Refusals(dict[str, Refusal]):
     def __getitem__(self, name: str) -> Refusal:
         if name.startswith("this."):
             return Refusal("not-yet", "comparing rows of history with this event comes with a later release of the language")
+        defines = self._program.defines
+        if name in defines and defines.too_much(defines[name]):
+            return Refusal("too-deep", f"`{name}` stands for too much to be looked up in every row of history", "use simpler defines here")
         return Refusal(
             "not-in-history", f"`{name}` cannot be read here: {self._why}", "make a feature of the rest, and join them in a rule"
         )
-
-
-def expanded(value: ir.Expr, known: dict[str, ir.Expr]) -> ir.Expr:
-    """The expression with defines put in where they are read."""
-    return ir.transform(value, lambda node: known.get(node.name, node) if isinstance(node, ir.Read) else node)
 
 
 def feature(node: ast.Feature, program: Program) -> ir.Feature | None:

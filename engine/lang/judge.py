@@ -17,29 +17,23 @@ _NEGATED = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 _TURNED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-def verdict(condition: ir.Expr, defines: Mapping[str, ir.Expr]) -> bool | None:
-    """False where the condition can never be true, true where it always is, else none. `defines` are looked into."""
-    return _verdict(condition, defines, 0)
-
-
-def _verdict(expr: ir.Expr, defines: Mapping[str, ir.Expr], depth: int) -> bool | None:
-    if depth > 20:
-        return None
+def verdict(expr: ir.Expr, defines: Mapping[str, ir.Expr], known: Mapping[str, bool | None]) -> bool | None:
+    """False where a condition can never be true, true where it always is, else none. `known` holds the verdicts on `defines`."""
     match expr:
         case ir.Const():
             return bool(expr.value)
-        case ir.Read() if expr.name in defines:
-            return _verdict(defines[expr.name], defines, depth + 1)
+        case ir.Read():
+            return known.get(expr.name)
         case ir.Not():
             # `not x` is never true when x always is; that x is never true leaves room for x being missing
-            return False if _verdict(expr.item, defines, depth + 1) is True else True if _is_false(expr.item) else None
+            return False if verdict(expr.item, defines, known) is True else True if _is_false(expr.item) else None
         case ir.And():
-            found = [_verdict(item, defines, depth + 1) for item in expr.items]
+            found = [verdict(item, defines, known) for item in expr.items]
             if False in found or _contradictory(expr, defines):
                 return False
             return True if all(item is True for item in found) else None
         case ir.Or():
-            found = [_verdict(item, defines, depth + 1) for item in expr.items]
+            found = [verdict(item, defines, known) for item in expr.items]
             return True if True in found else False if all(item is False for item in found) else None
         case _:
             return None

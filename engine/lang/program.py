@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.lang import ast, fit, history, ir, lists, literals
 from engine.lang.arithmetic import describe
+from engine.lang.defines import Defines
 from engine.lang.environment import Environment, base_scope
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
@@ -39,7 +40,7 @@ class Program:
         self.scope: Scope = replace(base_scope(tree, env, report), refused=self.refused)
         self.late: Scope = replace(self.scope, extra=self.late_columns, refused={"outcome": _OWN_OUTCOME})
         self.nodes: dict[str, Declared] = {}
-        self.defines: dict[str, ir.Define] = {}
+        self.defines = Defines()
         self.features: dict[str, ir.Feature] = {}
         self.params: dict[str, ir.Const] = {}
         self.names: dict[str, tuple[str, Span]] = {}
@@ -154,14 +155,13 @@ class Program:
         value = Typer(self.late if is_late else self.scope, self.report).typed(node.value)
         if value is None:
             return False
-        self.defines[name] = ir.Define(name, value, node.title)
+        self.defines.add(ir.Define(name, value, node.title))
         if is_late:
             self.late_columns[name] = value.type
         elif isinstance(value, ir.Const):
             self.scope.constants[name] = replace(value, name=name)
         else:
             self.scope.columns[name] = value.type
-        self.history.add_define(name, value)
         return True
 
     def _feature(self, node: ast.Feature) -> bool:

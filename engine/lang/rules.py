@@ -116,36 +116,22 @@ def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
     if program.overrides or node.when is None:
         return  # a test may well set a param to where a rule cannot hit
-    defines = _Values(program)
-    found = judge.verdict(ir.condition(made), defines)
+    found = judge.verdict(ir.condition(made), program.defines, program.defines.verdicts)
     if found is False:
         program.report.error("never-hits", f"rule `{made.id}` can never hit: its condition contradicts itself", node.when.span)
     elif found is True:
         program.report.warning("always-hits", f"rule `{made.id}` hits on every event", node.when.span, "is a comparison missing?")
 
 
-class _Values(dict[str, ir.Expr]):
-    """The defines' expressions by name, looked up as they are asked for."""
-
-    def __init__(self, program: Program) -> None:
-        super().__init__()
-        self._defines = program.defines
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._defines
-
-    def __getitem__(self, name: str) -> ir.Expr:
-        return self._defines[name].value
-
-
 def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, ir.Const], ...]:
     if not node.assume:
         return ()
-    condition = ir.condition(made)
-
-    def inside(name: str) -> ir.Expr | None:
-        return program.defines[name].value if name in program.defines else None
-
+    condition, inside = ir.condition(made), program.defines.get
+    if program.defines.too_much(condition):
+        program.report.error(
+            "too-deep", "too much stands behind this condition to assume values in it", node.span, "use simpler defines here"
+        )
+        return ()
     read = judge.closure(ir.reads(condition), inside)
     done: dict[str, ir.Const] = {}
     for assumed in node.assume:

@@ -47,7 +47,7 @@ class RuleSetCheck:
             if name in shared:
                 program.check(name, shared[name], name in late)
                 if name in program.defines:
-                    self.typed[name] = program.defines[name]
+                    self.typed[name] = program.defines.statements[name]
             else:
                 self._write(name, name in late)
         decide = self._decide()

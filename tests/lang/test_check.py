@@ -340,7 +340,7 @@ def test_a_record():
     text = (
         'record t/card version 1.2.3 "Cards"\n  zone "Europe/London"\n  key file, row\n  time day\n  late up to 2 days\n  arrival by time\n'
     )
-    text += '  field file: text\n  field row: integer\n  field day: date\n'
+    text += "  field file: text\n  field row: integer\n  field day: date\n"
     text += '  field paid: money GBP optional personal "Sum" from "AMOUNT", "Net"\n'
     record, found = check.check_record(parse(text, "x")[0])
     assert not found
@@ -475,3 +475,24 @@ def test_examples_are_single_events():
 def test_given_is_checked_like_the_data_it_stands_for():
     body = RULES + 'test "one"\n  given amount = 5 EUR, direction = "up", items = "x"\n  expect A-1 clear\n'
     assert codes(HEAD + body) == ["currency-mismatch", "not-a-choice", "type-mismatch"]
+
+
+def doubling(count, start='direction = "in"'):
+    """Defines that each read the one before twice: the last stands for 2**count conditions."""
+    return f"define d0 = {start}\n" + "".join(f"define d{n + 1} = d{n} and d{n}\n" for n in range(count))
+
+
+def test_defines_that_stand_for_too_much_are_told_and_not_walked():
+    head = "features t/one version 1.0.0\n  record bank/transaction ^1\n"
+    assert codes(head + doubling(200) + "feature n = count over 7 days per account where d200\n") == ["too-deep"]
+    rule = 'rule A-1 "x"\n  when d200 and amount > 3 USD\n  then score 1\n'
+    assert codes(HEAD + doubling(200) + rule) == []
+    assert codes(HEAD + doubling(200) + rule + "  on missing amount assume 5 USD\n") == ["too-deep"]
+    assert codes(HEAD + doubling(200, "items > 5 and items < 3") + rule) == ["never-hits"]
+
+
+def test_a_define_that_reads_a_feature_is_no_part_of_history():
+    head = "features t/one version 1.0.0\n  record bank/transaction ^1\nfeature n = count over 7 days per account\ndefine busy = n > 3\n"
+    assert codes(head + "feature m = count over 7 days per account where busy\n") == ["not-in-history"]
+    made = features("feature n = count over 7 days per account\ndefine twice = n * 2\ndefine more = twice + 1\nfeature m = more * 2\n")
+    assert ir.reads(made["m"].value) == {"n"}

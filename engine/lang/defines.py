@@ -1,0 +1,92 @@
+"""The defines of one file as they become known: what each stands for, how much that is, and what can be said of it beforehand.
+
+A define may be read many times over by other defines, so nothing here walks what it stands for more than once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from engine.lang import ir, judge
+
+MOST_PARTS, DEEPEST = 5_000, 150
+"""How much an expression may be once every define in it is put in; far beyond what anyone can read."""
+
+
+class Defines(Mapping[str, ir.Expr]):
+    """Name -> expression, in an order in which each comes after those it reads."""
+
+    def __init__(self) -> None:
+        self.statements: dict[str, ir.Define] = {}
+        self.verdicts: dict[str, bool | None] = {}
+        self._weights: dict[str, tuple[int, int]] = {}
+        self._leaves: dict[str, frozenset[str]] = {}
+        self._expanded: dict[str, ir.Expr] = {}
+
+    def __getitem__(self, name: str) -> ir.Expr:
+        return self.statements[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.statements)
+
+    def __len__(self) -> int:
+        return len(self.statements)
+
+    def add(self, define: ir.Define) -> None:
+        """The next define; those it reads are there already."""
+        self.statements[define.name] = define
+        self._weights[define.name] = self._weight(define.value)
+        self.verdicts[define.name] = judge.verdict(define.value, self, self.verdicts) if define.value.type.kind == "flag" else None
+
+    def _weight(self, expr: ir.Expr) -> tuple[int, int]:
+        """Nodes and depth with every define put in; both stop counting where it is too much anyway."""
+        if isinstance(expr, ir.Read) and expr.name in self._weights:
+            return self._weights[expr.name]
+        inside = [self._weight(child) for child in ir.children(expr)]
+        size, depth = 1 + sum(size for size, _ in inside), 1 + max((depth for _, depth in inside), default=0)
+        return min(size, MOST_PARTS + 1), min(depth, DEEPEST + 1)
+
+    def too_much(self, expr: ir.Expr) -> bool:
+        """Whether the expression is too large with its defines put in."""
+        size, depth = self._weight(expr)
+        return size > MOST_PARTS or depth > DEEPEST
+
+    def leaves(self, name: str) -> frozenset[str]:
+        """The columns that are no defines and that a define reads in the end."""
+        if name not in self._leaves:
+            self._leaves[name] = frozenset(read for read in judge.closure({name}, self.get) if read not in self.statements)
+        return self._leaves[name]
+
+    def expanded(self, name: str) -> ir.Expr:
+        """What a define stands for, with the defines it reads put in. Ask `too_much` first."""
+        if name not in self._expanded:
+            needed = judge.closure({name}, self.get)
+            for each in (statement for statement in needed if statement in self.statements):
+                if each != name and each not in self._expanded:
+                    self.expanded(each)
+            self._expanded[name] = ir.transform(self[name], self._put_in)
+        return self._expanded[name]
+
+    def _put_in(self, node: ir.Expr) -> ir.Expr:
+        return self._expanded.get(node.name, node) if isinstance(node, ir.Read) else node
+
+
+class Inlined(Mapping[str, ir.Expr]):
+    """The defines that read nothing but `may`, each with the defines it reads put in."""
+
+    def __init__(self, defines: Defines, may: Mapping[str, object]) -> None:
+        self._defines, self._may = defines, may
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str) or name not in self._defines or self._defines.too_much(self._defines[name]):
+            return False
+        return all(leaf in self._may for leaf in self._defines.leaves(name))
+
+    def __getitem__(self, name: str) -> ir.Expr:
+        return self._defines.expanded(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._defines if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
