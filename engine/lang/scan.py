@@ -57,7 +57,7 @@ class Scan:
 
 _TOKEN: Final = re.compile(
     r"""
-      (?P<row>^[ \t]*\|(?:[^"\n#]|"[^"\n]*"|")*)
+      (?P<row>^[ \t\r\f\v\u00a0\u2007\u2009\u202f]*\|(?:[^"\n#]|"[^"\n]*"|")*)
     | (?P<SPACE>[ \t\r\f\v\u00a0\u2007\u2009\u202f]+)
     | (?P<NEWLINE>\n)
     | (?P<WORD>[a-z_][a-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*(?!\w))

@@ -4,24 +4,9 @@ import hypothesis.strategies as st
 
 from engine.lang import ast
 
-NAMES = tuple("amount channel date time number count_x limit score now tier key list table zone _x a1".split())
-    "amount",
-    "channel",
-    "date",
-    "time",
-    "number",
-    "count_x",
-    "limit",
-    "score",
-    "now",
-    "tier",
-    "key",
-    "list",
-    "table",
-    "zone",
-    "_x",
-    "a1",
-)
+NAMES = (
+    "amount", "channel", "date", "time", "number", "count_x", "limit", "score", "now", "tier", "key", "list", "table", "zone", "_x", "a1",
+)  # fmt: skip
 PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour")
 OUTCOMES = ("approve", "review", "block", "none_of_them")
 RULE_IDS = ("CASH-01", "A-B-C", "X9-2")
