@@ -37,7 +37,8 @@ class ComputeStep:
     def _value(self, column: str, row: Row) -> Value:
         if column not in self._compiled:
             return MISSING
-        value = settle(self._compiled[column](row), scale) if (scale := self.expressions[column].type.scale) != 1 else self._compiled[column](row)
+        value, type_ = self._compiled[column](row), self.expressions[column].type
+        value = settle(value, type_.scale) if type_.kind == "money" else value
         return missing("undecided") if value.__class__ is Interval and not self.types[column].interval else value
 
     @cached_property

@@ -304,6 +304,11 @@ class _Function:
         return self._strict([expr.of], lambda items: f"{fold}([{where.name}({arguments}) for it in {items}])")
 
 
+def _comment(text: str) -> str:
+    """Text of an author that cannot leave its line."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def _sure(expr: ir.Expr) -> bool:
     """Whether the value can never be missing."""
     match expr:
@@ -355,7 +360,7 @@ class _Rules(_Function):
         return text
 
     def _rule(self, rule: ir.Rule) -> None:
-        self.line(f"# {rule.id}: {rule.title}".replace("\n", " ").replace("\r", " "))
+        self.line(f"# {_comment(f'{rule.id}: {rule.title}')}")
         state = self.module.identifier(ir.hit(rule.id))
         if rule.effective == (None, None):
             self._judge(rule, state)
@@ -429,7 +434,7 @@ class _Rules(_Function):
     def _decide(self, decide: ir.Decide) -> None:
         self.line("done = False")
         for name, condition in decide.rows:
-            self.line(f"if not done:  # {name}".replace("\n", " "))
+            self.line(f"if not done:  # {_comment(name)}")
             self.indent += 1
             text = "True" if condition is None else self.expr(condition)[0]
             self.line(f"state = {text}")
