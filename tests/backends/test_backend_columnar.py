@@ -76,12 +76,8 @@ def test_any_height(height):
         ir.Set("tier", TEXT, (("A", ir.Const("high", type=TEXT)), ("B", ir.Const("low", type=TEXT)))),
         decide=ir.Decide((("stop", over(40)), ("look", ir.Read("flags.some", type=FLAG)), ("go", None))),
     )
-    choices = [
-        {"n": n, "channel": c, "@date": d}
-        for n in (1, 5, missing("late"))
-        for c in ("cash", "wire", missing("absent"))
-        for d in (4, 5, 10, 11)
-    ]
+    cells = product((1, 5, missing("late")), ("cash", "wire", missing("absent")), (4, 5, 10, 11))
+    choices = [dict(zip(TYPES, values, strict=True)) for values in cells]
     rows = [choices[i * 7 % len(choices)] for i in range(height)]
     for open_ in (False, True):
         found = columnar.compile_rules(made, open_)(columnar.pack(rows, TYPES))
