@@ -76,8 +76,11 @@ class NestedStep:
         return {local: row[column] for local, column in self.sources.items()}
 
     def restore(self, row: Row) -> Row:
-        """The inner row after the inner steps, from the outer row after this one."""
-        return self.inside(row) | {column: row[outer] for outer, column in self.outputs.items()}
+        """The inner row after the inner steps, from the outer row after this one.
+
+        The row may be of the other reading, in which a model without `on_missing` says nothing of policies.
+        """
+        return self.inside(row) | {column: row[outer] for outer, column in self.outputs.items() if outer in row}
 
     def one(self, row: Row) -> Row:
         inner = self.inside(row)
