@@ -55,7 +55,7 @@ def hits_by_rule(rules: Sequence[tuple[str, str, int]]) -> str:
 
     names = [f"{title}  {id_}" for id_, title, _ in rules]
     rows = [{"rule": name, "n": hits} for name, (_, _, hits) in zip(names, rules, strict=True)]
-    base = alt.Chart(_values(rows)).encode(y=alt.Y("rule:N", sort=names, title=None, axis=_down(420)))
+    base = alt.Chart(_values(rows)).encode(y=alt.Y("rule:N", sort=names, title=None, axis=_down(names, 420)))
     x = alt.X("n:Q", title=None, axis=None)
     bars = base.mark_bar(color=HIT, height={"band": 0.62}).encode(x=x)
     labels = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(x=x, text=alt.Text("n:Q", format=","))
@@ -79,7 +79,7 @@ def fields_by_group(counts: Mapping[tuple[str, str, str], int], fields: Sequence
     base = alt.Chart(_values(_strips(counts, fields, groups))).encode(x=_across("group", [label(group) for group in groups]))
     bars = base.mark_bar(width={"band": 0.94}).encode(y=y, y2="bottom:Q", color=_colour("state", STATES))
     damaged = base.transform_filter("datum.state == 'damaged' && datum.n > 0")
-    marks = damaged.mark_text(color=STATES["damaged"], fontSize=11, fontWeight="bold").encode(y=alt.Y("middle:Q"), text="n:Q")
+    marks = damaged.mark_text(color=STATES["damaged"], fontSize=11, fontWeight="bold").encode(y=alt.Y("middle:Q", axis=axis), text="n:Q")
     return _svg(bars + marks, WIDTH - 120, 27 * len(fields))
 
 
@@ -96,7 +96,7 @@ def undecided_by_month(
         .mark_rect(stroke="#ffffff", strokeWidth=1)
         .encode(
             x=_across("month", months),
-            y=alt.Y("rule:N", sort=list(rules), title=None, axis=_down(180), scale=alt.Scale(domain=list(rules))),
+            y=alt.Y("rule:N", sort=list(rules), title=None, axis=_down(rules, 180), scale=alt.Scale(domain=list(rules))),
             color=alt.Color("share:Q", scale=alt.Scale(type="sqrt", domain=[0, 1], range=["#fdf1d0", "#7a4a00"]), legend=legend),
         )
     )
@@ -138,10 +138,12 @@ def _across(name: str, order: Sequence[str]) -> Any:
     return alt.X(f"{name}:O", title=None, axis=axis, scale=alt.Scale(domain=list(order)))
 
 
-def _down(limit: int) -> Any:
+def _down(labels: Sequence[str], limit: int) -> Any:
     import altair as alt
 
-    return alt.Axis(labelLimit=limit, labelPadding=6, ticks=False, domain=False)
+    # the page's font may be wider than the one the chart was measured with
+    room = min(limit, 7 * max(map(len, labels)))
+    return alt.Axis(labelLimit=limit, labelPadding=6, minExtent=room, ticks=False, domain=False)
 
 
 def _colour(name: str, colours: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""What the analyst's page shows is so: its files check cleanly, and its mistakes are reported in the words it prints."""
+"""The analyst's page is true: its files check and pass their tests, and its mistakes are reported in the words it prints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from engine.cascade.components import Components
 from engine.diagnostics import NOWHERE
 from engine.registry.store import Workspace
+from engine.testkit.runner import run_tests
+from engine.testkit.sources import check, find, formatted
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "analyst.md").read_text(encoding="utf-8")
 
@@ -18,28 +20,42 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
-def checked(folder: Path, files: list[str]) -> Components:
-    for text in files:
-        path = folder / "rulesets" / f"{text.split()[1]}.rules"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    components = Components(Workspace(folder))
-    load = {"ruleset": components.rules, "record": components.record, "features": components.features, "list": components.list_values}
-    for text in files:
-        kind, name = text.split()[:2]
-        load[kind](name, None, NOWHERE)
-    return components
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    for text in blocks("rules"):
+        put(tmp_path, text)
+    return tmp_path
 
 
-def test_every_file_on_the_page_checks_cleanly(tmp_path: Path) -> None:
-    files = blocks("rules")
-    assert len(files) >= 6
-    assert checked(tmp_path, files).rendered() == ""
+def put(folder: Path, text: str) -> str:
+    name = text.split()[1]
+    path = folder / "rulesets" / f"{name}.rules"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return name
 
 
-def test_the_mistakes_on_the_page_are_reported_as_it_says(tmp_path: Path) -> None:
+def test_every_file_on_the_page_checks_without_a_remark(workspace: Path) -> None:
+    assert len(blocks("rules")) >= 6
+    assert check(workspace) == []
+
+
+def test_every_test_on_the_page_passes(workspace: Path) -> None:
+    tested = [run_tests(Components(found.workspace), found) for found in find([workspace])]
+    assert [str(failure) for one in tested if one for failure in one.failures] == []
+    assert sum(one.expectations for one in tested if one) > 30
+
+
+@pytest.mark.parametrize("text", blocks("rules"), ids=lambda text: text.split()[1])
+def test_every_file_on_the_page_has_the_usual_look(text: str) -> None:
+    assert formatted(text) == text
+
+
+def test_the_mistakes_on_the_page_are_reported_as_it_says(workspace: Path) -> None:
     wrong, report = blocks("text")
-    assert checked(tmp_path, [*blocks("rules"), wrong]).rendered() == report.rstrip("\n")
+    components = Components(Workspace(workspace))
+    components.rules(put(workspace, wrong), None, NOWHERE)
+    assert components.rendered() == report.rstrip("\n")
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(#([a-z-]+)\)", PAGE))

@@ -1,4 +1,4 @@
-"""The bundled example: its data are whole, and its rules, cascades and model do what its README says."""
+"""The bundled example: its data are whole, its rules pass their own tests, and its pages say what is so."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from engine.cascade.components import Components
-from engine.diagnostics import NOWHERE
-from engine.registry.store import Workspace
+from engine.testkit.runner import run_tests
+from engine.testkit.sources import check, find, formatted
 
 FOLDER = Path(__file__).resolve().parents[2] / "examples" / "purchase_cards"
 LICENCE = "Contains public sector information licensed under the Open Government Licence v3.0; Birmingham City Council."
+RULES = find([FOLDER / "rulesets"])
 
 
 def published() -> list[dict[str, str]]:
@@ -40,14 +41,29 @@ def test_the_licence_line_stands_word_for_word() -> None:
         assert LICENCE in (FOLDER / name).read_text(encoding="utf-8"), name
 
 
-def test_every_component_checks_without_a_single_remark() -> None:
-    components = Components(Workspace(FOLDER))
-    load = {"ruleset": components.rules, "record": components.record, "features": components.features, "list": components.list_values}
-    for name in components.workspace.rule_names():
-        tree = components.tree(FOLDER / "rulesets" / f"{name}.rules")
-        assert tree is not None, components.rendered()
-        load[tree.kind](name, None, NOWHERE)
-    assert components.rendered() == ""
+def test_everything_checks_without_a_single_remark() -> None:
+    assert check(FOLDER) == []
+
+
+@pytest.mark.parametrize("found", RULES, ids=lambda found: found.path.stem)
+def test_every_file_has_the_usual_look(found) -> None:
+    text = found.path.read_text(encoding="utf-8")
+    assert formatted(text) == text
+
+
+@pytest.mark.parametrize("found", RULES, ids=lambda found: found.path.stem)
+def test_every_rule_set_passes_its_own_tests(found) -> None:
+    tested = run_tests(Components(found.workspace), found)
+    if tested is not None:
+        assert [str(failure) for failure in tested.failures] == []
+        assert tested.cases > 0
+
+
+def test_every_rule_is_tested_hit_and_clear() -> None:
+    for found in RULES:
+        tested = run_tests(Components(found.workspace), found)
+        for rule, states in tested.untested.items() if tested else ():
+            assert not {"hit", "clear"} & set(states), (found.path.stem, rule, states)
 
 
 def test_the_rules_cite_sections_that_the_policy_has() -> None:
@@ -55,8 +71,8 @@ def test_the_rules_cite_sections_that_the_policy_has() -> None:
     sections = set(re.findall(r"^(?:## )?(\d(?:\.\d)?)[. ]", policy, re.MULTILINE))
     cited = [
         section
-        for path in (FOLDER / "rulesets").rglob("*.rules")
-        for section in re.findall(r'"Purchase card policy \(example\) ([\d.]+)"', path.read_text(encoding="utf-8"))
+        for found in RULES
+        for section in re.findall(r'"Purchase card policy \(example\) ([\d.]+)"', found.path.read_text(encoding="utf-8"))
     ]
     assert len(cited) > 20
     assert set(cited) <= sections
