@@ -120,6 +120,14 @@ def _is_not(m: Mistake) -> Answer | None:
     return "is-value", "`is` goes with `missing` or `known` only", "to compare two values write `=`"
 
 
+def _quote_in_text(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or m.before.kind != "STRING":
+        return None
+    if (m.before.line, m.before.end_column) != (m.found.line, m.found.column) or m.found.kind not in ("STRING", "WORD"):
+        return None
+    return "quote-in-text", "a text cannot hold a double quote: it ends there", "write a single quote inside it"
+
+
 def _bare_unit(m: Mistake) -> Answer | None:
     if m.found is None or m.found.value not in m.words.units or "NUMBER" not in m.accepts:
         return None
@@ -179,6 +187,7 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _one_part_name,
     _reserved,
     _bad_number,
+    _quote_in_text,
     _missing_then,
     _is_not,
     _bare_unit,
