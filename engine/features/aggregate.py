@@ -5,11 +5,13 @@ The live stores and the batch sum up each in their own way; what follows from it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.currencies import DIGITS
 from engine.values import Missing, Money, Type, Value, integer, interval, missing, number, percent, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def lack(short: bool) -> Missing:
@@ -30,7 +32,7 @@ def total(units: Any, type_: Type) -> Value:
     """An exact sum as a value of `type_`: settled to whole minor units, or missing with cause `overflow` where it does not fit."""
     if units.__class__ is Missing:
         return units
-    if type_.kind == "money":
+    if type_.kind == "money" and (type_.scale != 1 or units.__class__ is Money):
         return settle(units, type_.scale)
     if type_.kind == "number":
         return number(units)

@@ -9,10 +9,9 @@ import shutil
 import tempfile
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -24,8 +23,12 @@ from engine.features.spec import BoundFeatures, History, Layout, Slot, formula_s
 from engine.features.store import HistoryFrom, complete_since
 from engine.lang import ir
 from engine.plan import NOW, Row
-from engine.record import Record
 from engine.values import Interval, Missing, Type, Value, first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from engine.record import Record
 
 _KEPT_ROWS: Final = 1 << 16
 """Answers to so many rows stay in memory, for events that come again; older ones wait on disk."""

@@ -8,19 +8,22 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.backends import single
 from engine.errors import InputError, StoreError
 from engine.features import aggregate
 from engine.features.spec import BoundFeatures, History, Layout, Measure, Slot, formula_steps
 from engine.plan import NOW, Row
-from engine.record import Record
 from engine.values import INTEGER, Money, Value, first, known, missing, settle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from engine.record import Record
 
 LATE: Final = missing("late")
 

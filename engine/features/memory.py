@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import StoreError
 from engine.features.live import OUT, Event, Key, LiveStore, Turn
-from engine.features.spec import BoundFeatures
-from engine.plan import Row
-from engine.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.features.spec import BoundFeatures
+    from engine.plan import Row
+    from engine.record import Record
 
 
 class _Lane:
@@ -40,7 +43,7 @@ class _Lane:
 class MemoryStore(LiveStore, Turn):
     """A store of this process alone; threads take turns.
 
-    >>> from engine.record import Field
+    >>> from engine.record import Field, Record
     >>> from engine.values import DATETIME, TEXT
     >>> record = Record("r", "1.0.0", "UTC", ("id",), "at", (Field("id", TEXT), Field("at", DATETIME)))
     >>> with MemoryStore((), record, None) as store:

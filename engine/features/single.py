@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.errors import StoreError
 from engine.features.spec import BoundFeatures, unavailable
-from engine.features.store import Store
-from engine.plan import Row
-from engine.record import Record
-from engine.values import Type
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from polars import DataFrame
 
     from engine.features.columnar import WindowState
+    from engine.features.store import Store
+    from engine.plan import Row
+    from engine.record import Record
+    from engine.values import Type
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ import heapq
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.features import aggregate
-from engine.features.spec import Measure
 from engine.values import INTEGER, Type, Value, missing, settle
+
+if TYPE_CHECKING:
+    from engine.features.spec import Measure
 
 OUT, SURE, SURE_LACKING, MAYBE, MAYBE_LACKING = range(5)
 """What a row is to a slot: not in; in, its value known or not; perhaps in, its value known or not."""

@@ -9,17 +9,20 @@ import calendar
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine import zones
 from engine.backends.rules import ComputeStep
 from engine.lang import ir
-from engine.plan import Row
-from engine.record import Record
 from engine.values import DAY, Missing, Type, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from engine.plan import Row
+    from engine.record import Record
 
 FOREVER: Final = -(2**63)
 """A window that starts here reaches before everything."""
@@ -32,6 +35,7 @@ class BoundFeatures:
     """A feature set as it stands in a plan: its columns are named with `prefix` (``profile.``), and `renames` gives, for a field it
     reads, the event's column under another name.
 
+    >>> from engine.record import Record
     >>> week = ir.Window("trailing", 7, "days")
     >>> count = ir.Aggregate("count", None, week, ("account",), None)
     >>> wanted = ir.FeatureSet("f", "1.0.0", ir.Use("record", "r", None, "r"), (), (ir.Feature("n", Type("integer"), count),))

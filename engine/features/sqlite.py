@@ -10,15 +10,18 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.live import OUT, Doubt, Entry, Event, Key, LiveStore, Turn, failed
-from engine.features.spec import BoundFeatures
-from engine.plan import Row
-from engine.record import Record
 from engine.values import INT64_MIN, Interval, Missing, Money, Type, Value, missing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.features.spec import BoundFeatures
+    from engine.plan import Row
+    from engine.record import Record
 
 APPLICATION, SCHEMA = 0x6B61736B, 1
 _TABLES: Final = (

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from engine import zones
 from engine.errors import StoreError
 from engine.features.memory import MemoryStore
-from engine.features.spec import BoundFeatures
 from engine.features.sqlite import SqliteStore
-from engine.plan import Row
-from engine.record import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.features.spec import BoundFeatures
+    from engine.plan import Row
+    from engine.record import Record
 
 HistoryFrom = int | str | dt.date | None
 """Since when history is complete: in the unit of the record's time, as ISO text in the record's zone, or a date or time; none: the first
@@ -49,6 +52,7 @@ def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, histor
 
     Raises `StoreError` for an address nobody knows, and for a file that cannot be used or was made for other features.
 
+    >>> from engine.record import Record
     >>> record = Record("r", "1.0.0", "UTC", ("id",), "at", ())
     >>> open_store("redis:here", (), record)
     Traceback (most recent call last):
@@ -81,7 +85,7 @@ def _path(url: str, path: str) -> Path:
 def complete_since(given: HistoryFrom, record: Record) -> int | None:
     """`history_from` in the unit of the record's time. Where the record counts days, a day that is only complete from some hour on is not.
 
-    >>> from engine.record import Field
+    >>> from engine.record import Field, Record
     >>> from engine.values import DATE
     >>> daily = Record("r", "1.0.0", "Europe/Berlin", ("id",), "day", (Field("day", DATE),))
     >>> complete_since("1970-01-02", daily), complete_since("1970-01-02T12:00:00", daily)

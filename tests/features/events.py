@@ -33,7 +33,7 @@ def record(time: Type = DATETIME, *, late: int = DAY, zone: str = "America/New_Y
         "rate": NUMBER,
         "price": ANY_MONEY,
         "currency": TEXT,
-        "n": INTEGER,
+        "size": INTEGER,
     }
     fields = tuple(Field(name, type_, not_negative=name in ("amount", "price", "rate")) for name, type_ in types.items())
     return Record("bank/payment", "1.0.0", zone, key, "at", fields, late)
@@ -103,7 +103,7 @@ def event(at: int, account: Value = "A1", **given: Any) -> Row:
         "rate": 0.5,
         "price": MISSING,
         "currency": "USD",
-        "n": 1,
+        "size": 1,
     }
     return {"at": at, "account": account, **defaults, **given}
 
