@@ -139,7 +139,11 @@ def test_another_currency_is_no_amount() -> None:
 
 
 def test_zero_has_no_sign() -> None:
-    step = _step(_model(Input("x", NUMBER)))
+    class Negative(_Echo):
+        def many(self, matrix: Any) -> Any:
+            return np.full((len(matrix), 1), -0.0)
+
+    step = _step(replace(_model(Input("x", NUMBER)), scorer=Negative()))
     assert repr(step.one({"x": -0.0})["m.value"]) == "0.0"
     check_step(step, [{"x": -0.0}], {"x": NUMBER})
 
