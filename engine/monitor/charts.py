@@ -7,7 +7,6 @@ from itertools import product
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError
 from engine.monitor.columnar import PRESENT
 
 if TYPE_CHECKING:
@@ -154,23 +153,14 @@ def _colour(name: str, colours: Mapping[str, str]) -> Any:
 
 
 def _svg(chart: Any, width: int, height: int) -> str:
-    return _render(chart.properties(width=width, height=height))
+    """The chart as SVG text, its font left to the page."""
+    import vl_convert
 
-
-def _render(chart: Any) -> str:
-    """The chart as SVG text, its font left to the page. Raises `EngineError` where the report's libraries are not installed."""
     drawn = (
-        chart.configure(font=FONT, background="transparent")
+        chart.properties(width=width, height=height)
+        .configure(font=FONT, background="transparent")
         .configure_view(stroke=None)
         .configure_axis(labelColor=FAINT, labelFontSize=11, gridColor=LINE, domain=False)
         .configure_legend(labelColor=INK, labelFontSize=12)
-        .configure_header(labelColor=INK, labelFontSize=11)
     )
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise EngineError(MISSING_LIBRARY) from error
     return str(vl_convert.vegalite_to_svg(drawn.to_dict()))
-
-
-MISSING_LIBRARY = "the report needs altair, vl-convert-python and jinja2: install `kaskade[report]`"

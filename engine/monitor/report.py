@@ -31,9 +31,11 @@ def write_report(summary: Summary, path: str | Path) -> None:
 def page(summary: Summary) -> str:
     """The page as text."""
     try:
+        import altair  # noqa: F401  the charts need it, and vl_convert
         import jinja2
+        import vl_convert  # noqa: F401
     except ImportError as error:
-        raise EngineError(charts.MISSING_LIBRARY) from error
+        raise EngineError("the report needs altair, vl-convert-python and jinja2: install `kaskade[report]`") from error
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters["count"] = lambda n: f"{n:,}"
     environment.filters["share"] = lambda n, of: _share(n, of)

@@ -40,14 +40,20 @@ def payments() -> list[Payment]:
     return sorted(found, key=lambda payment: (payment.day, payment.key))
 
 
+def raw(month: str) -> pl.DataFrame:
+    frame = pl.read_csv(FOLDER / f"{month}.csv.gz", infer_schema=False)
+    return frame.with_columns(pl.lit(f"{month}.csv.gz").alias("file"), pl.int_range(1, frame.height + 1).alias("row"))
+
+
 @pytest.fixture(scope="module")
-def decisions() -> dict[tuple[str, int], dict[str, object]]:
-    frames = []
-    for month in MONTHS:
-        frame = pl.read_csv(FOLDER / f"{month}.csv.gz", infer_schema=False)
-        frames.append(frame.with_columns(pl.lit(f"{month}.csv.gz").alias("file"), pl.int_range(1, frame.height + 1).alias("row")))
-    engine = Engine.load(FOLDER / "cascades" / "audit.yaml")
-    decided = engine.decide_batch(pl.concat(frames), detail="names", history_from=START.isoformat())
+def engine() -> Engine:
+    return Engine.load(FOLDER / "cascades" / "audit.yaml")
+
+
+@pytest.fixture(scope="module")
+def decisions(engine: Engine) -> dict[tuple[str, int], dict[str, object]]:
+    frame = pl.concat([raw(month) for month in MONTHS])
+    decided = engine.decide_batch(frame, detail="names", history_from=START.isoformat())
     assert decided.rejects.height == 0
     return {(row["key"]["file"], row["key"]["row"]): row for row in decided.to_dicts()}
 
@@ -120,3 +126,16 @@ def test_every_outcome_that_was_given_is_explained_by_the_policies(decisions: di
         assert row["robust"] == (len(row["possible"]) == 1)  # type: ignore[arg-type]
         if row["robust"]:
             assert row["possible"] == [row["outcome"]]
+
+
+def test_the_same_payments_one_by_one_are_decided_alike(engine: Engine) -> None:
+    """The batch over a file and a live replay of it in the order of arrival."""
+    frame = raw(MONTHS[0])
+    order = sorted(range(frame.height), key=lambda row: frame["TRANS DATE"][row])[:120]
+    batch = engine.decide_batch(frame[order], detail="names", history_from=START.isoformat()).to_dicts()
+    with engine.open_store("memory:", history_from=START.isoformat()) as store:
+        for event, row in zip(frame[order].to_dicts(), batch, strict=True):
+            one = engine.decide(event, store=store)
+            assert (one.outcome, list(one.possible), list(one.hits), list(one.undecided)) == tuple(
+                row[name] for name in ("outcome", "possible", "hits", "undecided")
+            )

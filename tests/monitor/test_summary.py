@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -203,8 +204,9 @@ def test_shares_never_round_to_nothing_or_all() -> None:
     assert "&gt; 99.9%" in page(made)
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+@pytest.mark.parametrize("library", ["altair", "jinja2", "vl_convert"])
+def test_a_missing_library_is_named(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(EngineError, match="kaskade\\[report\\]"):
         page(summary())
 
