@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.features import aggregate
-from engine.values import INTEGER, Type, Value, missing, settle
+from engine.values import INTEGER, Money, Type, Value, missing, settle
 
 if TYPE_CHECKING:
     from engine.features.spec import Measure
@@ -190,6 +190,21 @@ class _CurrencySum(_Sum):
         return aggregate.summed(low, high, unsure=unsure, lacking=lacking, short=short, bounded=self.bounded)
 
 
+class _Last(str):
+    """A text that comes before those it is greater than: what a heap needs to have the greatest on top."""
+
+    __slots__ = ()
+
+    def __lt__(self, other: str) -> bool:
+        return str.__gt__(self, other)
+
+
+def _descending(value: Any) -> Any:
+    if isinstance(value, str):
+        return _Last(value)
+    return -value.units if isinstance(value, Money) else -value
+
+
 class _Max(Tally):
     """Heaps of what came in; what fell out of the window is thrown away when it comes to the top. `currencies` counts rows."""
 
@@ -203,7 +218,7 @@ class _Max(Tally):
 
     def add(self, state: int, value: Any, time: int) -> None:
         if state in self.heaps:
-            heapq.heappush(self.heaps[state], (-value.units if self.by else -value, time, value))
+            heapq.heappush(self.heaps[state], (_descending(value), time, value))
         self._count(state, value, 1)
 
     def drop(self, state: int, value: Any) -> None:

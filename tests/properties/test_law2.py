@@ -35,6 +35,22 @@ OFS = [
     ("max", read("rate"), False),
     ("max", read("price"), False),
     ("max", read("size"), False),
+    ("max", read("merchant"), False),
+    ("max", read("at"), False),
+    (
+        "sum",
+        ir.Call(
+            "bymoney*percent", (read("price"), ir.Const(12_345_678, type=Type("percent"))), type=Type("money", by="currency", scale=10**8)
+        ),
+        True,
+    ),
+    (
+        "max",
+        ir.Call(
+            "bymoney*percent", (read("price"), ir.Const(12_345_678, type=Type("percent"))), type=Type("money", by="currency", scale=10**8)
+        ),
+        False,
+    ),
     ("max", ir.Call("money*percent", (read("balance"), ir.Const(12_345_678, type=Type("percent"))), type=HALF), False),
     ("distinct", read("merchant"), False),
     ("distinct", read("rate"), False),
