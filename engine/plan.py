@@ -52,8 +52,9 @@ class Plan:
     """Everything a run needs: what to read, the steps of both readings in order, and how to read off the decision.
 
     `closed` applies policies, assumptions and `on_missing`; `open` does not, and is run only for rows in which one of the columns
-    in `policies` is true. `outputs` are the columns that steps and history show, without the engine's own. `history` holds the bound feature sets; their columns are there before the first step. `rules` and `flags`
-    map state and flag columns to the names a decision shows.
+    in `policies` is true. `outputs` are the columns that steps and history show, without the engine's own. `history` holds the bound
+    feature sets; their columns are there before the first step. `rules` and `flags` map state and flag columns to the names that a
+    decision shows.
     """
 
     name: str

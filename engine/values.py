@@ -228,7 +228,7 @@ def compare(op: str, a: Value, b: Value) -> Value:
     (True, missing (short history))
     """
     if a.__class__ is Missing or b.__class__ is Missing:
-        return first((v for v in (a, b) if v.__class__ is Missing))
+        return first(v for v in (a, b) if v.__class__ is Missing)
     if a.__class__ is Interval or b.__class__ is Interval:
         return _compare_intervals(op, a, b)
     if a.__class__ is Money:
@@ -255,9 +255,7 @@ def _compare_intervals(op: str, a: Value, b: Value) -> Value:
         if a_high is not None and b_low is not None and not _ORDER[op](a_high, b_low):
             return False
         return lack
-    apart = (a_high is not None and b_low is not None and a_high < b_low) or (
-        a_low is not None and b_high is not None and a_low > b_high
-    )
+    apart = (a_high is not None and b_low is not None and a_high < b_low) or (a_low is not None and b_high is not None and a_low > b_high)
     return (op == "!=") if apart else lack
 
 
@@ -360,7 +358,7 @@ def show(value: Value, type_: Type) -> str:
         return repr(value)
     if value.__class__ is Interval:
         return _show_interval(value, type_)
-    return _SHOW.get(type_.kind, lambda v, _: str(v))(value, type_)
+    return _SHOW[type_.kind](value, type_)
 
 
 def _show_interval(value: Interval, type_: Type) -> str:
@@ -401,6 +399,7 @@ def _plain_number(value: float) -> str:
 
 
 _SHOW: Final[dict[str, Callable[[Any, Type], str]]] = {
+    "text": lambda v, _: str(v),
     "money": _show_money,
     "percent": lambda v, _: f"{(Decimal(v) / 10**6).normalize():f}%",
     "number": lambda v, _: _plain_number(v),

@@ -38,4 +38,3 @@ def nested(
     for step in steps:
         inner = inner.hstack(step.many(inner))
     return renamed(inner, outputs, output_types)
-

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.cascade import parse as yaml_parse
 from engine.diagnostics import Diagnostic, Span, errors, render, suggest
+from engine.errors import ModelError
 from engine.lang import ast, check, ir
 from engine.lang.parse import parse
 from engine.lang.source import read_text
@@ -44,7 +45,8 @@ class Components:
         """All diagnostics as text."""
         return render(self.diagnostics, self.texts)
 
-    def list(self) -> tuple[Component, ...]:
+    def taking_part(self) -> tuple[Component, ...]:
+        """Every component that was loaded, by kind and name."""
         return tuple(sorted(self._components.values()))
 
     def add(self, kind: str, name: str, version: str, parts: list[tuple[str, bytes]]) -> None:
@@ -55,7 +57,9 @@ class Components:
         label = self.workspace.label(path)
         if label not in self.texts:
             text, problems = read_text(path)
-            self.diagnostics += [Diagnostic(p.code, p.message, Span(label, p.span.line, p.span.column, p.span.end), hint=p.hint) for p in problems]
+            self.diagnostics += [
+                Diagnostic(p.code, p.message, Span(label, p.span.line, p.span.column, p.span.end), hint=p.hint) for p in problems
+            ]
             if text is None:
                 return None
             self.texts[label] = text
@@ -89,7 +93,12 @@ class Components:
             self.report("component-kind", f"`{name}` is {A_KIND[tree.kind]}, here {A_KIND[kind]} is needed", span)
             return None
         if tree.name.text != name:
-            self.report("component-name", f"the file `{self.workspace.label(path)}` calls itself `{tree.name.text}`", tree.name.span, f"call it `{name}`")
+            self.report(
+                "component-name",
+                f"the file `{self.workspace.label(path)}` calls itself `{tree.name.text}`",
+                tree.name.span,
+                f"call it `{name}`",
+            )
             return None
         if not fits(tree.version.text, wanted):
             hint = f"ask for `^{tree.version.text}`, or give the version that fits"
@@ -177,7 +186,12 @@ class Components:
                     lists[use.path] = values
         if record is None:
             if not any(use.kind == "record" for use in tree.uses):
-                self.report("no-record", f"`{tree.name.text}` is {A_KIND[tree.kind]} that names no record", tree.name.span, "add `record NAME ^VERSION`")
+                self.report(
+                    "no-record",
+                    f"`{tree.name.text}` is {A_KIND[tree.kind]} that names no record",
+                    tree.name.span,
+                    "add `record NAME ^VERSION`",
+                )
             return None
         return check.Environment(record=record, features=features, lists=lists, folder=path.parent, workspace=self.workspace.folder)
 
@@ -210,7 +224,6 @@ class Components:
 
     def model(self, name: str, wanted: str | None, span: Span) -> Any:
         """A loaded model package."""
-        from engine.errors import ModelError
         from engine.models import package
 
         folder = self.workspace.model(name, wanted)

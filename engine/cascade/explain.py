@@ -69,7 +69,8 @@ class CascadeExplainer:
         possible = " or ".join(decision.possible)
         lines = [f"outcome {decision.outcome}" + (", robust" if decision.robust else f", possible {possible}")]
         low, high = decision.score_range
-        lines.append(f"score {_score(decision.score)}" + ("" if low == high else f", before policies {low} to {high}"))
+        after = decision.score if isinstance(decision.score, tuple) else (decision.score, decision.score)
+        lines.append(f"score {_score(decision.score)}" + ("" if after == (low, high) else f", before policies {low} to {high}"))
         if not decision.robust:
             fields, unsettled = self.settled_by(decision)
             lines += [f"settled by {', '.join(fields)}"] if fields else []
@@ -182,8 +183,10 @@ def decide_lines(level: RuleSetLevel) -> list[str]:
     for name, when in decide.rows:
         value = True if when is None else reference.evaluate(when, level.work)
         word = "true" if value is True else "false" if value is False else "cannot be judged"
-        lines.append(f"  decide {name}: {'otherwise' if when is None else phrase(when)}: {word}" + ("" if when is None else _read_values(reference.trace(when, level.work))))
+        lines.append(
+            f"  decide {name}: {'otherwise' if when is None else phrase(when)}: {word}"
+            + ("" if when is None else _read_values(reference.trace(when, level.work)))
+        )
         if value is True:
             break
     return lines
-

@@ -115,7 +115,9 @@ class RuleSetLevel:
 
     def output(self, name: str) -> Iterator[Lack]:
         """What one of its names lacked: a rule's state, a flag, the score, a value it set, a define."""
-        statements = {f"flags.{s.name}" if isinstance(s, ir.Flag) else s.name: s for s in self.step.rules.body if not isinstance(s, ir.Rule)}
+        statements = {
+            f"flags.{s.name}" if isinstance(s, ir.Flag) else s.name: s for s in self.step.rules.body if not isinstance(s, ir.Rule)
+        }
         statement = statements.get(name)
         rules = {ir.hit(rule.id): rule for rule in self.step.rules.rules}
         if name in rules:

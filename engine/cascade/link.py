@@ -94,7 +94,7 @@ def link_with(path: Path, components: Components, within: tuple[str, ...]) -> Li
     plan = _plan(spec, wiring, builds)
     views = tuple(view for build in builds for view in _views(build))
     models = tuple(view for build in builds for view in _models(build))
-    return Linked(plan, spec, components.list(), views, models, tuple(builds), edges, tuple(sorted(components.workspace.used)))
+    return Linked(plan, spec, components.taking_part(), views, models, tuple(builds), edges, tuple(sorted(components.workspace.used)))
 
 
 def _nested(name: str, wanted: str | None, span: Span, components: Components, within: tuple[str, ...]) -> Linked | None:
@@ -125,7 +125,9 @@ def _decision_found(spec: CascadeSpec, wiring: Wiring, components: Components) -
         hint = "the deciding step is a rule set with `decide outcome first match`"
         components.report("decision-without-decide", f"step `{wanted}` decides nothing", span, hint)
     elif step.when is not None:
-        components.report("decision-gated", f"step `{wanted}` decides and cannot stand behind `when`", span, "put the condition into its `decide` rows")
+        components.report(
+            "decision-gated", f"step `{wanted}` decides and cannot stand behind `when`", span, "put the condition into its `decide` rows"
+        )
     else:
         return True
     return False

@@ -28,7 +28,7 @@ Path = tuple[str, ...]
 class _Loader(yaml.SafeLoader):
     """Keeps ``1.10`` as written and reads only true and false as flags; no dates."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers = {  # noqa: RUF012  (the base class declares it so)
         letter: [(tag, pattern) for tag, pattern in resolvers if tag in (*_SCALARS, "tag:yaml.org,2002:null")]
         for letter, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -71,7 +71,8 @@ def parse_deployment(text: str, file: str) -> tuple[frozenset[str], list[Diagnos
     return frozenset(allow), problems
 
 
-def _span(file: str, mark: yaml.Mark, end: yaml.Mark | None = None) -> Span:
+def _span(file: str, mark: Any, end: Any = None) -> Span:
+    """The place of a YAML mark, up to another one on the same line."""
     stop = end.column + 1 if end is not None and end.line == mark.line else 0
     return Span(file, mark.line + 1, mark.column + 1, stop)
 
@@ -100,14 +101,17 @@ def _forbidden(text: str, file: str) -> list[Diagnostic]:
         place = _span(file, event.start_mark, event.end_mark)
         if getattr(event, "anchor", None) and not isinstance(event, yaml.AliasEvent):  # an alias alone cannot be: it needs its anchor
             problems.append(Diagnostic("yaml-anchor", "anchors and aliases are not allowed here", place, hint="write the value out"))
-        if getattr(event, "tag", None):
-            problems.append(Diagnostic("yaml-tag", f"the tag `{event.tag}` is not allowed here", place))
+        if tag := getattr(event, "tag", None):
+            problems.append(Diagnostic("yaml-tag", f"the tag `{tag}` is not allowed here", place))
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
         if depth > MAX_DEPTH:
             return [*problems, Diagnostic("yaml-too-deep", f"more than {MAX_DEPTH} levels of nesting", place)]
         if documents > 1:
-            return [*problems, Diagnostic("yaml-documents", "a file holds one cascade", place, hint="put the second one into a file of its own")]
+            return [
+                *problems,
+                Diagnostic("yaml-documents", "a file holds one cascade", place, hint="put the second one into a file of its own"),
+            ]
     return problems
 
 
@@ -152,7 +156,9 @@ def _held_against_schema(data: Any, values: dict[Path, Span], places: dict[Path,
         place = values.get(path, places[()])
         if "propertyNames" in error.schema_path:
             hint = "use small letters, digits and underscores, beginning with a letter"
-            yield Diagnostic("cascade-value", f"a step cannot be called `{error.instance}`", places[(*path, str(error.instance))], hint=hint)
+            yield Diagnostic(
+                "cascade-value", f"a step cannot be called `{error.instance}`", places[(*path, str(error.instance))], hint=hint
+            )
         elif error.validator == "additionalProperties":
             yield from _unknown_keys(error, path, places)
         elif error.validator == "required":

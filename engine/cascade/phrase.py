@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Final
+
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
 from engine.values import show
@@ -60,7 +63,7 @@ def _quantifier(expr: ir.Quantifier) -> tuple[str, int]:
     return f"{expr.kind} of {_phrase(expr.of, _TIGHT)} where ({phrase(expr.where)})", _TIGHT
 
 
-_PHRASES = {
+_PHRASES: Final[dict[type[ir.Expr], Callable[[Any], tuple[str, int]]]] = {
     ir.Const: _const,
     ir.Read: _read,
     ir.Item: lambda _: ("it", _TIGHT),

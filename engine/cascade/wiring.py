@@ -78,6 +78,10 @@ class Wiring:
             return []  # what depends on a lost component would only be reported again
         return [self._build(step) for step in self.spec.steps]
 
+    @property
+    def _zone(self) -> str:
+        return "UTC" if self.record is None else self.record.zone
+
     def report(self, code: str, message: str, span: Span, hint: str | None = None) -> None:
         self.components.diagnostics.append(Diagnostic(code, message, span, hint=hint))
 
@@ -85,10 +89,14 @@ class Wiring:
         assert self.record is not None
         clash = [f.name for f in self.record.fields if f.name.split(".")[0] == step.name]
         if clash:
-            self.report("name-clash", f"step `{step.name}` has the name of the record's field `{clash[0]}`", step.span, "call the step otherwise")
+            self.report(
+                "name-clash", f"step `{step.name}` has the name of the record's field `{clash[0]}`", step.span, "call the step otherwise"
+            )
         for key, given in (("otherwise", step.otherwise), ("on_missing", step.on_missing)):
             if given and step.kind != "model" and key == "on_missing":
-                self.report("on-missing-not-model", "only a model step has `on_missing`", step.places[key], "rules say `on missing` themselves")
+                self.report(
+                    "on-missing-not-model", "only a model step has `on_missing`", step.places[key], "rules say `on missing` themselves"
+                )
             if given and step.when is None and key == "otherwise":
                 self.report("otherwise-without-when", f"`otherwise` of step `{step.name}` needs a `when`", step.places[key])
         if step.kind == "features" and step.when is not None:
@@ -180,7 +188,9 @@ class Wiring:
         there = {f.name: f.type for f in self.record.fields}
         if column not in there:
             hint = suggest(column, there) or f"write `with: {{{local}: FIELD}}`"
-            self.report("field-not-in-record", f"`{reader}` reads `{local}`, which the record `{self.record.name}` does not have", span, hint)
+            self.report(
+                "field-not-in-record", f"`{reader}` reads `{local}`, which the record `{self.record.name}` does not have", span, hint
+            )
             return False
         if not assignable(there[column], wanted):
             self.report("with-type", f"`{reader}` reads `{local}` as {wanted}, but `{column}` is {there[column]}", span)
@@ -256,7 +266,9 @@ class Wiring:
             elif local in wanted.inputs and local in wanted.optional:
                 computed[column], types[column], sources[local] = None, type_, column
             elif local in wanted.inputs and step.kind == "rules":
-                self.report("input-not-wired", f"`{step.component.name}` needs `{local}`", step.component.span, f"write `with: {{{local}: ...}}`")
+                self.report(
+                    "input-not-wired", f"`{step.component.name}` needs `{local}`", step.component.span, f"write `with: {{{local}: ...}}`"
+                )
             elif self._field_fits(local, local, type_, step.component.span, step.component.name):
                 sources[local] = local
         return sources, computed, types
@@ -275,7 +287,7 @@ class Wiring:
         self.components.diagnostics += problems
         if tree is None:
             return None
-        expr, problems = check_expression(tree, self.columns, file)
+        expr, problems = check_expression(tree, self.columns, file, self._zone)
         self.components.diagnostics += problems
         if expr is not None:
             for column in sorted(ir.reads(expr)):

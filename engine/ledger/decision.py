@@ -50,8 +50,8 @@ class Decision:
 
     `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. `score` and `score_range` are those of the
     deciding step: points after policies (an interval's low and high end where rules stay undecided), and the range before them. `hits` are
-    rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first reading, `open_row`
-    of the second (the same object when no policy changed anything); `outputs` gives the columns of `values` their types.
+    rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first
+    reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the columns of `values` their types.
     """
 
     key: Any

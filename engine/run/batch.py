@@ -98,7 +98,7 @@ class BatchRun:
             _time(plan).alias("time"),
             pl.col(f"{decided}outcome").alias("outcome"),
             pl.col(f"{decided}score").alias("score"),
-            self._names({c: n for c, n in plan.flags.items()}, _true, "flags", sort=True),
+            self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
             *(self._values() if self.values else ()),
         )

@@ -1,4 +1,4 @@
-"""Files in, decisions out: read in chunks, put in order of arrival, decided, written whole or not at all. Memory holds a chunk and the windows.
+"""Files in, decisions out: read in chunks, put in order of arrival, decided, written whole or not at all. Memory is flat but for windows.
 
 What a caller wants to count, show or keep it hears through a `Watcher`.
 """
@@ -68,7 +68,7 @@ def run_files(
             _refuse(done, source, frame, refused, watcher)
             watcher.on_decided(done.rows, done.decisions)
             if each:
-                _tell_each(plan, run, done, watcher)
+                _tell_each(plan, done, watcher)
         if not decisions.rows:
             decisions.write(run.decide(arrived.empty).decisions.drop(ROW))
     return arrived.beside
@@ -119,9 +119,13 @@ def _refuse(done: Decided, source: Source, frame: pl.DataFrame, refused: Sink, w
     watcher.on_rejected(rejects)
 
 
-def _tell_each(plan: Plan, run: BatchRun, done: Decided, watcher: Watcher) -> None:
-    base = {name: type_ for name, type_ in plan.types.items() if name in done.rows.columns}
-    rows = unpack(done.rows, base)
-    opened = dict(zip(done.opened[ROW].to_list(), unpack(done.opened, {n: t for n, t in base.items() if n in done.opened.columns}), strict=True))
+def _tell_each(plan: Plan, done: Decided, watcher: Watcher) -> None:
+    """Every event of a chunk by itself, with its row in both readings."""
+    rows = _rows(plan, done.rows)
+    opened = dict(zip(done.opened[ROW].to_list(), _rows(plan, done.opened), strict=True))
     for number, raw, row in zip(done.rows[ROW].to_list(), done.rows[RAW].to_list(), rows, strict=True):
         watcher.on_event(raw, row, opened.get(number, row))
+
+
+def _rows(plan: Plan, frame: pl.DataFrame) -> list[Row]:
+    return unpack(frame, {name: type_ for name, type_ in plan.types.items() if name in frame.columns})
