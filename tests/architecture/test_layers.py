@@ -18,7 +18,7 @@ HOMES = {
     "xgboost": {"engine/models/xgboost.py"},
     "sklearn": {"engine/models/sklearn.py"},
     "skops": {"engine/models/sklearn.py"},
-    "altair": {"engine/monitor/charts.py"},
+    "altair": {"engine/monitor"},
     "sqlite3": {"engine/features/sqlite.py", "engine/ledger/log.py"},
     "argparse": {"engine/cli"},
 }
