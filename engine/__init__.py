@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.api import Engine
-    from engine.testkit.sources import check
-    from engine.testkit.sources import formatted as format
     from engine.diagnostics import Diagnostic, Span
     from engine.errors import EngineError, InputError, SourceError
     from engine.ledger.decision import Decision
     from engine.models.packing import package_model
     from engine.plan import Step
     from engine.rerun import replay
+    from engine.testkit.sources import check
+    from engine.testkit.sources import formatted as format
     from engine.values import MISSING
     from engine.version import LANGUAGE_VERSION
     from engine.version import VERSION as __version__
