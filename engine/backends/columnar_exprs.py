@@ -13,9 +13,9 @@ import polars as pl
 
 from engine.backends import single
 from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpacked
-from engine.backends.columnar_native import NATIVE, compare_exact, own_cause, provable
+from engine.backends.columnar_native import MIRRORED, NATIVE, compare_exact, own_cause, provable
 from engine.backends.outline import may_open
-from engine.backends.reference import call, member
+from engine.backends.reference import call, evaluate, member
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
 from engine.values import Interval, Money, compare, known, settle
@@ -85,6 +85,7 @@ class Program:
     # --- running ---
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with every column that was placed."""
         frame = self._complete(frame)
         for stage in self.stages:
             made = [series for function in stage.calls for series in function(frame)]
@@ -146,13 +147,13 @@ class Program:
 
     def expr(self, expr: ir.Expr, causes: bool) -> Col:
         """`expr` over a frame; with its causes if anybody asks for them."""
+        if _fixed(expr):
+            return literal(evaluate(expr, {}), expr.type, causes)
         col = self._node(expr, causes)
         return self.place(col) if col.height > NESTED else col
 
     def _node(self, expr: ir.Expr, causes: bool) -> Col:
         match expr:
-            case ir.Const():
-                return literal(expr.value, expr.type, causes)
             case ir.Read():
                 return self.read(expr.name, expr.type, causes)
             case ir.Compare():
@@ -177,8 +178,6 @@ class Program:
 
     def _logic(self, expr: ir.And | ir.Or, causes: bool) -> Col:
         items = [self.expr(item, causes) for item in expr.items]
-        if not items:
-            return literal(isinstance(expr, ir.And), expr.type, causes)
         if causes:
             items = [self.place(item) for item in items]
         fold = pl.all_horizontal if isinstance(expr, ir.And) else pl.any_horizontal
@@ -225,6 +224,9 @@ class Program:
     # --- comparison ---
 
     def _compare(self, expr: ir.Compare, causes: bool) -> Col:
+        if _fixed(expr.left):
+            # polars can lose the height of a comparison with a literal on its left
+            expr = replace(expr, op=MIRRORED.get(expr.op, expr.op), left=expr.right, right=expr.left)
         sides = (expr.left, expr.right)
         if any(side.type.kind == "list" for side in sides):
             return self._by_row(lambda values: compare(expr.op, *values), sides, expr, causes)
@@ -272,8 +274,7 @@ class Program:
     # --- functions ---
 
     def _call(self, expr: ir.Call, causes: bool) -> Col:
-        fixed = all(isinstance(arg, ir.Const) for arg in expr.args)
-        if fixed or expr.function not in NATIVE or not provable(expr) or any(map(may_open, expr.args)):
+        if expr.function not in NATIVE or not provable(expr) or any(map(may_open, expr.args)):
             return self._by_row(partial(call, BUILTINS[expr.function]), expr.args, expr, causes)
         args = [self.expr(arg, causes) for arg in expr.args]
         native = NATIVE[expr.function]
@@ -307,8 +308,6 @@ class Program:
         """A node by its own Python meaning over the distinct values of its parts."""
         fixed = [part.value if isinstance(part, ir.Const) else None for part in parts]
         places = [place for place, part in enumerate(parts) if not isinstance(part, ir.Const)]
-        if not places:
-            return literal(meaning(fixed), expr.type, causes)
 
         def function(*given: Value) -> Value:
             values = fixed.copy()
@@ -342,6 +341,11 @@ class Program:
         units = (_settled(col.value, scale) if scale != 1 else col.value).cast(pl.Int64, strict=False)
         cause = _first(col.cause, pl.when(col.value.is_not_null() & units.is_null()).then(code("overflow"))) if causes else None
         return replace(col, type=type_, value=units, cause=cause, height=4)
+
+
+def _fixed(expr: ir.Expr) -> bool:
+    """Whether the value is the same for every row."""
+    return not any(isinstance(node, ir.Read) for node in ir.walk(expr))
 
 
 def _column(name: str, type_: Type, causes: bool, open_: bool) -> Col:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from engine.values import Type
 
+MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+"""The comparison that says the same with its sides exchanged."""
 _BITS = pl.Int128
 _FAR: Final = 2.0**64
 
@@ -29,7 +31,7 @@ def compare_exact(op: str, a: pl.Expr, b: pl.Expr, left: Type, right: Type) -> p
     if kinds == ("integer", "number"):
         return _integer_number(op, a, b)
     if kinds == ("number", "integer"):
-        return _integer_number({"<": ">", "<=": ">=", ">": "<", ">=": "<="}.get(op, op), b, a)
+        return _integer_number(MIRRORED.get(op, op), b, a)
     return _PLAIN[op](a, b)
 
 

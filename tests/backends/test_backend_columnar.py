@@ -129,6 +129,24 @@ def test_an_integer_is_never_rounded_to_be_compared():
             assert computed(expr, frame) == [reference.evaluate(expr, one) for one in rows]
 
 
+def test_a_missing_integer_compares_as_missing_with_any_number():
+    frame = pl.DataFrame({"n": [None, 1], "x": [0.5, None]}, schema={"n": pl.Int64, "x": pl.Float64})
+    for op in ("=", "!=", "<", ">="):
+        assert computed(ir.Compare(op, READ["n"], READ["x"]), frame) == [missing("absent")] * 2
+
+
+def test_a_constant_may_stand_on_the_left_of_what_is_nowhere_known():
+    """Polars loses the height of such a comparison."""
+    percent = Type("percent")
+    share = call("percent+percent", ir.Read("p", type=percent), ir.Read("p", type=percent), gives=percent)
+    frame = pl.DataFrame({"p": [None, None]}, schema={"p": pl.Int64})
+    for op in ("<", "<=", "=", "!=", ">", ">="):
+        assert computed(ir.Compare(op, ir.Const(-1, type=percent), share), frame) == [missing("absent")] * 2
+        assert computed(ir.Compare(op, ir.Const(3, type=percent), share), pl.DataFrame({"p": [1, 2]})) == [
+            reference.evaluate(ir.Compare(op, ir.Const(3), ir.Const(2 * p)), {}) for p in (1, 2)
+        ]
+
+
 def test_no_negative_zero_comes_out_of_arithmetic():
     frame = pl.DataFrame({"x": [-0.0, 0.0, -1.0], "y": [0.0, -1.0, 0.0]})
     for key in ("number+number", "number-number", "number*number", "min:number"):
