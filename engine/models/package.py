@@ -201,8 +201,16 @@ def _is_pickle(path: Path) -> bool:
 
 def environment(adapter: Adapter, width: int) -> dict[str, Any]:
     """Where the process runs, as far as it can change a score."""
-    versions = {library: importlib.metadata.version(library) for library in adapter.LIBRARIES}
+    versions = {library: _version(library) for library in adapter.LIBRARIES}
     return {"python": platform.python_version(), "machine": platform.machine(), "float": width, "libraries": versions}
+
+
+def _version(library: str) -> str:
+    """The version of a library; some are installed under another name, as xgboost is by ``xgboost-cpu``."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return str(importlib.import_module(_MODULES.get(library, library)).__version__)
 
 
 def _score_golden(folder: Path, model: Model) -> None:
