@@ -63,7 +63,9 @@ def open(path: Path, signature: Signature, allow: frozenset[str] | None) -> Esti
     refused = [] if allow is None else sorted(set(needed) - allow)
     if refused:
         names = ", ".join(f"`{name}`" for name in refused)
-        raise ModelError(f"the archive holds types this deployment does not allow: {names}; if you trust them, add them to `allow_types`")
+        raise ModelError(
+            f"the archive holds types not allowed here: {names}; if you trust them, put them under `allow` in `deployment.yaml`"
+        )
     estimator = io.load(path, trusted=sorted(needed))
     # threads add up trees in any order, which changes the last bits
     jobs = [name for name in estimator.get_params(deep=True) if name.rpartition("__")[2] == "n_jobs"]

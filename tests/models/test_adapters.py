@@ -13,9 +13,11 @@ import pytest
 
 from engine.models import lightgbm as adapter
 from engine.models.adapter import Input, Output, Signature, ulps
-from engine.models.package import Model
-from engine.models.packing import matrix
-from engine.values import NUMBER
+from engine.models.package import Model, load
+from engine.models.packing import matrix, package_model
+from engine.models.step import ModelStep
+from engine.testkit import check_step
+from engine.values import NUMBER, missing
 
 DATA = Path(__file__).parent / "data"
 INPUTS = {"amount": "money EUR"}
@@ -89,6 +91,19 @@ def test_contributions_add_up_to_the_raw_score(booster: Any, gbm: Model, german:
 
 def test_other_libraries_give_no_contributions(forest: Model) -> None:
     assert forest.contributions({"months": 6, "amount": 100, "due": 0}) is None
+
+
+def test_a_row_that_leads_out_of_the_finite_numbers_lacks_its_score_and_no_other(tmp_path: Path) -> None:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures
+
+    frame = pl.DataFrame({"x": [float(n) for n in range(20)]})
+    estimator = make_pipeline(PolynomialFeatures(2), LinearRegression()).fit(frame, frame["x"])
+    model = load(package_model(estimator, name="a/squares", version="1.0.0", sample=frame, folder=tmp_path))
+    step, rows = ModelStep("m", model, {"x": "x"}), [{"x": 3.0}, {"x": 1e200}, {"x": 4.0}]
+    assert step.one(rows[1]) == {"m.value": missing("overflow")}
+    check_step(step, rows, {"x": NUMBER}, model.ulps)
 
 
 @pytest.mark.parametrize(("a", "b", "apart"), [(1.0, 1.0, 0), (0.0, -0.0, 0), (1.0, 1.0 + 2**-52, 1), (5e-324, -5e-324, 2)])

@@ -208,7 +208,7 @@ def test_a_lost_file_is_named(package: Path) -> None:
 
 def test_types_the_deployment_does_not_allow_are_named(forest_folder: Path) -> None:
     text = _refused(forest_folder)
-    assert "does not allow: `sklearn.tree._tree.Tree`; if you trust them, add them to `allow_types`" in text
+    assert "holds types not allowed here: `sklearn.tree._tree.Tree`; if you trust them, put them under `allow` in `deployment.yaml`" in text
     assert load(forest_folder, allow=TREES).outputs[0].name == "score"
 
 
@@ -222,7 +222,7 @@ def test_an_allow_list_in_the_package_is_refused(forest_folder: Path, tmp_path: 
 def test_an_allow_list_among_the_facts_of_training_changes_nothing(forest_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(forest_folder, tmp_path / "1.0.0"))
     _edit(folder, lambda data: data.update(training={"allow": ["sklearn.tree._tree.Tree"], "trusted": True}))
-    assert "does not allow: `sklearn.tree._tree.Tree`" in _refused(folder)
+    assert "holds types not allowed here: `sklearn.tree._tree.Tree`" in _refused(folder)
 
 
 # --- model.yaml -------------------------------------------------------------------------------------------------------
