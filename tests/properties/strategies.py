@@ -79,7 +79,7 @@ WILD: Final[dict[str, tuple[Any, ...]]] = {
     "flag": (True, False),
 }
 MILD: Final[dict[str, tuple[Any, ...]]] = {
-    **{kind: (0, 1, -1, 2, 3, 4) for kind in ("integer", "money", "months")},
+    **dict.fromkeys(("integer", "money", "months"), (0, 1, -1, 2, 3, 4)),
     "text": ("", "a", "A", "cash"),
     "number": (0.0, 1.0, -1.0, 0.5, 2.0, 3.0),
     "percent": (0, PERCENT_UNIT, -PERCENT_UNIT, 50_000_000, 2 * PERCENT_UNIT),
