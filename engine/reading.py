@@ -93,7 +93,8 @@ def shown(raw: Any, width: int = 60) -> str:
     if isinstance(raw, int) and raw.bit_length() > 1_000:
         return "a very long number"
     text = str(raw).lower() if isinstance(raw, bool) else str(raw)
-    text = " ".join(text[: 4 * width].split())
+    # half of a surrogate pair cannot be printed: its number can
+    text = " ".join(text[: 4 * width].split()).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -263,3 +263,7 @@ def test_numbers_out_of_range_in_json_stay_numbers() -> None:
 def test_a_value_in_a_message_is_one_short_line(raw: Any) -> None:
     text = shown(raw)
     assert len(text) <= 60 and "\n" not in text
+
+
+def test_what_cannot_be_printed_is_shown_by_its_number() -> None:
+    assert shown("T\ud800") == "T\\ud800"
