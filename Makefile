@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 CARDS := examples/purchase_cards
+TEXTS := $(wildcard rulesets cascades) examples engine/cli/templates
 FUZZ ?= 20
 
 .DEFAULT_GOAL := help
@@ -32,16 +33,17 @@ demo: $(VENV)/.demo ## decide the bundled real payments, 2014-04 to 2016-12, and
 	$(BIN)/engine run $(CARDS)/cascades/audit.yaml --input '$(CARDS)/*.csv.gz' --history-from 2014-04-01 \
 	  --output out/decisions.parquet --rejects out/rejects.csv --report out/report.html
 
-test: $(VENV)/.dev ## run all tests
+test: $(VENV)/.dev ## run all tests, and those that stand beside the rules
 	$(BIN)/python -m pytest -n 2
+	$(BIN)/engine test $(TEXTS)
 
 check: $(VENV)/.dev ## lint, format, types, layers, and every rule text in the project
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/engine check .
-	$(BIN)/engine fmt --check $(CARDS) engine/cli/templates
+	$(BIN)/engine check $(TEXTS)
+	$(BIN)/engine fmt --check $(TEXTS)
 
 fuzz: $(VENV)/.dev ## run the laws on many more random programs than `make test` does; minutes
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/properties tests/lang
