@@ -54,7 +54,7 @@ class Plan:
     `closed` applies policies, assumptions and `on_missing`; `open` does not, and is run only for rows in which one of the columns
     in `policies` is true. `outputs` are the columns that steps and history show, without the engine's own. `history` holds the bound
     feature sets; their columns are there before the first step. `rules` and `flags` map state and flag columns to the names that a
-    decision shows.
+    decision shows; `points` maps state columns of the deciding step to what a hit is worth.
     """
 
     name: str
@@ -68,4 +68,5 @@ class Plan:
     outputs: Mapping[str, Type]
     rules: Mapping[str, str]
     flags: Mapping[str, str]
+    points: Mapping[str, int]
     policies: tuple[str, ...]

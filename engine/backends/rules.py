@@ -14,8 +14,9 @@ from engine.values import DATE, FLAG, MISSING, TEXT, Interval, Type, Value, miss
 if TYPE_CHECKING:
     from polars import DataFrame
 
-POSSIBLE = "possible"
-"""A column of a rule step that decides: the outcomes its `decide` still allows."""
+POSSIBLE = "@possible"
+"""A column of a rule step that decides: the outcomes its `decide` still allows in this reading. It is the engine's own: who could read it
+would learn more from knowing less."""
 
 
 class ComputeStep:
@@ -61,9 +62,9 @@ class RuleStep:
         self.sources = {**sources, NOW: NOW, DAY_OF_EVENT: DAY_OF_EVENT}
         self.input_types = {**input_types(rules), NOW: time, DAY_OF_EVENT: DATE}
         local_types = {column.name: column.type for column in rules.outputs()} | {POLICY: FLAG}
-        if rules.decide is not None:
-            local_types[POSSIBLE] = Type("list", item=TEXT)
         self.outputs = {local: f"{name}.{local}" for local in local_types}
+        if rules.decide is not None:
+            local_types["possible"], self.outputs["possible"] = Type("list", item=TEXT), f"{name}.{POSSIBLE}"
         self.types: Mapping[str, Type] = {self.outputs[local]: type_ for local, type_ in local_types.items()}
         self.writes = tuple(self.types)
         self.reads = tuple(sorted(set(self.sources.values())))
@@ -78,7 +79,7 @@ class RuleStep:
     def one(self, row: Row) -> Row:
         result = self._run(self.local(row))
         if self.leaves_open:
-            result[POLICY] = result[POLICY] or len(result[POSSIBLE]) != 1
+            result[POLICY] = result[POLICY] or len(result["possible"]) != 1
         return {column: result[local] for local, column in self.outputs.items()}
 
     @cached_property

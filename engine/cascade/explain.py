@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from engine.backends import reference
-from engine.cascade.lacks import Level, RuleSetLevel, top
-from engine.cascade.link import Linked, View
+from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
+from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase
+from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
-from engine.values import Missing, date_of, show
+from engine.plan import POLICY
+from engine.values import Value, date_of, known, show
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A step as it stands in the cascade, in one reading: its whole name, the level it is on, and whether its gate let the row through."""
+
+    name: str
+    build: StepBuild
+    level: Level
+
+    @property
+    def gate(self) -> Value:
+        return self.level.gate(self.build)
+
+
+def places(level: Level, prefix: str = "") -> Iterator[Place]:
+    """Every step that gives something, in order; those of a nested cascade in its stead, where the row got into it."""
+    for build in level.builds:
+        if build.nested is not None and level.gate(build) is True:
+            yield from places(level.inside(build), f"{prefix}{build.name}.")
+        elif build.inner is not None:
+            yield Place(prefix + build.name, build, level)
 
 
 class CascadeExplainer:
@@ -19,39 +44,31 @@ class CascadeExplainer:
     def __init__(self, linked: Linked) -> None:
         self.linked = linked
         self.plan = linked.plan
+        self._versions = {(component.kind, component.name): str(component) for component in linked.components}
 
     def _level(self, decision: Decision, *, open_: bool) -> Level:
         # without a second reading nothing was changed by policies, and the first one is open already
         return top(self.plan, self.linked.builds, decision.open_row if open_ else decision.row, open_=open_)
 
-    def _rule_sets(self, level: Level) -> Iterator[tuple[View, RuleSetLevel]]:
-        for view in self.linked.views:
-            inner = level
-            for nested in view.path:
-                build = next(build for build in inner.builds if build.inner is nested)
-                inner = inner.inside(build)
-            if all(state.__class__ is not Missing or state.cause == "undecided" for state in _states(view, level)):
-                yield view, inner.rule_set(view.rule_step)
-
     def reasons(self, decision: Decision) -> tuple[Reason, ...]:
         """A reason for every rule that was hit."""
         found = []
-        for view, level in self._rule_sets(self._level(decision, open_=False)):
+        ran = {place.name: place for place in places(self._level(decision, open_=False)) if place.gate is True}
+        for view in self.linked.views:
             for rule in view.rules.rules:
                 column = view.prefix + ir.hit(rule.id)
                 if decision.row[column] is True:
+                    place = ran.get(view.step)
+                    why = text(rule, place.level.rule_set(place.build.inner)) if place else "what `otherwise` says"
                     component = f"{view.rules.name}@{view.rules.version}"
-                    name = self.plan.rules[column]
-                    found.append((name, Reason(name, view.step, component, cites(rule, view.rules), rule.severity, text(rule, level))))
-        return tuple(reason for _, reason in found)
+                    found.append(Reason(self.plan.rules[column], view.step, component, cites(rule, view.rules), rule.severity, why))
+        return tuple(found)
 
     def missing(self, decision: Decision) -> dict[str, str]:
         """What undecided rules lacked: name -> cause."""
         lacks: dict[str, str] = {}
-        for _, level in self._rule_sets(self._level(decision, open_=True)):
-            for rule in level.step.rules.rules:
-                for lack in level.rule(rule):
-                    lacks.setdefault(lack.name, lack.cause)
+        for lack in undecided(self._level(decision, open_=True)):
+            lacks.setdefault(lack.name, lack.cause)
         return dict(sorted(lacks.items()))
 
     def settled_by(self, decision: Decision) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
@@ -66,34 +83,55 @@ class CascadeExplainer:
 
     def explain(self, decision: Decision) -> str:
         """The whole decision in words."""
-        possible = " or ".join(decision.possible)
-        lines = [f"outcome {decision.outcome}" + (", robust" if decision.robust else f", possible {possible}")]
         low, high = decision.score_range
-        after = decision.score if isinstance(decision.score, tuple) else (decision.score, decision.score)
-        lines.append(f"score {_score(decision.score)}" + ("" if after == (low, high) else f", before policies {low} to {high}"))
-        if not decision.robust:
-            fields, unsettled = self.settled_by(decision)
-            lines += [f"settled by {', '.join(fields)}"] if fields else []
-            lines += [f"not settled by any input: {name} ({cause})" for name, cause in unsettled]
-        opened = {id(view): level for view, level in self._rule_sets(self._level(decision, open_=True))}
-        shown = self._rule_sets(self._level(decision, open_=False))
-        for view, level in shown:
-            lines += ["", f"{view.step}: {view.rules.name}@{view.rules.version}"]
-            for rule in view.rules.rules:
-                lines += rule_lines(rule, self.plan.rules[view.prefix + ir.hit(rule.id)], view, level, opened.get(id(view), level))
-            lines += decide_lines(level)
+        lines = [
+            f"outcome {decision.outcome}" + (", robust" if decision.robust else f", possible {' or '.join(decision.possible)}"),
+            f"score {decision.score}" + ("" if decision.score == low == high else f", before policies {low} to {high}"),
+        ]
+        fields, unsettled = self.settled_by(decision)
+        lines += [f"settled by {', '.join(fields)}"] if fields else []
+        lines += [f"not settled by any input: {name} ({cause})" for name, cause in unsettled]
+        opened = {place.name: place for place in places(self._level(decision, open_=True))}
+        for place in places(self._level(decision, open_=False)):
+            lines += ["", *self._place(place, opened.get(place.name, place))]
         return "\n".join(lines)
 
+    def _place(self, place: Place, opened: Place) -> list[str]:
+        """One step: what it came to, or why it did not run."""
+        build, level = place.build, place.level
+        lines = [f"{place.name}: {self._component(build)}", *([] if place.gate is True else gate_lines(place))]
+        if opened.gate is not place.gate:
+            lines.append(f"  before policies {gate_word(opened)}")
+            lines += _lacks(opened.level.shut(build))
+        if place.gate is not True:
+            return lines
+        if build.rules is None:
+            return lines + model_lines(place)
+        rules, before = level.rule_set(build.inner), opened.level.rule_set(build.inner)
+        for rule in build.rules.rules:
+            lines += rule_lines(rule, self.plan.rules[f"{place.name}.{ir.hit(rule.id)}"], rules, before)
+        return lines + decide_lines(rules)
 
-def _states(view: View, level: Level) -> Iterator[object]:
-    """The states of a view's rules in the outermost row: a step that did not run says so there."""
-    outermost = level
-    for rule in view.rules.rules:
-        yield outermost.row[view.prefix + ir.hit(rule.id)]
+    def _component(self, build: StepBuild) -> str:
+        if build.rules is not None:
+            return f"{build.rules.name}@{build.rules.version}"
+        if build.nested is not None:
+            return f"{build.nested.plan.name}@{build.nested.plan.version}"
+        return f"{build.inner.model.name}@{build.inner.model.version}"
 
 
-def _score(score: int | tuple[int | None, int | None]) -> str:
-    return f"{score[0]} to {score[1]}" if isinstance(score, tuple) else str(score)
+def undecided(level: Level) -> Iterator[Lack]:
+    """What the undecided rules of a level lacked, those behind a gate that could not be judged among them."""
+    for build in level.builds:
+        if level.gate(build) is False or (build.rules is None and build.nested is None):
+            continue
+        yield from level.shut(build)
+        if build.nested is not None:
+            yield from undecided(level.inside(build))
+        else:
+            rules = level.rule_set(build.inner)
+            for rule in build.rules.rules if build.rules is not None else ():
+                yield from rules.rule(rule)
 
 
 def cites(rule: ir.Rule, rules: ir.RuleSet) -> tuple[str, ...]:
@@ -108,16 +146,61 @@ def text(rule: ir.Rule, level: RuleSetLevel) -> str:
     return "".join(part if isinstance(part, str) else show(reference.evaluate(part, level.work), part.type) for part in rule.reason)
 
 
+# --- steps that did not run, and models ------------------------------------------------------------------------------
+
+
+def gate_word(place: Place) -> str:
+    """What the gate before a step did with the row, and on what grounds."""
+    gate = place.build.gate
+    assert gate is not None  # without a gate every row gets through
+    known_as = {True: ("let through", "true"), False: ("skipped", "false")}
+    did, word = known_as[place.gate] if known(place.gate) else ("not judged", "not known")
+    return f"{did}: {phrase(gate)} is {word}" + _read_values(reference.trace(gate, place.level.row))
+
+
+def gate_lines(place: Place) -> list[str]:
+    """Why a step did not run, and what it gives instead."""
+    build, level = place.build, place.level
+    lines = [f"  {gate_word(place)}", *_lacks(level.shut(build))]
+    given = [
+        f"{name.removeprefix(f'{build.name}.')} = {show(level.row[name], type_)}"
+        for name, type_ in build.inner.types.items()
+        if "@" not in name and name in level.plan.outputs and known(level.row[name])
+    ]
+    word = "otherwise" if place.gate is False else "on_missing"
+    return lines + ([f"    {word} {', '.join(given)}"] if given else [])
+
+
+def model_lines(place: Place) -> list[str]:
+    """What a model said, or what it lacked."""
+    build, level = place.build, place.level
+    step = build.inner
+    instead = "; on_missing says so" if level.row.get(f"{build.name}.{POLICY}") is True else ""
+    lines = [f"  {name.removeprefix(f'{build.name}.')} = {show(level.row[name], step.types[name])}" for name in step.outputs]
+    lacks = [lack for name in step.lacking(level.row) for lack in level.column(name)]
+    return lines + [line + instead for line in _lacks(lacks)]
+
+
+def _lacks(lacks: Iterable[Lack]) -> list[str]:
+    found = sorted(set(lacks), key=lambda lack: lack.name)
+    return ["    lacks " + ", ".join(f"{lack.name} ({lack.cause})" for lack in found)] if found else []
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+
 def _effects(rule: ir.Rule) -> str:
     effects = [f"score {rule.points:+d}"] if rule.points else []
     effects += [f"flag {name}" for name in rule.flags] + [f"set {name}" for name, _ in rule.sets]
     return ", ".join(effects)
 
 
-def rule_lines(rule: ir.Rule, name: str, view: View, level: RuleSetLevel, opened: RuleSetLevel) -> list[str]:
+def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLevel) -> list[str]:
+    """One rule under the name a decision gives it: its state, why, and what it lacked before policies."""
     state, raw = level.states[rule.id], opened.states[rule.id]
     word = "hit" if state.state is True else "clear" if state.state is False else "undecided"
-    lines = [f"  {name} {word}: {rule.title}" + (f" [{'; '.join(cites(rule, view.rules))}]" if cites(rule, view.rules) else "")]
+    cited = cites(rule, level.step.rules)
+    lines = [f"  {name} {word}: {rule.title}" + (f" [{'; '.join(cited)}]" if cited else "")]
     if not state.in_force:
         start, end = (None if day is None else date_of(day).isoformat() for day in rule.effective)
         return [*lines, f"    not in force: effective {f'from {start}' if start else ''}{f' to {end}' if end else ''}".replace("  ", " ")]
@@ -125,10 +208,7 @@ def rule_lines(rule: ir.Rule, name: str, view: View, level: RuleSetLevel, opened
         lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
     elif state.state is False:
         lines += [f"    because {reason}" for reason in _why_not(rule, level)]
-    lacks = sorted(set(opened.rule(rule)), key=lambda lack: lack.name)
-    if lacks:
-        lines.append("    lacks " + ", ".join(f"{lack.name} ({lack.cause})" for lack in lacks) + _policy(rule, state, raw))
-    return lines
+    return lines + [line + _policy(rule, state, raw) for line in _lacks(opened.rule(rule))]
 
 
 def _policy(rule: ir.Rule, state: reference.State, raw: reference.State) -> str:
@@ -176,6 +256,7 @@ def _read_values(trace: reference.Trace) -> str:
 
 
 def decide_lines(level: RuleSetLevel) -> list[str]:
+    """The rows of `decide`, down to the first that is true, and what they read."""
     decide = level.step.rules.decide
     if decide is None:
         return []

@@ -1,19 +1,21 @@
 """From an answer that is open back to what was lacking: through rules, gates, models and nested cascades to the fields themselves.
 
-It reads recorded rows only and decides nothing anew; the reference backend says what each part of an expression was worth.
+It reads recorded rows and decides nothing anew; the reference backend says what each part of an expression was worth. Only behind a gate
+that could not be judged there is no record: there it looks at what the step would have lacked, had the gate let the row through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.backends import reference
+from engine.backends.reference import UNDECIDED
 from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
-from engine.cascade.wiring import WITH, StepBuild
+from engine.cascade.wiring import GATE, WITH, StepBuild
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
 from engine.plan import Plan, Row
@@ -30,6 +32,9 @@ class Lack:
     curable: bool
 
 
+Lacks = tuple[Lack, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Level:
     """One cascade in one reading, with its row; `outer` is the level a nested cascade stands in, and the step it is there."""
@@ -39,69 +44,95 @@ class Level:
     row: Row
     open_: bool
     outer: tuple[Level, NestedStep] | None = None
+    _found: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def column(self, name: str) -> Iterator[Lack]:
-        """What a column of this level lacked, if its value is not known."""
-        if known(self.row[name]):
-            return
+    def called(self, name: str) -> str:
+        """A column of this level as the outermost cascade calls it."""
+        return name if self.outer is None else self.outer[0].called(f"{self.outer[1].name}.{name}")
+
+    def gate(self, build: StepBuild) -> Value:
+        """Whether a step's gate let the row through; true where there is none."""
+        return True if build.gate is None else self.row[f"{build.name}.{GATE}"]
+
+    def column(self, name: str, item: Value = None) -> Lacks:
+        """What a column of this level lacked, if it is not known. `item` is given for a known list with an item like this."""
+        lack = self.row[name] if item is None else item
+        if known(lack):
+            return ()
+        return _once(self._found, name, lambda: self._column(name, item), Lack(self.called(name), cause_of(lack), False))
+
+    def _column(self, name: str, item: Value) -> Iterator[Lack]:
         build = next((b for b in self.builds if name.startswith(f"{b.name}.") and name not in self._history()), None)
         if build is None:
-            yield from self._base(name)
+            yield from self._base(name, item)
         elif build.before is not None and name in build.before.types:
             if name in build.before.expressions:
                 yield from self.expression(build.before.expressions[name], self.row)
             else:  # an optional input that the cascade wires nothing to
-                yield Lack(name.replace(WITH, ""), cause_of(self.row[name]), False)
-        elif build.gate is not None and build.before is not None and not known(self.row[_gate(build)]):
-            yield from self.expression(build.gate, self.row)
-        elif build.rules is not None:
-            yield from self.rule_set(build.inner).output(name.removeprefix(f"{build.name}."))
+                yield Lack(self.called(name.replace(WITH, "")), cause_of(self.row[name]), False)
+        elif self.gate(build) is not False:
+            yield from self.shut(build)
+            yield from self._made(build, name, item)
+
+    def shut(self, build: StepBuild) -> Lacks:
+        """What kept a step's gate from being judged."""
+        return () if build.gate is None or known(self.gate(build)) else self.expression(build.gate, self.row)
+
+    def _made(self, build: StepBuild, name: str, item: Value) -> Iterator[Lack]:
+        """What a step lacked for one of its columns."""
+        if build.rules is not None:
+            yield from self.rule_set(build.inner).output(name.removeprefix(f"{build.name}."), item)
         elif build.nested is not None:
-            yield from self.inside(build).column(build.inner.outputs[name])
+            yield from self.inside(build).column(build.inner.outputs[name], item)
         else:
-            yield from self._model(build, name)
+            for lacking in build.inner.lacking(self.row):
+                yield from self.column(lacking)
 
     def _history(self) -> set[str]:
         return {column for group in self.plan.history for column in group.types}
 
     def inside(self, build: StepBuild) -> Level:
-        """The level of a nested cascade."""
-        nested = build.nested
-        return Level(nested.plan, nested.builds, build.inner.restore(self.row), self.open_, (self, build.inner))
+        """The level of a nested cascade; behind a gate that could not be judged as it would be without the gate."""
+        row = build.inner.restore(self.row) if self.gate(build) is True else imagined(build, self.row, self.open_)
+        return Level(build.nested.plan, build.nested.builds, row, self.open_, (self, build.inner))
 
     def rule_set(self, step: RuleStep) -> RuleSetLevel:
-        work, states = reference.work_out(step.rules, step.local(self.row), self.open_)
-        return RuleSetLevel(self, step, work, states)
+        """A rule set with all it worked out; its gate, if it has one, is not asked."""
+        if step not in self._found:
+            self._found[step] = RuleSetLevel(self, step, *reference.work_out(step.rules, step.local(self.row), self.open_))
+        found: RuleSetLevel = self._found[step]
+        return found
 
-    def _base(self, name: str) -> Iterator[Lack]:
+    def _base(self, name: str, item: Value) -> Iterator[Lack]:
         """A field of the record or a history feature: of the outermost record, whatever it is called inside."""
         if self.outer is not None:
             level, nested = self.outer
-            yield from level.column(nested.sources[name])
+            yield from level.column(nested.sources[name], item)
             return
-        value = self.row[name]
-        keys = [key for group in self.plan.history for key in history_keys(group, name)]
-        lost = [key for key in keys if not known(self.row[key])]
-        if lost:
-            for key in lost:
-                yield Lack(key, self.row[key].cause, True)
+        feature = feature_of(self.plan.history, name)
+        if feature is None:
+            yield Lack(name, cause_of(self.row[name] if item is None else item), True)
+        elif isinstance(feature.value, ir.Aggregate):
+            yield from self._aggregate(name, feature.value)
         else:
-            yield Lack(name, value.cause, name not in self._history())
+            yield from self.expression(feature.value, self.row)
 
-    def _model(self, build: StepBuild, name: str) -> Iterator[Lack]:
-        inputs = [column for column in build.inner.reads if not known(self.row[column])]
-        if not inputs:
-            yield Lack(name, self.row[name].cause, False)
-        for column in inputs:
-            yield from self.column(column)
+    def _aggregate(self, name: str, aggregate: ir.Aggregate) -> Iterator[Lack]:
+        """What this event itself did not say: its key, or whether and with what it counts. Other events and the past are beyond cure."""
+        cause = cause_of(self.row[name])
+        for key in aggregate.per:
+            if not known(self.row[key]) and self.row[key].cause == cause:
+                yield from self.column(key)
+        if cause in ("undecided history", "short history"):
+            counts = True if aggregate.where is None else reference.evaluate(aggregate.where, self.row)
+            for part in (aggregate.where, aggregate.of) if counts is not False else ():
+                yield from self.expression(part, self.row) if part is not None else ()
+        if cause == "short history":
+            yield Lack(name, cause, False)
 
-    def expression(self, expr: ir.Expr, row: Row) -> Iterator[Lack]:
+    def expression(self, expr: ir.Expr, row: Row) -> Lacks:
         """What an expression over this level's columns lacked."""
-        for leaf in unknown_leaves(reference.trace(expr, row)):
-            if isinstance(leaf.expr, ir.Read):
-                yield from self.column(leaf.expr.name)
-            else:
-                yield _calculation(leaf)
+        return lacks_of(expr, row, self.column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +143,18 @@ class RuleSetLevel:
     step: RuleStep
     work: Row
     states: dict[str, reference.State]
+    _found: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def output(self, name: str) -> Iterator[Lack]:
-        """What one of its names lacked: a rule's state, a flag, the score, a value it set, a define."""
+    def output(self, name: str, item: Value = None) -> Lacks:
+        """What one of its names lacked: a rule's state, a flag, the score, a value it set, a define. `item` as in `Level.column`."""
+        # `outcome` is no name of the rule set's own: who asks for it found it open
+        lack = self.work.get(name, UNDECIDED) if item is None else item
+        if known(lack):
+            return ()
+        called = self.level.called(f"{self.step.name}.{name}")
+        return _once(self._found, name, lambda: self._output(name, item), Lack(called, cause_of(lack), False))
+
+    def _output(self, name: str, item: Value) -> Iterator[Lack]:
         statements = {
             f"flags.{s.name}" if isinstance(s, ir.Flag) else s.name: s for s in self.step.rules.body if not isinstance(s, ir.Rule)
         }
@@ -122,87 +162,116 @@ class RuleSetLevel:
         rules = {ir.hit(rule.id): rule for rule in self.step.rules.rules}
         if name in rules:
             yield from self.rule(rules[name])
-        elif isinstance(statement, ir.Define):
+        elif isinstance(statement, ir.Define) and item is None:
             yield from self.expression(statement.value)
+        elif isinstance(statement, ir.Define):
+            for read in sorted(ir.reads(statement.value)):
+                yield from self.output(read, item)
         elif isinstance(statement, ir.Flag):
             yield from self._undecided([rules[ir.hit(rule)] for rule in statement.rules])
         elif isinstance(statement, ir.Set):
             yield from self._undecided([rules[ir.hit(rule)] for rule, _ in statement.values])
             for rule, value in statement.values:
-                if self.states[rule].state is True:
+                if self.states[rule].state is not False:
                     yield from self.expression(value)
         elif name == "score":
             yield from self._undecided([rule for rule in self.step.rules.rules if rule.points])
         elif name == "outcome":
             yield from self.decision()
         else:
-            yield from self.level.column(self.step.sources[name])
+            yield from self.level.column(self.step.sources[name], item)
 
     def _undecided(self, rules: list[ir.Rule]) -> Iterator[Lack]:
         for rule in rules:
             yield from self.rule(rule)
 
-    def rule(self, rule: ir.Rule) -> Iterator[Lack]:
+    def rule(self, rule: ir.Rule) -> Lacks:
         """What an undecided rule lacked."""
-        if self.states[rule.id].state.__class__ is Missing:
-            yield from self.expression(ir.condition(rule))
+        return self.expression(ir.condition(rule)) if self.states[rule.id].state.__class__ is Missing else ()
 
     def decision(self) -> Iterator[Lack]:
-        """What the rows of `decide` that stay open lacked; nothing when only one outcome is left."""
+        """What the rows of `decide` that can still move the outcome lacked; nothing when only one outcome is left."""
         decide = self.step.rules.decide
-        if decide is None:
-            return
-        judged = [(name, True if when is None else reference.evaluate(when, self.work)) for name, when in decide.rows]
-        if len(reference.walk(judged)) < 2:
-            return
-        for (_, when), (_, value) in zip(decide.rows, judged, strict=True):
-            if value is True:
-                return
-            if value is not False and when is not None:
-                yield from self.expression(when)
+        rows: list[tuple[str, ir.Expr]] = []
+        for name, when in decide.rows if decide is not None else ():
+            value = True if when is None else reference.evaluate(when, self.work)
+            if value is True or when is None:
+                # rows that would only give what comes out without them move nothing
+                while rows and rows[-1][0] == name:
+                    rows.pop()
+                break
+            if value is not False:
+                rows.append((name, when))
+        for _, when in rows:
+            yield from self.expression(when)
 
-    def expression(self, expr: ir.Expr) -> Iterator[Lack]:
-        for leaf in unknown_leaves(reference.trace(expr, self.work)):
-            if isinstance(leaf.expr, ir.Read):
-                yield from self.output(leaf.expr.name)
-            else:
-                yield _calculation(leaf)
+    def expression(self, expr: ir.Expr) -> Lacks:
+        return lacks_of(expr, self.work, self.output)
 
 
-def unknown_leaves(trace: reference.Trace) -> Iterator[reference.Trace]:
-    """The parts that are not known although they read a column, or although all their own parts are known."""
+def imagined(build: StepBuild, outer: Row, open_: bool) -> Row:
+    """The row of a nested cascade as it would be, had its gate let the row through; what models would say is left undecided."""
+    row: Row = build.inner.inside(outer)
+    for inner in build.nested.builds:
+        step = inner.open if open_ else inner.closed
+        if step is None:  # features are there from the start
+            continue
+        if inner.before is not None:
+            row.update(inner.before.one(row))
+        if inner.rules is not None or row.get(f"{inner.name}.{GATE}", True) is not True:
+            row.update(step.one(row))
+        elif inner.nested is not None:
+            deeper = imagined(inner, row, open_)
+            row.update({name: deeper[column] for name, column in inner.inner.outputs.items() if column in deeper})
+        else:
+            row.update(dict.fromkeys(step.writes, UNDECIDED))
+    return row
+
+
+def lacks_of(expr: ir.Expr, row: Row, column: Callable[..., Lacks]) -> Lacks:
+    """What an expression lacked; `column` says it of a column."""
+    found: list[Lack] = []
+    for leaf, item in unknown_leaves(reference.trace(expr, row)):
+        if isinstance(leaf.expr, ir.Read):
+            found += column(leaf.expr.name, item)
+        else:
+            found.append(Lack(phrase(leaf.expr), cause_of(leaf.value if item is None else item), False))
+    return tuple(dict.fromkeys(found))
+
+
+def unknown_leaves(trace: reference.Trace) -> Iterator[tuple[reference.Trace, Value]]:
+    """The parts that are not known although they read a column, or although all their own parts are known; of a list with such items
+    the list, and the item."""
     if known(trace.value) or trace.expr.__class__ is ir.Const:
         return
     lost = [child for child in trace.children if not known(child.value)]
     if not lost:
-        yield trace
+        yield trace, None
     for child in lost:
-        yield from unknown_leaves(child)
+        for leaf, item in unknown_leaves(child):
+            if isinstance(leaf.expr, ir.Item) and isinstance(trace.expr, ir.Quantifier):
+                yield trace.children[0], leaf.value
+            else:
+                yield leaf, item
 
 
-def history_keys(group: BoundFeatures, column: str) -> tuple[str, ...]:
-    """The fields by which the history behind a feature is kept; of a feature computed from others, those of the others."""
-    for feature in group.bound:
-        if feature.name == column:
-            if isinstance(feature.value, ir.Aggregate):
-                return feature.value.per
-            return tuple(key for name in sorted(ir.reads(feature.value)) for key in history_keys(group, name))
-    return ()
+def feature_of(history: Iterable[BoundFeatures], column: str) -> ir.Feature | None:
+    """The feature that writes a column, if one does."""
+    return next((feature for group in history for feature in group.bound if feature.name == column), None)
 
 
-def _calculation(leaf: reference.Trace) -> Lack:
-    return Lack(phrase(leaf.expr), cause_of(leaf.value), isinstance(leaf.expr, ir.Item))
+def _once(found: dict[Any, Any], name: str, find: Callable[[], Iterable[Lack]], itself: Lack) -> Lacks:
+    """What was found for a name, each lack once and looked for once; where nothing stands behind it, it lacks itself."""
+    if name not in found:
+        found[name] = tuple(dict.fromkeys(find())) or (itself,)
+    lacks: Lacks = found[name]
+    return lacks
 
 
 def cause_of(value: Value) -> str:
     """Why a value is missing or open."""
     cause: str = value.cause if value.__class__ in (Missing, Interval) else ""
     return cause
-
-
-def _gate(build: StepBuild) -> str:
-    assert build.before is not None
-    return next(name for name in build.before.types if name.endswith("@gate"))
 
 
 def top(plan: Plan, builds: tuple[StepBuild, ...], row: Any, *, open_: bool) -> Level:

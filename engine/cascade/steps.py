@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.backends.rules import POSSIBLE
 from engine.plan import DAY_OF_EVENT, NOW, POLICY, Plan, Row, Step
-from engine.values import TEXT, Type, Value, missing
+from engine.values import Type, Value, missing
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -33,7 +33,7 @@ class GateStep:
             local = column.removeprefix(f"{self.name}.")
             if local.rpartition(".")[2] == POLICY:
                 row[column] = applied and local == POLICY
-            elif local.rpartition(".")[2] == POSSIBLE and self.types[column] == Type("list", item=TEXT):
+            elif local.rpartition(".")[2] == POSSIBLE:
                 row[column] = ()
             else:
                 row[column] = given.get(column, missing(cause))

@@ -24,7 +24,7 @@ class Expected:
     kind       name                        value
     =========  ==========================  =========================================================================
     rule       the rule's id               ``hit``, ``clear`` or ``undecided``, after policies
-    score      none                        points after policies, an int
+    score      none                        points of the rules that hit, after policies, an int
     range      none                        (low, high): the points before policies
     outcome    none                        the outcome's name
     possible   none                        the outcomes as a frozenset

@@ -49,7 +49,7 @@ class Decision:
     """One decision.
 
     `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. `score` and `score_range` are those of the
-    deciding step: points after policies (an interval's low and high end where rules stay undecided), and the range before them. `hits` are
+    deciding step: the points of its rules that hit, after policies, and the lowest and highest they can come to before them. `hits` are
     rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first
     reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the columns of `values` their types.
     """
@@ -58,8 +58,8 @@ class Decision:
     time: str
     outcome: str
     possible: tuple[str, ...]
-    score: int | tuple[int | None, int | None]
-    score_range: tuple[int | None, int | None]
+    score: int
+    score_range: tuple[int, int]
     flags: tuple[str, ...]
     hits: tuple[str, ...]
     undecided: tuple[str, ...]
@@ -113,7 +113,7 @@ class Decision:
             "outcome": self.outcome,
             "possible": list(self.possible),
             "robust": self.robust,
-            "score": list(self.score) if isinstance(self.score, tuple) else self.score,
+            "score": self.score,
             "score_range": list(self.score_range),
             "flags": list(self.flags),
             "hits": list(self.hits),

@@ -66,6 +66,10 @@ class ModelStep:
         scores: Row = {column: number(score) for column, score in zip(self.outputs, self.model.scorer.one(values), strict=True)}
         return scores | {self.policy: False} if self.policy else scores
 
+    def lacking(self, row: Row) -> tuple[str, ...]:
+        """The columns for which nothing can be scored in this row."""
+        return tuple(column for encode, column in self._encoders if encode(row[column]).__class__ is Missing)
+
     def _lacking(self, lack: Missing) -> Row:
         given = self.fallback
         row: Row = {column: lack if instead is None else instead for column, instead in zip(self.outputs, given, strict=True)}

@@ -97,7 +97,7 @@ class BatchRun:
             self._key(),
             _time(plan).alias("time"),
             pl.col(f"{decided}outcome").alias("outcome"),
-            pl.col(f"{decided}score").alias("score"),
+            self._score().alias("score"),
             self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
             *(self._values() if self.values else ()),
@@ -116,6 +116,10 @@ class BatchRun:
     def _key(self) -> pl.Expr:
         key = self.plan.record.key
         return (pl.col(key[0]) if len(key) == 1 else pl.struct(key)).alias("key")
+
+    def _score(self) -> pl.Expr:
+        worth = [_true(column).cast(pl.Int64) * points for column, points in self.plan.points.items()]
+        return pl.sum_horizontal(worth) if worth else pl.lit(0, dtype=pl.Int64)
 
     def _names(self, columns: Any, test: Any, name: str, *, sort: bool = False) -> pl.Expr:
         """A list of the names whose column passes the test, or bits, 64 to a word."""

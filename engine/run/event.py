@@ -30,13 +30,12 @@ def decide(plan: Plan, row: Row) -> tuple[Row, Row]:
 def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str, str, str], ...], explainer: Explainer) -> Decision:
     """The decision that two rows hold."""
     decided = f"{plan.decision}."
-    score = row[f"{decided}score"]
     return Decision(
         key=key_of(plan, row),
         time=show(row[NOW], plan.types[NOW]),
         outcome=row[f"{decided}outcome"],
         possible=open_row[f"{decided}{POSSIBLE}"],
-        score=bounds(score) if score.__class__ is Interval else score,
+        score=sum(points for column, points in plan.points.items() if row[column] is True),
         score_range=bounds(open_row[f"{decided}score"]),
         flags=tuple(sorted({name for column, name in plan.flags.items() if row[column] is True})),
         hits=tuple(name for column, name in plan.rules.items() if row[column] is True),
@@ -60,8 +59,6 @@ def unjudged(state: Value) -> bool:
     return state.__class__ is Missing and state.cause == "undecided"
 
 
-def bounds(value: Value) -> tuple[int | None, int | None]:
+def bounds(value: Value) -> tuple[int, int]:
     """The low and high end of a score."""
-    if value.__class__ is Interval:
-        return value.low, value.high
-    return (None, None) if value.__class__ is Missing else (value, value)
+    return (value.low, value.high) if value.__class__ is Interval else (value, value)

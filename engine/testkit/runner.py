@@ -14,7 +14,6 @@ from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
 from engine.cascade.explain import decide_lines, rule_lines
 from engine.cascade.lacks import Level
-from engine.cascade.link import View
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
 from engine.features.single import HistoryStep
@@ -133,7 +132,7 @@ class Outcome:
         """The explanation of one rule, or of the whole."""
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
         rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
-        lines = [line for one in rules for line in rule_lines(one, one.id, self.bench.view, levels[0], levels[1])]
+        lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
         return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
 
 
@@ -185,10 +184,6 @@ class Bench:
 
     # --- explaining ---------------------------------------------------------------------------------------------------
 
-    @property
-    def view(self) -> View:
-        return View(self.rules.name, "", self.rules, None)
-
     def level(self, row: Row, *, open_: bool) -> Any:
         """The rule set in one reading, as explanations take it."""
         types = input_types(self.rules)
@@ -205,6 +200,7 @@ class Bench:
             outputs={},
             rules={},
             flags={},
+            points={},
             policies=(),
         )
         return Level(plan, (), row, open_).rule_set(step)
@@ -236,14 +232,15 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
     if expected.kind == "range":
         bounds = _bounds(outcome.opened["score"])
         return bounds == value, f"score {value[0]} to {value[1]}", f"score {bounds[0]} to {bounds[1]}"
+    if expected.kind == "score":
+        points = sum(rule.points for rule in outcome.bench.rules.rules if closed[ir.hit(rule.id)] is True)
+        return points == value, f"score {value}", f"score {points}"
     if expected.kind in ("possible", "robust"):
         return _possible(expected, outcome)
     if expected.kind == "value":
         there, type_ = outcome.value(name or ""), expected.type or INTEGER
         return _same(there, value), f"{name} {_shown(value, type_)}", f"{name} {_shown(there, type_)}"
-    type_ = INTEGER if expected.kind == "score" else Type("text")
-    there = closed[expected.kind]
-    return _same(there, value), f"{expected.kind} {show(value, type_)}", f"{expected.kind} {show(there, type_)}"
+    return closed["outcome"] == value, f"outcome {value}", f"outcome {closed['outcome']}"
 
 
 def _possible(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
