@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
@@ -168,7 +169,7 @@ def _boxes(drawn: Drawing) -> list[list[_Box]]:
     boxes: dict[str, _Box] = {}
     for depth, layer in enumerate(drawn.layers):
         for node in layer:
-            box = boxes[node.name] = _Box(node, depth, 2 * _PAD + 8 + _LINE * (len(node.lines())))
+            box = boxes[node.name] = _Box(node, depth, 2 * _PAD + 10 + _LINE * len(_wrapped(node)))
             layers[depth].append(box)
     for node in drawn.nodes:
         for source in node.reads:
@@ -209,13 +210,15 @@ def _drawn(box: _Box, node: Node, decision: str) -> str:
     kind = "d" if node.name == decision else "b"
     parts = [f'<rect class="{kind}" x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{box.height}" rx="6" fill="{_COLOURS[node.kind]}"/>']
     parts.append(f'<text class="n" x="{box.x + _PAD}" y="{box.y + _PAD + 10}">{escape(node.name)}</text>')
-    for number, line in enumerate(node.lines(), start=1):
-        shown = line if len(line) <= _LETTERS else line[: _LETTERS - 1] + "…"
+    for number, line in enumerate(_wrapped(node), start=1):
         y = box.y + _PAD + 12 + _LINE * number
-        parts.append(
-            f'<text class="{"r" if number > 1 else "k"}" x="{box.x + _PAD}" y="{y}"><title>{escape(line)}</title>{escape(shown)}</text>'
-        )
+        parts.append(f'<text class="{"r" if number > 1 else "k"}" x="{box.x + _PAD}" y="{y}" xml:space="preserve">{escape(line)}</text>')
     return "".join(parts)
+
+
+def _wrapped(node: Node) -> list[str]:
+    """The lines of a box, each as long as fits."""
+    return [part for line in node.lines() for part in textwrap.wrap(line, _LETTERS, subsequent_indent="    ")]
 
 
 DRAW = {"text": text, "mermaid": mermaid, "svg": svg}

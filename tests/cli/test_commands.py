@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from engine.cli.main import COMMANDS
 from engine.ledger.log import Ledger
 from engine.version import LANGUAGE_VERSION, VERSION
 
+ROOT = Path(__file__).parents[2]
 CASCADE = "cascades/screening.yaml"
 
 
@@ -373,6 +375,18 @@ def test_graph_as_svg_stands_alone(engine, payments):
     words = "".join(tree.itertext())
     assert "shop/checks@1.0.0" in words and "habits: payments_1d, spent_7d" in words
     assert "http" not in "".join(value for node in tree.iter() for value in node.attrib.values())
+
+
+def test_graph_shows_gates_and_every_column_that_ties_steps(engine):
+    cascade = ROOT / "examples/purchase_cards/cascades/audit.yaml"
+    found = engine("graph", cascade, "--json").json
+    reads = {node["name"]: node["reads"] for layer in found["layers"] for node in layer}
+    assert reads["merchants"] == {} and set(reads["verdict"]) == {"limits", "merchants", "habits", "books", "anomaly"}
+    depth = {node["name"]: place for place, layer in enumerate(found["layers"]) for node in layer}
+    assert all(depth[source] < depth[name] for name, sources in reads.items() for source in sources)
+    words = " ".join(engine("graph", cascade, "--format", "svg").out.split())
+    assert "when amount &gt; 0 GBP" in words
+    assert all(column in words for sources in reads.values() for columns in sources.values() for column in columns)
 
 
 # --- replay -----------------------------------------------------------------------------------------------------------
