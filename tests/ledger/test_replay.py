@@ -207,6 +207,16 @@ def test_every_decision_comes_out_again(made, ledger):
         assert [entry.body for entry in kept.entries()] == [one.body() for one in made[1]]
 
 
+def test_every_decision_follows_its_schema(made):
+    import jsonschema
+
+    from engine.resources import grammar_text
+
+    schema = jsonschema.Draft202012Validator(json.loads(grammar_text("decision.schema.json")))
+    for decision in made[1]:
+        schema.validate(json.loads(decision.to_json()))
+
+
 def test_calls_of_models_are_recorded_each_once_and_only_when_made(made, ledger):
     _, decisions = made
     with Ledger.read(ledger) as kept:
