@@ -11,12 +11,12 @@ from typing import Any
 
 import polars as pl
 
-from engine.backends.columnar import names
 from engine.backends.columnar_steps import UNDECIDED
 from engine.backends.rules import POSSIBLE
 from engine.features.columnar import WindowState, observe
 from engine.plan import NOW, Plan, Step
 from engine.run.border import ROW, like, to_polars, typed, written
+from engine.run.shown import shown
 
 WORD = 64
 
@@ -114,8 +114,8 @@ class BatchRun:
         return both.select(order + [column for column in both.columns if column not in order])
 
     def _key(self) -> pl.Expr:
-        key = self.plan.record.key
-        return (pl.col(key[0]) if len(key) == 1 else pl.struct(key)).alias("key")
+        parts = [shown(name, self.plan.types[name])[0] for name in self.plan.record.key]
+        return (parts[0] if len(parts) == 1 else pl.struct(parts)).alias("key")
 
     def _score(self) -> pl.Expr:
         worth = [_true(column).cast(pl.Int64) * points for column, points in self.plan.points.items()]
@@ -134,7 +134,7 @@ class BatchRun:
         return pl.concat_list(marks).list.drop_nulls().alias(name)
 
     def _values(self) -> Sequence[pl.Expr]:
-        return [pl.col(column) for name, type_ in self.plan.outputs.items() for column in names(name, type_)]
+        return [column for name, type_ in self.plan.outputs.items() for column in shown(name, type_)]
 
 
 def _through(steps: Sequence[Step], frame: pl.DataFrame) -> pl.DataFrame:

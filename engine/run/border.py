@@ -365,24 +365,27 @@ def once(headers: Iterable[str]) -> list[str]:
     return found
 
 
-def like(frame: pl.DataFrame, original: Any, rejects: pl.DataFrame | None = None) -> Any:
-    """The frame in the kind of `original`; whole numbers stay whole where some are missing.
+def like(frame: pl.DataFrame, original: Any, rejects: pl.DataFrame) -> Any:
+    """The frame in the kind of `original`, with the rows that were left out; whole numbers stay whole where some are missing.
 
-    For pandas the index is that of the original, without the rows in `rejects` (column ``row``), which stand in ``attrs["rejects"]``.
+    pandas: the index is that of the original without those rows, which stand in ``.rejects`` and, since copies lose attributes, in
+    ``attrs["rejects"]`` as records. Arrow: they stand in the schema's metadata as JSON, under ``b"rejects"``.
     """
     if _library(original) == "pandas":
         return _to_pandas(frame, original, rejects)
-    return frame.to_arrow() if _library(original) == "pyarrow" else frame
+    if _library(original) == "pyarrow":
+        records = json.dumps(rejects.to_dicts(), ensure_ascii=False)
+        return frame.to_arrow().replace_schema_metadata({b"rejects": records.encode()})
+    return frame
 
 
-def _to_pandas(frame: pl.DataFrame, original: Any, rejects: pl.DataFrame | None) -> Any:
+def _to_pandas(frame: pl.DataFrame, original: Any, rejects: pl.DataFrame) -> Any:
     import pandas as pd
     import pyarrow as pa
 
     exact = {pa.int64(): pd.Int64Dtype(), pa.uint8(): pd.UInt8Dtype(), pa.bool_(): pd.BooleanDtype()}
     result = frame.to_arrow().to_pandas(types_mapper=exact.get)
-    left_out = [] if rejects is None else rejects["row"].to_list()
-    result.index = original.index.delete(left_out)
-    if rejects is not None:
-        result.attrs["rejects"] = rejects.to_pandas()
+    result.index = original.index.delete(rejects["row"].to_list())
+    result.attrs["rejects"] = rejects.to_dicts()  # plain data: pandas compares it when frames meet, and writes it into files as JSON
+    object.__setattr__(result, "rejects", rejects.to_arrow().to_pandas(types_mapper=exact.get))  # else taken for a column
     return result

@@ -1,6 +1,7 @@
 """Frames of other libraries come in and go out without loss."""
 
 import datetime as dt
+import json
 from typing import Any
 
 import pandas as pd
@@ -69,13 +70,16 @@ def test_a_batch_that_is_no_frame_is_refused() -> None:
 
 def test_results_come_back_in_the_kind_that_went_in() -> None:
     result = pl.DataFrame({"n": [BIG, None], "robust": [True, None]})
-    assert like(result, FRAMES["polars"]) is result
-    assert like(result, FRAMES["arrow"]).to_pydict() == {"n": [BIG, None], "robust": [True, None]}
     rejects = pl.DataFrame({"row": [1], "reason": ["no key"]})
+    assert like(result, FRAMES["polars"], rejects) is result
+    arrow = like(result, FRAMES["arrow"], rejects)
+    assert arrow.to_pydict() == {"n": [BIG, None], "robust": [True, None]}
+    assert json.loads(arrow.schema.metadata[b"rejects"]) == [{"row": 1, "reason": "no key"}]
     pandas = like(result, FRAMES["pandas"], rejects)
     assert list(pandas.index) == [7, 9]
     assert pandas["n"][7] == BIG and pandas["n"][9] is pd.NA and pandas["robust"].dtype == "boolean"
-    assert pandas.attrs["rejects"]["reason"].tolist() == ["no key"]
+    assert pandas.rejects["reason"].tolist() == ["no key"]
+    assert pandas.attrs["rejects"] == pd.concat([pandas, pandas]).attrs["rejects"] == [{"row": 1, "reason": "no key"}]
 
 
 def test_structs_are_opened_and_clash_with_dotted_columns() -> None:
