@@ -5,11 +5,11 @@ It finds nothing itself (`components` does) and orders nothing (`graph` does).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.backends.rules import ComputeStep, RuleStep, input_types
+from engine.backends.rules import ComputeStep, RuleStep, expressions, input_types
 from engine.cascade.components import Components
 from engine.cascade.spec import CascadeSpec, Placed, StepSpec
 from engine.cascade.steps import GateStep, NestedStep
@@ -44,12 +44,13 @@ class StepBuild:
 
 @dataclass(slots=True)
 class _Wanted:
-    """What a component takes: name -> type, and which may stay away."""
+    """What a component takes: name -> type, and which may stay away; `features` are columns of history, `remembered` fields they read."""
 
     types: dict[str, Type]
     optional: frozenset[str] = frozenset()
     inputs: frozenset[str] = frozenset()
     features: dict[str, str] = field(default_factory=dict)
+    remembered: frozenset[str] = frozenset()
 
 
 class Wiring:
@@ -120,68 +121,77 @@ class Wiring:
 
     # --- what each step offers --------------------------------------------------------------------------------------------
 
-    def _offer(self, step: str, columns: Mapping[str, Type]) -> None:
+    def _offer(self, step: StepSpec, columns: Mapping[str, Type], *, history: bool = False) -> None:
+        """Let others read these columns; those of history belong to no step, and are there before the first of them."""
+        for column in sorted(self.columns.keys() & columns.keys()):
+            self.report("name-clash", f"step `{step.name}` would give a second `{column}`", step.span, "call the step otherwise")
         self.columns |= columns
-        self.owner |= dict.fromkeys(columns, step)
+        if not history:
+            self.owner |= dict.fromkeys(columns, step.name)
 
     def _publish(self, step: StepSpec) -> None:
         component = self._loaded[step.name]
         if component is None:
             return
         if step.kind == "rules":
-            self._offer(step.name, {f"{step.name}.{c.name}": c.type for c in component.outputs()})
-            self._rule_features(step, component)
-        elif step.kind == "features":
-            self._bind(f"{step.name}.", component, self._renames(step), step.component.span)
+            self._offer(step, {f"{step.name}.{c.name}": c.type for c in component.outputs()})
         elif step.kind == "model":
-            self._offer(step.name, {f"{step.name}.{o.name}": o.type for o in component.outputs})
-        else:
+            self._offer(step, {f"{step.name}.{o.name}": o.type for o in component.outputs})
+        elif step.kind == "cascade":
             probe = NestedStep(step.name, component.plan, {})
-            self._offer(step.name, {c: t for c, t in probe.types.items() if "@" not in c})
+            self._offer(step, {c: t for c, t in probe.types.items() if "@" not in c})
+        for prefix, features, names in self._brought(step, component):
+            self._bind(prefix, features, step, names)
+
+    def _brought(self, step: StepSpec, component: Any) -> Iterator[tuple[str, ir.FeatureSet, Mapping[str, str]]]:
+        """The history a step brings: where its columns stand, the features, and how the step's component calls the fields they read."""
+        if step.kind == "features":
+            yield f"{step.name}.", component, {}
+        elif step.kind == "cascade":
             for group in component.plan.history:
-                self._bind(f"{step.name}.{group.prefix}", group.features, self._composed(step, group.renames), step.component.span)
+                yield f"{step.name}.{group.prefix}", group.features, group.renames
+        elif step.kind == "rules":
+            if component.features is not None:
+                yield f"{step.name}.", component.features, {}
+            for use in component.uses:
+                features = self.components.features(use.path, use.range, step.component.span) if use.kind == "features" else None
+                if features is not None and not self._own_steps(use):  # a step of its own says under which names it reads
+                    yield self._feature_prefix(use, features, step), features, {}
 
-    def _renames(self, step: StepSpec) -> dict[str, str]:
-        """The `with` entries that name a field of the record outright."""
-        assert self.record is not None
-        fields = {f.name for f in self.record.fields}
-        return {local: placed.text.strip() for local, placed in step.renames.items() if placed.text.strip() in fields}
-
-    def _composed(self, step: StepSpec, inner: Mapping[str, str]) -> dict[str, str]:
-        outer = self._renames(step)
-        return {**outer, **{local: outer.get(name, name) for local, name in inner.items()}}
-
-    def _rule_features(self, step: StepSpec, rules: ir.RuleSet) -> None:
-        """The history a rule set brings: its own features under the step's name, used sets unless a step gives them."""
-        if rules.features is not None:
-            self._bind(f"{step.name}.", rules.features, self._renames(step), step.component.span)
-        for use in rules.uses:
-            if use.kind == "features":
-                features = self.components.features(use.path, use.range, step.component.span)
-                if features is not None and self._feature_prefix(use, features, step) not in self.history:
-                    self._bind(self._feature_prefix(use, features, step), features, self._renames(step), step.component.span)
+    def _own_steps(self, use: ir.Use) -> list[str]:
+        """The steps that a used feature set has for itself."""
+        return [s.name for s in self.spec.steps if s.kind == "features" and s.component.name == use.path]
 
     def _feature_prefix(self, use: ir.Use, features: ir.FeatureSet, step: StepSpec) -> str:
-        """Where the columns of a used feature set stand: at its own step if there is one, else under its alias."""
-        own = [s.name for s in self.spec.steps if s.kind == "features" and s.component.name == use.path]
+        """Where the columns of a used feature set stand: at its own step if there is one, else under its alias, which the steps share
+        that do not rename what it reads."""
+        own = self._own_steps(use)
         if own:
             return f"{use.alias if use.alias in own else own[0]}."
-        renames = self._renames(step)
-        return f"{step.name}.{use.alias}." if any(column.name in renames for column in features.fields) else f"{use.alias}."
+        return f"{step.name}.{use.alias}." if any(column.name in step.renames for column in features.fields) else f"{use.alias}."
 
-    def _bind(self, prefix: str, features: ir.FeatureSet, renames: Mapping[str, str], span: Span) -> None:
+    def _bind(self, prefix: str, features: ir.FeatureSet, step: StepSpec, names: Mapping[str, str]) -> None:
+        """Bind features to the record's fields; `names` are those by which the step's `with` knows what they read."""
         assert self.record is not None
         there = self.history.get(prefix)
         if there is not None:
             if there.features.name != features.name:
                 message = f"`{prefix[:-1]}` would be both `{there.features.name}` and `{features.name}`"
-                self.report("name-clash", message, span, "give one of them a features step of its own name")
+                self.report("name-clash", message, step.component.span, "give one of them a features step of its own name")
             return
+        fields, renames = {field.name for field in self.record.fields}, dict[str, str]()
         for column in features.fields:
-            self._field_fits(column.name, renames.get(column.name, column.name), column.type, span, features.name)
-        needed = {column.name: renames.get(column.name, column.name) for column in features.fields}
-        self.history[prefix] = BoundFeatures(features, prefix, needed, self.record)
-        self.columns |= self.history[prefix].types
+            name = names.get(column.name, column.name)
+            placed = step.renames.get(name)
+            renames[column.name] = name if placed is None else placed.text.strip()
+            if placed is not None and renames[column.name] not in fields:
+                message = f"`{features.name}` reads `{name}` in history, which holds the record's fields only, not `{placed.text}`"
+                hint = "name a field" if step.kind == "features" else "name a field, or give the features a step of their own"
+                self.report("not-in-history", message, placed.span, hint)
+            else:
+                self._field_fits(column.name, renames[column.name], column.type, step.component.span, features.name)
+        self.history[prefix] = BoundFeatures(features, prefix, renames, self.record)
+        self._offer(step, self.history[prefix].types, history=True)
 
     def _field_fits(self, local: str, column: str, wanted: Type, span: Span, reader: str) -> bool:
         assert self.record is not None
@@ -205,7 +215,8 @@ class Wiring:
             types, inputs = input_types(component), {c.name for c in component.inputs}
             features = {local: column for local in types if (column := self._feature_column(step, component, local)) is not None}
             optional = frozenset(c.name for c in component.inputs if c.optional)
-            return _Wanted({n: t for n, t in types.items() if n not in features}, optional, frozenset(inputs), features)
+            remembered = frozenset(column.name for _, brought, _ in self._brought(step, component) for column in brought.fields)
+            return _Wanted({n: t for n, t in types.items() if n not in features}, optional, frozenset(inputs), features, remembered)
         if step.kind == "model":
             return _Wanted({i.name: i.type for i in component.inputs}, inputs=frozenset(i.name for i in component.inputs))
         if step.kind == "cascade":
@@ -229,11 +240,13 @@ class Wiring:
         build = StepBuild(step.name, {})
         wanted = self._wanted(step)
         for name, placed in step.renames.items():
-            if name not in wanted.types:
-                hint = suggest(name, wanted.types) or "it takes: " + ", ".join(f"`{n}`" for n in sorted(wanted.types))
+            if name not in wanted.types and name not in wanted.remembered:
+                takes = sorted({*wanted.types, *wanted.remembered})
+                hint = suggest(name, takes) or "it takes " + (", ".join(f"`{n}`" for n in takes) or "nothing")
                 self.report("unknown-input", f"`{step.component.name}` takes no `{name}`", placed.span, hint)
         if step.kind == "features":
             return build
+        self._time_fits(step)
         sources, computed, types = self._sources(step, wanted, build)
         build.gate = self._gate(step, build)
         if build.gate is not None:
@@ -242,6 +255,20 @@ class Wiring:
             build.before = ComputeStep(f"{step.name}.{WITH}", computed, types)
         self._make(step, build, {**sources, **wanted.features})
         return build
+
+    def _time_fits(self, step: StepSpec) -> None:
+        """`now` is the time of the cascade's own record, whatever a step's record calls its time."""
+        assert self.record is not None
+        component, there = self._loaded[step.name], self.columns[NOW]
+        wanted: list[Type] = []
+        if step.kind == "rules":
+            nodes = [node for expr in expressions(component) for node in ir.walk(expr)]
+            wanted = [node.type for node in nodes if isinstance(node, ir.Read) and node.name == NOW]
+        elif step.kind == "cascade":
+            wanted = [component.plan.types[NOW]]
+        if any(type_.kind != there.kind for type_ in wanted):
+            message = f"`{step.component.name}` takes `now` for {wanted[0]}, but the time of `{self.record.name}` is {there}"
+            self.report("with-type", message, step.component.span)
 
     def _sources(
         self, step: StepSpec, wanted: _Wanted, build: StepBuild

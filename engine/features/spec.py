@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine import zones
 from engine.backends.rules import ComputeStep
 from engine.lang import ir
+from engine.lang.judge import never_negative
 from engine.values import DAY, Missing, Type, missing
 
 if TYPE_CHECKING:
@@ -55,7 +56,13 @@ class BoundFeatures:
         """The features named by column, reading columns."""
         columns = {feature.name: f"{self.prefix}{feature.name}" for feature in self.features.features}
         names = {**self.renames, **columns}
-        return tuple(replace(f, name=columns[f.name], value=_renamed(f.value, names)) for f in self.features.features)
+        return tuple(replace(f, name=columns[f.name], value=self._held(_renamed(f.value, names))) for f in self.features.features)
+
+    def _held(self, value: Any) -> Any:
+        """An aggregate under this record: what its own record declares `not negative` may have a sign here."""
+        if not isinstance(value, ir.Aggregate) or value.of is None or not value.bounded:
+            return value
+        return replace(value, bounded=never_negative(value.of, {field.name for field in self.record.fields if field.not_negative}))
 
     @cached_property
     def types(self) -> Mapping[str, Type]:

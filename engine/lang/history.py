@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.lang import ast, fit, ir, judge
 from engine.lang.arithmetic import describe
@@ -100,7 +100,8 @@ def _aggregate(node: ast.Aggregate, program: Program) -> tuple[ir.Aggregate, Typ
     if where is not None:
         _warn_undecided(where, node, program)
     function = _FUNCTIONS[node.function]
-    bounded = of is not None and function == "sum" and _never_negative(of, program)
+    declared = {field.name for field in program.env.record.fields if field.not_negative}
+    bounded = of is not None and function == "sum" and judge.never_negative(of, declared)
     type_ = _result(function, of, bounded, node, program)
     return None if type_ is None else (ir.Aggregate(function, of, window, per, where, bounded), type_)
 
@@ -119,37 +120,6 @@ def _result(function: str, of: ir.Expr | None, bounded: bool, node: ast.Aggregat
         )
         return None
     return replace(of.type, scale=1, interval=bounded or function == "max")
-
-
-def _never_negative(expr: ir.Expr, program: Program) -> bool:
-    """Whether an expression over fields declared `not negative` can have no sign."""
-    match expr:
-        case ir.Const():
-            return (
-                expr.type.kind in ("integer", "number", "money", "percent", "duration")
-                and not _is_money_pair(expr.value)
-                and bool(expr.value >= 0)
-            )
-        case ir.Read():
-            return any(field.name == expr.name and field.not_negative for field in program.env.record.fields)
-        case ir.Else():
-            return _never_negative(expr.item, program) and _never_negative(expr.fallback, program)
-        case ir.Call() if expr.function.startswith("abs:") or expr.function == "length":
-            return True
-        case ir.Call() if expr.function.startswith("max:"):
-            return any(_never_negative(arg, program) for arg in expr.args)
-        case ir.Call() if _keeps_sign(expr.function):
-            return all(_never_negative(arg, program) for arg in expr.args)
-        case _:
-            return False
-
-
-def _is_money_pair(value: Any) -> bool:
-    return isinstance(value, tuple)
-
-
-def _keeps_sign(function: str) -> bool:
-    return function.startswith(("min:", "rescale:")) or function.endswith("->number") or any(op in function for op in "+*/")
 
 
 def _window(node: ast.Window, program: Program) -> ir.Window | None:

@@ -1,11 +1,11 @@
-"""What can be said of a condition before any event is seen: that it can never hold, always holds, or may stay undecided.
+"""What can be said before any event is seen: that a condition never holds, always holds, or may stay undecided; that a value has no sign.
 
 Cautious: it says so only where it is certain. It works on typed expressions alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -213,3 +213,30 @@ def closure(names: set[str], expand: Callable[[str], ir.Expr | None]) -> set[str
         if inner is not None:
             waiting.extend(ir.reads(inner))
     return found
+
+
+def never_negative(expr: ir.Expr, fields: Container[str]) -> bool:
+    """Whether a value computed from `fields`, which are declared `not negative`, can have no sign."""
+    match expr:
+        case ir.Const():
+            return (
+                expr.type.kind in ("integer", "number", "money", "percent", "duration")
+                and not isinstance(expr.value, Money)
+                and bool(expr.value >= 0)
+            )
+        case ir.Read():
+            return expr.name in fields
+        case ir.Else():
+            return never_negative(expr.item, fields) and never_negative(expr.fallback, fields)
+        case ir.Call() if expr.function.startswith("abs:") or expr.function == "length":
+            return True
+        case ir.Call() if expr.function.startswith("max:"):
+            return any(never_negative(arg, fields) for arg in expr.args)
+        case ir.Call() if _keeps_sign(expr.function):
+            return all(never_negative(arg, fields) for arg in expr.args)
+        case _:
+            return False
+
+
+def _keeps_sign(function: str) -> bool:
+    return function.startswith(("min:", "rescale:")) or function.endswith("->number") or any(op in function for op in "+*/")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _EFFECTS = {"score": "points", "outcome": "an outcome"}
+_MOST_POINTS = 1_000_000_000  # so that the points of all rules of a file are far from the end of 64 bits
 
 
 class _Effects(NamedTuple):
@@ -98,6 +99,9 @@ def _points(value: ast.Expr, typer: Typer) -> int | None:
         )
         return None
     points: int = found.value
+    if abs(points) > _MOST_POINTS:
+        typer.report.error("bad-score", f"a rule gives at most {_MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
+        return None
     return points
 
 
