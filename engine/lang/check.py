@@ -85,7 +85,7 @@ def check_features(tree: ast.File, env: Environment) -> tuple[ir.FeatureSet | No
     for name in order:
         program.check(name, declared[name])
     program.warn_unused(("param", "list", "define"))
-    return (None if report.failed else feature_set(program)), in_order(report.found)
+    return (None if report.failed or program.incomplete else feature_set(program)), in_order(report.found)
 
 
 def check_ruleset(
@@ -94,8 +94,9 @@ def check_ruleset(
     """The rule set of a `ruleset` file; `overrides` give params other values, as a test may."""
     report = Report()
     records.check_places(tree, report)
-    checked = RuleSetCheck(Program(tree, env, overrides, report)).run()
-    return (None if report.failed else checked), in_order(report.found)
+    program = Program(tree, env, overrides, report)
+    checked = RuleSetCheck(program).run()
+    return (None if report.failed or program.incomplete else checked), in_order(report.found)
 
 
 def check_expression(expr: ast.Expr, columns: Mapping[str, Type], file: str, zone: str = "UTC") -> tuple[ir.Expr | None, list[Diagnostic]]:

@@ -6,6 +6,7 @@ It works on the names in the syntax tree alone: it runs before any type is known
 from __future__ import annotations
 
 import graphlib
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
@@ -68,11 +69,15 @@ def ordered(nodes: dict[str, Declared], report: Report) -> tuple[list[str], set[
 
 
 def _drained(sorter: graphlib.TopologicalSorter[str], position: dict[str, int]) -> list[str]:
+    """Of those whose reads are all done, always the one that stands first."""
     order: list[str] = []
+    ready: list[tuple[int, str]] = []
     while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=position.__getitem__)
-        order.extend(ready)
-        sorter.done(*ready)
+        for name in sorter.get_ready():
+            heapq.heappush(ready, (position[name], name))
+        name = heapq.heappop(ready)[1]
+        order.append(name)
+        sorter.done(name)
     return order
 
 

@@ -46,6 +46,11 @@ class Program:
         self.names: dict[str, tuple[str, Span]] = {}
         self.history = history.Names(self)
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether a component it uses was not found or is faulty: what reads it is left out, so that the rest is no whole."""
+        return bool(self.scope.silent_prefixes)
+
     # --- names -------------------------------------------------------------------------------------------------------
 
     def declare(self, word: ast.Word, what: str) -> bool:

@@ -172,6 +172,19 @@ def test_what_depends_on_a_lost_component_is_not_reported_again():
 # --- rule sets -------------------------------------------------------------------------------------------------------
 
 
+def test_with_a_lost_component_there_is_no_whole():
+    text = HEAD + '  uses features aml/nowhere ^1\nrule A-01 "x" when nowhere.x > 1 then score 1\nrule B-01 "x" when items > 1 then score 1'
+    assert check.check_ruleset(parse(text, "x")[0], environment_of(HEAD)) == (None, [])
+
+
+def test_statements_stand_as_written_where_nothing_ties_them():
+    made = ruleset(
+        'param p = 1\nrule C-01 "x" when items > p then score 1\nrule B-01 "x" when hit("A-01") then score 1\n'
+        'rule D-01 "x" when items > 3 then score 1\nrule A-01 "x" when items > 2 then score 1'
+    )
+    assert [rule.id for rule in made.rules] == ["C-01", "D-01", "A-01", "B-01"]
+
+
 def test_statements_come_after_what_they_read():
     made = ruleset(
         'rule A-1 "late"\n  when flag early and tier = "high" and big\n  then score 1\n'
