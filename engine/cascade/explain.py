@@ -75,9 +75,11 @@ class CascadeExplainer:
         """The fields that could still move the answer, and what no field can cure."""
         if decision.robust:
             return (), ()
-        level = self._level(decision, open_=True)
-        deciding = next(build for build in level.builds if build.name == self.plan.decision)
-        lacks = set(level.rule_set(deciding.inner).decision())
+        levels = [self._level(decision, open_=open_) for open_ in (True, False)]
+        deciding = next(build for build in levels[0].builds if build.name == self.plan.decision)
+        lacks = {lack for level in levels for lack in level.rule_set(deciding.inner).decision()}
+        # each reading has an answer, but not the same: rules ask what is missing, and policies say that nothing is
+        lacks = lacks or {*undecided(levels[0]), *unscored(levels[0])}
         fields = tuple(sorted({lack.name for lack in lacks if lack.curable}))
         return fields, tuple(sorted({(lack.name, lack.cause) for lack in lacks if not lack.curable}))
 
@@ -132,6 +134,14 @@ def undecided(level: Level) -> Iterator[Lack]:
             rules = level.rule_set(build.inner)
             for rule in build.rules.rules if build.rules is not None else ():
                 yield from rules.rule(rule)
+
+
+def unscored(level: Level) -> Iterator[Lack]:
+    """What the models of a level lacked."""
+    for place in places(level):
+        if place.build.model and place.gate is not False:
+            yield from place.level.shut(place.build)
+            yield from (lack for column in place.build.inner.lacking(place.level.row) for lack in place.level.column(column))
 
 
 def cites(rule: ir.Rule, rules: ir.RuleSet) -> tuple[str, ...]:

@@ -120,10 +120,10 @@ class Level:
     def _aggregate(self, name: str, aggregate: ir.Aggregate) -> Iterator[Lack]:
         """What this event itself did not say: its key, or whether and with what it counts. Other events and the past are beyond cure."""
         cause = cause_of(self.row[name])
-        for key in aggregate.per:
-            if not known(self.row[key]) and self.row[key].cause == cause:
-                yield from self.column(key)
-        if cause in ("undecided history", "short history"):
+        lost = [key for key in aggregate.per if not known(self.row[key]) and self.row[key].cause == cause]
+        for key in lost:
+            yield from self.column(key)
+        if lost or cause in ("undecided history", "short history"):
             counts = True if aggregate.where is None else reference.evaluate(aggregate.where, self.row)
             for part in (aggregate.where, aggregate.of) if counts is not False else ():
                 yield from self.expression(part, self.row) if part is not None else ()

@@ -98,19 +98,20 @@ class BatchRun:
             _time(plan).alias("time"),
             pl.col(f"{decided}outcome").alias("outcome"),
             self._score().alias("score"),
+            pl.col(f"{decided}{POSSIBLE}").alias("closed"),
             self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
             *(self._values() if self.values else ()),
         )
         second = opened.select(
-            pl.col(f"{decided}{POSSIBLE}").alias("possible"),
-            (pl.col(f"{decided}{POSSIBLE}").list.len() == 1).alias("robust"),
+            pl.col(f"{decided}{POSSIBLE}").alias("opened"),
             pl.col(f"{decided}score<").alias("score_low"),
             pl.col(f"{decided}score>").alias("score_high"),
             self._names(plan.rules, _unjudged, "undecided"),
         )
         order = [ROW, "key", "time", "outcome", "possible", "robust", "score", "score_low", "score_high", "flags", "hits", "undecided"]
-        both = first.hstack(second)
+        both = first.hstack(second).with_columns(possible=pl.concat_list("opened", "closed").list.unique(maintain_order=True))
+        both = both.with_columns(robust=pl.col("possible").list.len() == 1).drop("opened", "closed")
         return both.select(order + [column for column in both.columns if column not in order])
 
     def _key(self) -> pl.Expr:

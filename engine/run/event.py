@@ -34,7 +34,8 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         key=key_of(plan, row),
         time=show(row[NOW], plan.types[NOW]),
         outcome=row[f"{decided}outcome"],
-        possible=open_row[f"{decided}{POSSIBLE}"],
+        # the first reading adds only what rules that ask what is missing make of a policy: then no outcome may call itself robust
+        possible=tuple(dict.fromkeys((*open_row[f"{decided}{POSSIBLE}"], *row[f"{decided}{POSSIBLE}"]))),
         score=sum(points for column, points in plan.points.items() if row[column] is True),
         score_range=bounds(open_row[f"{decided}score"]),
         flags=tuple(sorted({name for column, name in plan.flags.items() if row[column] is True})),

@@ -244,7 +244,7 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
 
 
 def _possible(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
-    found = outcome.opened["possible"]
+    found = tuple(dict.fromkeys((*outcome.opened["possible"], *outcome.closed["possible"])))
     got = f"possible {' or '.join(found)}"
     if expected.kind == "robust":
         return (len(found) == 1) is expected.value, "robust" if expected.value else "not robust", got
