@@ -55,19 +55,23 @@ def misfit(a: Type, b: Type, verb: str, span: Span, report: Report) -> None:
             "use days on both sides, or months on both",
         )
     else:
-        report.error("type-mismatch", f"{describe(a)} and {describe(b)} cannot be {_participle(verb)}", span, _hint(kinds))
+        report.error("type-mismatch", f"{describe(a)} and {describe(b)} cannot be {_participle(verb)}", span, misfit_hint(kinds))
 
 
 def _participle(verb: str) -> str:
     return {"compare": "compared", "add": "added", "subtract": "subtracted", "multiply": "multiplied", "divide": "divided"}.get(verb, verb)
 
 
-def _hint(kinds: set[str]) -> str | None:
+def misfit_hint(kinds: set[str]) -> str | None:
     if "money" in kinds and kinds & {"integer", "number"}:
         return "an amount of money needs its currency, like `100 USD`"
+    if kinds == {"money", "percent"}:
+        return "a percentage is of something, like `10% * 500 USD`"
     if kinds == {"date", "datetime"}:
-        return "take the day of a time with `date_of(...)`"
-    if "text" in kinds and kinds & {"integer", "number", "money", "percent", "date", "datetime", "duration"}:
+        return "write a time, like `2026-01-31 09:00`, or take the day of one with `date_of(...)`"
+    if "text" in kinds and kinds & {"date", "datetime"}:
+        return "a date stands without quotes, like `2026-01-31` or `2026-01-31 09:00`"
+    if "text" in kinds and kinds & {"integer", "number", "money", "percent", "duration"}:
         return "a text stands in double quotes, a number without"
     if "duration" in kinds and kinds & {"integer", "number"}:
         return "a duration needs its unit, like `7 days`"

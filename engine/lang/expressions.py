@@ -63,7 +63,9 @@ class Typer:
         if constant.type.kind == wanted.kind == "money":
             self.report.error("currency-mismatch", f"{what} is {arithmetic.describe(wanted)}, this is {have}", constant.span)
         else:
-            self.report.error("type-mismatch", f"{what} is {arithmetic.describe(wanted)}, this is {have}", constant.span)
+            self.report.error(
+                "type-mismatch", f"{what} is {arithmetic.describe(wanted)}, this is {have}", constant.span, _declared(constant, wanted)
+            )
         return None
 
     def typed(self, node: ast.Expr) -> ir.Expr | None:
@@ -372,3 +374,11 @@ def join(types: list[Type]) -> Type | None:
         interval = first.interval or other.interval
         first = replace(fitted[0].type, choices=choices, interval=interval, scale=1)
     return replace(first, scale=1)
+
+
+def _declared(constant: ir.Const, wanted: Type) -> str | None:
+    """How a value of the declared type is written."""
+    if wanted.kind == "percent" and constant.type.kind in ("integer", "number"):
+        share = constant.value * 100 if constant.type.kind == "number" else constant.value
+        return f"a percentage has its sign, like `{share:g}%`"
+    return arithmetic.misfit_hint({wanted.kind, constant.type.kind})

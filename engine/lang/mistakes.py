@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from engine.currencies import DIGITS
 from engine.diagnostics import Diagnostic, Span, suggest
 from engine.lang.scan import shown
-from engine.lang.words import DECLARATIONS, RESERVED, Words
+from engine.lang.words import DECLARATIONS, RESERVED, UNITS, Words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,11 @@ class Mistake:
     def before(self) -> Tok | None:
         """The token in front of the place."""
         return self.tokens[self.index - 1] if self.index else None
+
+    @property
+    def clause(self) -> str | None:
+        """The terminal of the clause in which the place stands."""
+        return next((token.type for token in reversed(self.tokens[: self.index]) if token.type in _CLAUSES), None)
 
     @property
     def next(self) -> Tok | None:
@@ -110,6 +116,38 @@ def _missing_then(m: Mistake) -> Answer | None:
     return "missing-then", f"`then` is missing before `{m.found.value}`", f"write `then {m.found.value} ...`"
 
 
+def _missing_comma(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.value not in ("score", "flag", "set", "outcome") or "COMMA" not in m.accepts or m.clause != "THEN":
+        return None
+    return "syntax", f"a comma is missing before `{m.found.value}`", f"write `, {m.found.value} ...`"
+
+
+def _unless_alone(m: Mistake) -> Answer | None:
+    if "BECAUSE" not in m.accepts or m.clause != "UNLESS" or not (m.found is None or m.found.type in _CLAUSES or m.found.first):
+        return None
+    return "syntax", "an exception says why it stands, and this one does not", 'write `unless ... because "..."`'
+
+
+def _missing_unit(m: Mistake) -> Answer | None:
+    if m.before is None or m.before.kind != "NUMBER" or not m.accepts <= set(UNITS) or _hint(m) is not None:
+        return None
+    number = shown(m.before.value)
+    return "syntax", f"a unit of time is missing after `{number}`", f"write for example `{number} days`"
+
+
+def _strange_unit(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or (m.before.kind, m.found.kind) != ("NUMBER", "WORD"):
+        return None
+    if m.found.first or m.found.type not in ("NAME", "PATH") or m.clause == "THEN":
+        return None
+    number, word = shown(m.before.value), shown(m.found.value)
+    if word.upper() in DIGITS:
+        return "syntax", f"the code of a currency is written in capitals, not `{word}`", f"write `{number} {word.upper()}`"
+    written = f"an amount is `{number} USD`, a percentage `{number}%`, a time `{number} days`"
+    near = suggest(word, sorted(unit for unit in m.words.units if unit[0] == word[0]))
+    return "syntax", f"`{word}` is neither the code of a currency nor a unit", near or written
+
+
 def _is_not(m: Mistake) -> Answer | None:
     if m.before is None or m.before.type != "IS" or "MISSING" not in m.accepts:
         return None
@@ -156,6 +194,19 @@ def _aggregate_place(m: Mistake) -> Answer | None:
     return "aggregate-place", f"`{m.before.value} {m.found.value}` looks back over events, and that stands in a feature only", hint
 
 
+def _aggregate_of(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or m.tokens[0].type != "FEATURE" or m.found.kind != "WORD":
+        return None
+    if m.found.value in m.words.units and m.index > 1 and m.tokens[m.index - 2].value == "last":
+        return "syntax", "a window is a time that ends now, without `last`", f"write `over {shown(m.before.value)} {m.found.value}`"
+    if m.found.value in ("of", "over"):
+        hint = "write `count`, `count of distinct ...`, `sum of ...` or `max of ...`"
+        return "syntax", f"`{shown(m.before.value)}` is no way to look back over events", hint
+    if m.before.value in ("sum", "max") and m.before.type == "PATH":
+        return "syntax", f"`of` is missing after `{m.before.value}`", f"write `{m.before.value} of {shown(m.found.value)}`"
+    return None
+
+
 def _chained(m: Mistake) -> Answer | None:
     if m.found is None or m.found.kind not in ("EQ", "COMPARE") or "AND" not in m.accepts:
         return None
@@ -188,8 +239,13 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _reserved,
     _bad_number,
     _quote_in_text,
+    _missing_comma,
     _missing_then,
+    _unless_alone,
     _is_not,
+    _aggregate_of,
+    _missing_unit,
+    _strange_unit,
     _bare_unit,
     _number_gap,
     _aggregate_place,
@@ -251,6 +307,9 @@ _LATER: Final = _set(
 )
 """What the grammar takes only to say that it comes later; nobody is sent there."""
 
+_MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}
+"""Words of other languages and of everyday speech, and the keyword meant."""
+
 _PLAIN: Final = {
     "NAME": "a name",
     "PATH": "a name",
@@ -309,4 +368,6 @@ def _hint(m: Mistake) -> str | None:
     if m.found is None or m.found.kind != "WORD" or len(m.found.value) > 40:
         return None
     words = [m.words.shown[terminal] for terminal in m.accepts if terminal in m.words.shown]
+    if _MEANT.get(m.found.value) in words:
+        return f"did you mean `{_MEANT[m.found.value]}`?"
     return suggest(m.found.value, words)

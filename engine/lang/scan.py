@@ -253,7 +253,8 @@ class _Scanner:
         elif small in self.words.every:
             self._slip("capital-keyword", f"`{value}` is written in small letters", start, len(value), f"write `{small}`")
         elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", value):
-            hint = f"write `{shown(small)}`; ids of rules are capitals with a hyphen, such as `CASH-01`"
+            text = f'; if it is a text, `"{value}"`' if value.isupper() and len(value) <= 3 else ""
+            hint = f"write `{shown(small)}`{text}; ids of rules are capitals with a hyphen, such as `CASH-01`"
             self._slip("capital-name", f"names are written in small letters, not `{shown(value)}`", start, len(value), hint)
         else:
             self._slip("syntax", f"`{shown(value)}` is neither a name nor a number", start, len(value), None)
