@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from typing import Final
 
 from engine.api import Engine
-from engine.cli.say import FINE, out, read_input
+from engine.cli.say import FINE, Stop, out, read_input
 from engine.ledger.decision import Decision
 
 NAME: Final = "decide"
@@ -43,9 +43,11 @@ def run(args: Namespace) -> int:
 
 def decided(args: Namespace, *, record: bool) -> Decision:
     """The decision on the event that the arguments name."""
+    if args.history_from is not None and args.store is None:
+        raise Stop("--history-from says since when a store is complete: name one with --store")
     engine = Engine.load(args.cascade, ledger=args.ledger if record else None)
     event = read_input(args.event)
-    with engine.open_store(args.store, history_from=args.history_from) if args.store else nullcontext() as store:
+    with nullcontext() if args.store is None else engine.open_store(args.store, history_from=args.history_from) as store:
         return engine.decide(event, store=store, record=record)
 
 

@@ -62,7 +62,10 @@ def run(args: Namespace) -> int:
     from engine.run.files import run_files
 
     paths = expanded(args.input)
+    refuse_overwriting(args, paths)
     engine = Engine.load(args.cascade, ledger=args.ledger)
+    used = {file.resolve(): "a file of the cascade" for file in engine.linked.files}
+    refuse_overwriting(args, [], used)
     for target in (args.output, args.rejects, args.report):
         if target:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -96,6 +99,21 @@ def expanded(given: list[str]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
+def refuse_overwriting(args: Namespace, inputs: list[str], used: dict[Path, str] | None = None) -> None:
+    """Raises `Stop` where a file to write is an input, is in use, or is to be written twice: one would be lost."""
+    taken = {Path(name).resolve(): "an input" for name in inputs} | {Path(args.cascade).resolve(): "the cascade"} | (used or {})
+    for option in ("output", "rejects", "report", "ledger"):
+        name = getattr(args, option)
+        if name is None:
+            continue
+        path = Path(name).resolve()
+        if path in taken:
+            raise Stop(f"--{option} `{name}` is {taken[path]} too, and would overwrite it: name another file")
+        if path.is_dir():
+            raise Stop(f"--{option} `{name}` is a folder: name a file in it")
+        taken[path] = f"--{option}"
+
+
 def quoted(path: Path) -> str:
     """The words that a licence file quotes (lines that begin with ``>``), which whoever shows the data has to carry."""
     if not path.is_file():
@@ -109,7 +127,13 @@ def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
     if args.json:
         rows = {"rows": summary.rows, "decided": summary.decided, "rejected": summary.rejected, "balanced": summary.balanced}
         counts = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
-        aside = {"unknown_columns": dict(beside.unknown), "absent_fields": list(beside.absent), "notes": list(beside.notes)}
+        aside = {
+            "unknown_columns": dict(beside.unknown),
+            "nameless_cells": beside.nameless,
+            "duplicate_headers": list(beside.duplicates),
+            "absent_fields": list(beside.absent),
+            "notes": list(beside.notes),
+        }
         as_json({**rows, **counts, "undecided": dict(summary.undecided), **aside, "seconds": summary.seconds, "written": written})
         return
     out(summary.text())

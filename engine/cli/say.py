@@ -57,4 +57,5 @@ def read_input(name: str) -> str:
         data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Stop(f"`{name}` is no UTF-8 text") from None
+        shown = "standard input" if name == "-" else f"`{name}`"
+        raise Stop(f"{shown} is no UTF-8 text: save the event as UTF-8") from None

@@ -24,8 +24,17 @@ DRAWN = 120
 
 
 def write_report(summary: Summary, path: str | Path) -> None:
-    """Write the page to `path`. Raises `EngineError` where the libraries it is drawn with are not installed, `OSError` as writing does."""
-    Path(path).write_text(page(summary), encoding="utf-8")
+    """Write the page to `path`, whole or not at all.
+
+    Raises `EngineError` where the libraries it is drawn with are not installed, `OSError` as writing does.
+    """
+    path = Path(path)
+    text, beside = page(summary), path.with_name(".unfinished-report")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def page(summary: Summary) -> str:

@@ -63,7 +63,7 @@ class Table:
                 raise InputError(f"the first line of `{self.name}` is longer than {LIMIT} bytes")
             cells, reason = self.lines.record()
             if long is not None or "\0" in "".join(self.lines.taken):
-                raise InputError(f'`{self.name}` is no text: its first line holds zero bytes; for UTF-16 say `encoding="utf-16-le"`')
+                raise InputError(f"`{self.name}` is no text: its first line holds zero bytes; for UTF-16 say `--encoding utf-16-le`")
             if reason is not None:
                 hint = "; save it with line feeds" if "carriage return" in reason else ""
                 raise InputError(f"the first row of `{self.name}` cannot be read: {reason}{hint}")

@@ -71,6 +71,8 @@ def run_files(
                 _tell_each(plan, done, watcher)
         if not decisions.rows:
             decisions.write(run.decide(arrived.empty).decisions.drop(ROW))
+        decisions.finish()
+        refused.finish()
     return arrived.beside
 
 

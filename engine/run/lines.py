@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ HEAD: Final = 1_000
 """How many bytes of a longer line are kept, to find it by."""
 BLOCK: Final = 1 << 18
 
+_PACKED: Final = {b"PAR1": (".parquet", "Parquet"), b"\x1f\x8b": (".gz", "gzip"), b"PK\x03\x04": (".xlsx", "a zip archive, like XLSX")}
+"""How files begin that hold no text, and what they should be called."""
+
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -35,6 +39,15 @@ class Long:
 
     head: bytes
     size: int
+
+
+def label(path: Path) -> str:
+    """The file's name as text; a byte of it that is no UTF-8 shows as its number.
+
+    >>> label(Path("feeds") / "caf\\udce9.csv")
+    'caf\\\\xe9.csv'
+    """
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
 
 
 def blocks(path: Path, encoding: str | None, notes: list[str]) -> Iterator[bytes | Long]:
@@ -70,18 +83,17 @@ def _utf8(path: Path, encoding: str | None, notes: list[str]) -> Iterator[bytes]
     pieces = _unpacked(path)
     first = next(pieces, b"")
     if not first:
-        raise InputError(f"`{path.name}` is empty")
+        raise InputError(f"`{label(path)}` is empty")
+    suffix, what = next((_PACKED[sign] for sign in _PACKED if first.startswith(sign)), (None, None))
+    if suffix is not None:
+        raise InputError(f"`{label(path)}` is no text, it holds {what}: give it a name that ends with {suffix}")
     mark, codec = next(((mark, name) for mark, name in _MARKS if first.startswith(mark)), (b"", encoding or "utf-8"))
-    try:
-        decoder = codecs.getincrementaldecoder(codec)()
-    except LookupError:
-        raise InputError(f"there is no encoding `{encoding}`") from None
-    same = codecs.lookup(codec).name == "utf-8"
+    decoder, same = _decoder(codec)
     if mark and not same:
         notes.append(f"read as {codec[:6].upper()}, as its byte order mark says")
     offset, piece = len(mark), first[len(mark) :]
     while True:
-        text = _decoded(decoder, piece, offset, path.name, codec)
+        text = _decoded(decoder, piece, offset, label(path), codec)
         if piece:
             yield piece if same else text.encode("utf-8", "surrogatepass")
         offset += len(piece)
@@ -89,7 +101,19 @@ def _utf8(path: Path, encoding: str | None, notes: list[str]) -> Iterator[bytes]
         if following is None:
             break
         piece = following
-    _decoded(decoder, b"", offset, path.name, codec, final=True)
+    _decoded(decoder, b"", offset, label(path), codec, final=True)
+
+
+def _decoder(codec: str) -> tuple[codecs.IncrementalDecoder, bool]:
+    """A decoder, and whether it is that of UTF-8."""
+    try:
+        # codecs that turn text into text, or bytes into bytes, have names too; these fail on the first byte
+        decoder = codecs.getincrementaldecoder(codec)()
+        if isinstance(decoder.decode(b""), str) and b"".decode(codec) == "":
+            return decoder, codecs.lookup(codec).name == "utf-8"
+    except (LookupError, TypeError, ValueError):
+        pass
+    raise InputError(f"there is no encoding `{codec}`; names are like cp1251, cp1252, utf-16-le") from None
 
 
 def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, offset: int, name: str, codec: str, final: bool = False) -> str:
@@ -100,7 +124,7 @@ def _decoded(decoder: codecs.IncrementalDecoder, piece: bytes, offset: int, name
         at = offset - len(pending) + error.start
         byte = error.object[error.start]
         raise InputError(
-            f'`{name}` is not {codec.upper()}: byte 0x{byte:02x} at offset {at}; say what it is, like `encoding="cp1251"`'
+            f"`{name}` is not {codec.upper()}: byte 0x{byte:02x} at offset {at}; say what it is, like `--encoding cp1251`"
         ) from None
 
 
@@ -113,8 +137,8 @@ def _unpacked(path: Path) -> Iterator[bytes]:
                 done += len(piece)
                 yield piece
     except EOFError:
-        raise InputError(f"`{path.name}` breaks off: the packed file ends after {done} unpacked bytes") from None
+        raise InputError(f"`{label(path)}` breaks off: the packed file ends after {done} unpacked bytes") from None
     except (gzip.BadGzipFile, zlib.error):
-        raise InputError(f"`{path.name}` is damaged: it cannot be unpacked beyond {done} bytes") from None
+        raise InputError(f"`{label(path)}` is damaged: it cannot be unpacked beyond {done} bytes") from None
     except OSError as error:
         raise InputError(f"cannot read `{path}`: {(error.strerror or 'input error').lower()}") from None

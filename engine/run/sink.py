@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 import polars as pl
 
 from engine.errors import EngineError, InputError
+from engine.run.lines import label
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+
+
+_WHOLE: Final = "whole"
+"""What the file is called until it is renamed into place."""
 
 
 class _Writer(Protocol):
@@ -33,6 +38,8 @@ class Sink:
     Used in a ``with`` block: at its end the file is renamed into place; on an exception or Ctrl-C what was written is removed and an older
     file of this name stays. Without a single chunk an empty file is written, for Parquet and CSV with the columns of `schema`.
 
+    `finish` writes what is left, so that only the renaming can still go wrong: several sinks finish before the first block ends.
+
     Raises `InputError` for another suffix, `EngineError` where the folder is not there or cannot be written.
     """
 
@@ -43,15 +50,19 @@ class Sink:
         kind = _WRITERS.get(self.path.suffix.lower())
         if kind is None:
             raise InputError(f"cannot write `{self.path.name}`: a file ends with .parquet, .csv or .jsonl")
+        if self.path.is_dir():
+            raise InputError(f"cannot write `{self.path}`: it is a folder; name a file in it")
+        if kind is _Parquet and not _is_utf8(self.path.absolute()):
+            raise InputError(f"cannot write `{label(self.path)}`: its name, or that of its folder, is not UTF-8; choose another")
         self._kind = kind
-        self._first = True
+        self._first, self._finished = True, False
         self._folder: Path | None = None
         self._writer: _Writer | None = None
 
     def __enter__(self) -> Sink:
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
-            self._writer = self._kind(self._folder / self.path.name)
+            self._folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.path.parent))
+            self._writer = self._kind(self._folder / _WHOLE)
         except OSError as error:
             raise self._trouble(error) from None
         return self
@@ -67,16 +78,26 @@ class Sink:
         self._first = False
         self.rows += frame.height
 
+    def finish(self) -> None:
+        """Writes the file to its end; nothing can be added. The target appears at the end of the block."""
+        if self._writer is None or self._finished:
+            return
+        try:
+            if self._first:
+                self._writer.write(pl.DataFrame(schema=self._schema))
+            self._writer.finish()
+        except OSError as error:
+            raise self._trouble(error) from None
+        self._finished = True
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         writer, folder = self._writer, self._folder
         if writer is None or folder is None:
             return
         try:
             if kind is None:
-                if self._first:
-                    writer.write(pl.DataFrame(schema=self._schema))
-                writer.finish()
-                (folder / self.path.name).replace(self.path)
+                self.finish()
+                (folder / _WHOLE).replace(self.path)
         except OSError as problem:
             raise self._trouble(problem) from None
         finally:
@@ -86,6 +107,15 @@ class Sink:
 
     def _trouble(self, error: OSError) -> EngineError:
         return EngineError(f"cannot write `{self.path}`: {(error.strerror or 'output error').lower()}")
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether the library that writes Parquet can name it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Text:

@@ -5,7 +5,9 @@ It knows which names a record takes, and nothing of what the values mean: that i
 
 from __future__ import annotations
 
+import zipfile
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +19,17 @@ from engine.reading import parse_json
 from engine.record import Border, Record, border
 from engine.run.border import AGAIN, NUMBER, ROW, Typed, flattened, once, typed
 from engine.run.cells import Part, Table
-from engine.run.lines import LIMIT, Long, blocks
+from engine.run.lines import LIMIT, Long, blocks, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 CHUNK_ROWS: Final = 50_000
+CHUNK_CELLS: Final = 5_000_000
+"""A chunk holds fewer rows where they are wide."""
+MAX_COLUMNS: Final = 10_000
+MAX_SHEET: Final = 1_000_000_000
+"""How many bytes an XLSX file may unpack to: a sheet is held in memory whole."""
 REJECTS: Final = {"file": pl.String, "row": pl.Int64, "reason": pl.String, "raw": pl.String}
 """Columns of rejected rows. `row` counts the data rows of a file from 1, `raw` is the row's text, or its cells as JSON."""
 NAMELESS: Final = "@nameless"
@@ -89,7 +96,7 @@ class Source:
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         self.record, self.chunk_rows, self.encoding = record, chunk_rows, encoding
         self.starts: list[int] = []
-        names = [path.name for path in self.paths]
+        names = [label(path) for path in self.paths]
         twice = next((name for name in names if names.count(name) > 1), None)
         if "file" in record.key and twice is not None:
             raise InputError(f"two files are called `{twice}`, and `file` is part of the key of `{record.name}`")
@@ -108,14 +115,14 @@ class Source:
     def place(self, row: int) -> tuple[str, int]:
         """File and row number of a global row number, `@row` of `read`."""
         at = bisect_right(self.starts, row) - 1
-        return self.paths[at].name, row - self.starts[at] + 1
+        return label(self.paths[at]), row - self.starts[at] + 1
 
     def _file(self, path: Path, start: int) -> Iterator[Chunk]:
         edge, head = border(self.record), _Head()
         for part in _parts(path, edge, self.chunk_rows, self.encoding, head):
-            frame = _placed(edge, part.frame, path.name)
-            rejects = pl.DataFrame([(path.name, *reject) for reject in part.rejects], REJECTS, orient="row")
-            yield Chunk(frame, path.name, start, rejects, _arrival(edge, frame, rejects.height, head))
+            frame = _placed(edge, part.frame, label(path))
+            rejects = pl.DataFrame([(label(path), *reject) for reject in part.rejects], REJECTS, orient="row")
+            yield Chunk(frame, label(path), start, rejects, _arrival(edge, frame, rejects.height, head))
 
 
 def scan(
@@ -150,20 +157,37 @@ class _Head:
 def _parts(path: Path, edge: Border, most: int, encoding: str | None, head: _Head) -> Iterator[Part]:
     """The rows of a file of any format, at most `most` at a time, and at least one part."""
     name = path.name.lower()
+    if path.is_dir():
+        raise InputError(f"cannot read `{path}`: it is a folder; name the files in it, like `{path / '*.csv'}`")
     if name.endswith((".csv", ".csv.gz")):
         return _csv(path, edge, most, encoding, head)
     if name.endswith((".jsonl", ".jsonl.gz", ".ndjson")):
         return _json_lines(path, edge, most, encoding, head)
     if name.endswith(".parquet"):
-        return _parquet(path, edge, most)
+        return _parquet(_plain(path), edge, most)
     if name.endswith(".xlsx"):
-        return _sheet(path, edge, most, head)
-    raise InputError(f"cannot read `{path.name}`: a file ends with .csv or .jsonl (either packed as .gz), .parquet or .xlsx")
+        return _sheet(_plain(path), edge, most, head)
+    raise InputError(f"cannot read `{label(path)}`: a file ends with .csv or .jsonl (either packed as .gz), .parquet or .xlsx")
+
+
+def _plain(path: Path) -> Path:
+    """A path that libraries take which know UTF-8 names only, of a file that is not empty."""
+    try:
+        str(path).encode()
+        if path.stat().st_size == 0:
+            raise InputError(f"`{path.name}` is empty")
+    except UnicodeEncodeError:
+        raise InputError(f"cannot read `{label(path)}`: its name, or that of its folder, is not UTF-8; rename it") from None
+    except OSError as error:
+        raise InputError(f"cannot read `{path}`: {(error.strerror or 'input error').lower()}") from None
+    return path
 
 
 def _columns(header: Iterable[str | None], edge: Border, file: str) -> list[str]:
     """A name for every column, each once. Raises `InputError` where the record takes none of them."""
     names = once(text or NAMELESS for text in header)
+    if len(names) > MAX_COLUMNS:
+        raise InputError(f"`{file}` has {len(names):,} columns, more than {MAX_COLUMNS:,}")
     if not any(name in edge.known or name.partition(".")[0] in edge.nested for name in names):
         shown = ", ".join(f"`{name[:40]}`" for name in names[:5] if not name.startswith(NAMELESS))
         raise InputError(f"no column of `{file}` is a field of `{edge.record.name}`: it begins with {shown or 'empty cells'}")
@@ -187,7 +211,7 @@ def _arrival(edge: Border, frame: pl.DataFrame, rejected: int, head: _Head) -> A
         {name: count for name, count in filled.items() if name not in taken and not name.startswith(NAMELESS)},
         nameless,
         tuple(field.name for field in edge.record.fields if not {field.name, *field.sources} & set(filled)),
-        tuple(dict.fromkeys(text for text in head.header if text and head.header.count(text) > 1)),
+        tuple(text for text, count in Counter(head.header).items() if text and count > 1),
         tuple(head.notes),
     )
 
@@ -195,6 +219,11 @@ def _arrival(edge: Border, frame: pl.DataFrame, rejected: int, head: _Head) -> A
 def _sliced(frame: pl.DataFrame, most: int) -> Iterator[pl.DataFrame]:
     for at in range(0, max(frame.height, 1), most):
         yield frame.slice(at, most)
+
+
+def _narrowed(most: int, width: int) -> int:
+    """How many rows of this width make a chunk, of which there may be `most` rows."""
+    return max(1, min(most, CHUNK_CELLS // max(width, 1)))
 
 
 def _numbered(frame: pl.DataFrame, start: int) -> pl.DataFrame:
@@ -207,7 +236,8 @@ def _numbered(frame: pl.DataFrame, start: int) -> pl.DataFrame:
 def _csv(path: Path, edge: Border, most: int, encoding: str | None, head: _Head) -> Iterator[Part]:
     table = Table(path.name, blocks(path, encoding, head.notes))
     head.header.extend(table.header)
-    names = _columns(table.header, edge, path.name)
+    names = _columns(table.header, edge, label(path))
+    most = _narrowed(most, len(names))
     frames, rejects, size, given = [table.empty()], list[tuple[int, str, str]](), 0, False
 
     def gathered() -> Iterator[Part]:
@@ -228,7 +258,7 @@ def _csv(path: Path, edge: Border, most: int, encoding: str | None, head: _Head)
 def _json_lines(path: Path, edge: Border, most: int, encoding: str | None, head: _Head) -> Iterator[Part]:
     """One JSON object a line; blank lines are passed over."""
     events, numbers, rejects = list[dict[str, Any]](), list[int](), list[tuple[int, str, str]]()
-    number = 0
+    number, keys = 0, set[str]()
     for line in _lines(blocks(path, encoding, head.notes)):
         number += 1
         event = _event(line)
@@ -237,9 +267,10 @@ def _json_lines(path: Path, edge: Border, most: int, encoding: str | None, head:
         else:
             events.append(event)
             numbers.append(number)
-        if len(events) + len(rejects) >= most:
+            keys.update(event)
+        if len(events) + len(rejects) >= _narrowed(most, len(keys)):
             yield Part(_frame(edge, events, numbers), rejects)
-            events, numbers, rejects = [], [], []
+            events, numbers, rejects, keys = [], [], [], set()
     if events or rejects or not number:
         yield Part(_frame(edge, events, numbers), rejects)
 
@@ -287,7 +318,7 @@ def _parquet(path: Path, edge: Border, most: int) -> Iterator[Part]:
     number = 0
     try:
         schema = pl.read_parquet_schema(path)
-        _columns(schema, edge, path.name)
+        most = _narrowed(most, len(_columns(schema, edge, path.name)))
         for frame in pl.scan_parquet(path, glob=False).collect_batches(chunk_size=most, maintain_order=True):
             for piece in _sliced(frame, most):
                 yield Part(_numbered(piece, number))
@@ -311,8 +342,7 @@ def _sheet(path: Path, edge: Border, most: int, head: _Head) -> Iterator[Part]:
         import fastexcel
     except ImportError:
         raise InputError(f"reading `{path.name}` needs an extra: pip install 'kaskade[excel]'") from None
-    if not path.is_file():
-        raise InputError(f"cannot read `{path}`: no such file")
+    _unpacks(path)
     try:
         book = fastexcel.read_excel(path)
         sheet = book.load_sheet(0, header_row=None, dtypes="string").to_polars()
@@ -326,5 +356,17 @@ def _sheet(path: Path, edge: Border, most: int, head: _Head) -> Iterator[Part]:
     names = _columns(head.header, edge, path.name)
     body = sheet.slice(1).rename(dict(zip(sheet.columns, names, strict=True)))
     body = body.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    most = _narrowed(most, len(names))
     for at, piece in enumerate(_sliced(body, most)):
         yield Part(_numbered(piece, at * most))
+
+
+def _unpacks(path: Path) -> None:
+    """Raises `InputError` for an archive that is none, or far larger than it looks."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        raise InputError(f"`{path.name}` is no whole XLSX file: it cannot be unpacked") from None
+    if size > MAX_SHEET:
+        raise InputError(f"`{path.name}` unpacks to {size // 1_000_000:,} MB, more than {MAX_SHEET // 1_000_000:,}; save it as CSV")

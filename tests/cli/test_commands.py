@@ -345,7 +345,7 @@ def test_run_survives_being_stopped(payments):
     (payments / "out").mkdir()
     (payments / "out/d.jsonl").write_text("old")
     process = subprocess.Popen([sys.executable, "-m", "engine", *RUN], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    wait_until(lambda: any(path.name.startswith(".d.jsonl") for path in (payments / "out").iterdir()))
+    wait_until(lambda: any(path.name.startswith(".unfinished-") for path in (payments / "out").iterdir()))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130 and err.splitlines()[-1] == "engine: stopped"

@@ -66,8 +66,8 @@ def test_a_target_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="no such file or directory"), Sink(tmp_path / "nowhere" / "out.csv"):
         pass
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(EngineError, match="is a directory"), Sink(tmp_path / "folder.csv") as sink:
-        sink.write(FRAME)
+    with pytest.raises(InputError, match=r"folder.csv`: it is a folder; name a file in it"):
+        Sink(tmp_path / "folder.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
 
 
