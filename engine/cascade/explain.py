@@ -226,7 +226,7 @@ def _policy(rule: ir.Rule, state: reference.State, raw: reference.State) -> str:
         return ""
     if rule.assume:
         return "; assumed " + ", ".join(f"{name} = {show(value.value, value.type)}" for name, value in rule.assume)
-    return f"; on missing {rule.policy}"
+    return "; a policy before it answered" if rule.policy == "refer" else f"; on missing {rule.policy}"
 
 
 def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
