@@ -13,7 +13,8 @@ from engine.cascade import parse as yaml_parse
 from engine.diagnostics import Diagnostic, Span, errors, render, suggest
 from engine.errors import ModelError
 from engine.lang import ast, check, ir
-from engine.lang.parse import parse
+from engine.lang.parse import parse_parts
+from engine.lang.partial import Partial
 from engine.lang.source import read_text
 from engine.record import Record
 from engine.registry.manifest import Component, content_hash, fits
@@ -74,10 +75,19 @@ class Components:
             self._trees[path] = None
             text = self.read(path)
             if text is not None:
-                tree, problems = parse(text, self.workspace.label(path))
+                self._trees[path], problems, partial = parse_parts(text, self.workspace.label(path))
                 self.diagnostics += problems
-                self._trees[path] = None if errors(problems) else tree
+                if partial is not None:
+                    self._glance(path, partial, text)
         return self._trees[path]
+
+    def _glance(self, path: Path, partial: Partial, text: str) -> None:
+        """Report also what the sound part of a file means amiss, so that nobody mends a file twice."""
+        tree = partial.tree
+        env = self._environment(path, tree) if tree.kind in ("ruleset", "features") else None
+        if env is not None:
+            found = check.check_ruleset(tree, env)[1] if tree.kind == "ruleset" else check.check_features(tree, env)[1]
+            self.diagnostics += partial.believable(found, text)
 
     def find(self, kind: str, name: str, wanted: str | None, span: Span) -> tuple[Path, ast.File] | None:
         """The file of a component of the language, if it is there, of the right kind and of a version that fits."""

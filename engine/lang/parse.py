@@ -19,6 +19,7 @@ from lark.lexer import Lexer
 from engine.diagnostics import Diagnostic, Span, errors, in_order
 from engine.lang.build import Builder
 from engine.lang.mistakes import Mistake, explain
+from engine.lang.partial import partial
 from engine.lang.scan import Scan, Tok, scan
 from engine.lang.source import check_text, read_text
 from engine.lang.words import RESERVED, load_words
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from engine.lang import ast
+    from engine.lang.partial import Partial
     from engine.lang.words import Words
 
 MAX_DECLARATIONS: Final = 10_000
@@ -43,22 +45,27 @@ def parse(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic]]:
     >>> tree.name.text, len(tree.declarations[0].values[0].value.items), problems
     ('geo/high_risk', 2, [])
     """
+    tree, problems, _ = parse_parts(text, file)
+    return tree, problems
+
+
+def parse_parts(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic], Partial | None]:
+    """As `parse`, and of a file that does not read as a whole what does; none where not even its header reads."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     words = load_words()
     problems = check_text(text, file) or _too_many(text, words, file)
     if errors(problems):
-        return None, problems
+        return None, problems, None
     scanned = scan(text, words, file)
-    problems += scanned.problems
     if not scanned.tokens or not scanned.complete:
-        return None, in_order(problems or [_empty(file)])
+        return None, in_order([*problems, *scanned.problems] or [_empty(file)]), None
     tree: ast.File | None
     tree, found = _read(scanned, "file")
-    problems += found
-    problems = in_order(problems)
-    if tree is None or errors(problems):
-        return None, problems
-    return _with_comments(tree, scanned.comments), problems
+    problems = in_order([*problems, *scanned.problems, *found])
+    if errors(problems):
+        pieces = [piece for piece, _ in _chunks(scanned.tokens)]
+        return None, problems, None if tree is None else partial(tree, pieces, found, scanned.problems)
+    return None if tree is None else _with_comments(tree, scanned.comments), problems, None
 
 
 def parse_expression(text: str, file: str, line: int, column: int) -> tuple[ast.Expr | None, list[Diagnostic]]:
@@ -195,7 +202,7 @@ _SIGNS: Final = (
 
 
 def _read(scanned: Scan, start: str) -> tuple[Any, list[Diagnostic]]:
-    """The tree, or none, and every problem met; after a failure the declarations are read one by one."""
+    """The tree, or none, and every problem met; after a failure declarations are read one by one, and the tree holds those that read."""
     tokens, ends, holes = scanned.tokens, scanned.ends, scanned.holes
     with _LOCK:
         _, builder = _machine()
@@ -208,15 +215,22 @@ def _read(scanned: Scan, start: str) -> tuple[Any, list[Diagnostic]]:
         builder.begin(ends)
         headless = problem.code == "no-header"
         found = [problem] if headless else []
+        declared: list[ast.Declaration] = []
         for chunk, after in _chunks(tokens):
             whole = chunk[0] is tokens[0] and not (headless and _declares(chunk[0]))
-            _, problem = _attempt(chunk, "file" if whole else "declarations", after)
+            part, problem = _attempt(chunk, "file" if whole else "declarations", after)
             found += [problem] if problem else []
+            if whole:
+                tree = part
+            else:
+                declared += part or ()
             if len(found) >= MAX_PROBLEMS:
                 message = f"{MAX_PROBLEMS} syntax errors so far; what follows was not read"
                 found.append(Diagnostic("too-many-problems", message, chunk[-1].span, hint="mend these first"))
+                tree = None
                 break
-        return None, builder.problems + [one for one in found if one.code != "syntax" or one.span.line not in holes]
+        tree = None if tree is None else replace(tree, declarations=tuple(declared))
+        return tree, builder.problems + [one for one in found if one.code != "syntax" or one.span.line not in holes]
 
 
 def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Diagnostic | None]:
@@ -245,4 +259,4 @@ def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:
     return replace(tree, comments=tuple(comments))
 
 
-__all__ = ["MAX_DECLARATIONS", "MAX_PROBLEMS", "parse", "parse_cell", "parse_expression", "read_text"]
+__all__ = ["MAX_DECLARATIONS", "MAX_PROBLEMS", "parse", "parse_cell", "parse_expression", "parse_parts", "read_text"]
