@@ -6,6 +6,7 @@ Anchors, aliases, tags and several documents are refused: a cascade is read by p
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,12 +15,14 @@ import yaml
 
 from engine.cascade.spec import CascadeSpec, Placed, Reference, StepSpec
 from engine.diagnostics import Diagnostic, Span, suggest
+from engine.lang.source import YAML_BEGINS, check_text
 from engine.registry.manifest import REFERENCE
 from engine.resources import grammar_text
 
 KINDS = ("rules", "features", "model", "cascade")
-MAX_BYTES = 4_000_000
+MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
+MAX_PROBLEMS = 200
 _SCALARS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool")
 
 Path = tuple[str, ...]
@@ -46,7 +49,8 @@ def parse(text: str, file: str) -> tuple[CascadeSpec | None, list[Diagnostic]]:
     places: dict[Path, Span] = {}
     scalars: dict[Path, Placed] = {}
     data = _plain(node, (), file, places, scalars, problems)
-    problems += list(_held_against_schema(data, places | {path: placed.span for path, placed in scalars.items()}, places))
+    found = _held_against_schema(data, places | {path: placed.span for path, placed in scalars.items()}, places)
+    problems += itertools.islice(found, MAX_PROBLEMS)
     if any(problem.severity == "error" for problem in problems):
         return None, problems
     return _spec(data, file, places, scalars), problems
@@ -80,9 +84,11 @@ def _span(file: str, mark: Any, end: Any = None) -> Span:
 def _compose(text: str, file: str) -> tuple[yaml.Node | None, list[Diagnostic]]:
     top = Span(file, 1, 1, 2)
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
-        return None, [Diagnostic("cascade-too-large", f"a cascade has at most {MAX_BYTES:,} bytes", top)]
+        return None, [Diagnostic("cascade-too-large", f"this file has more than {MAX_BYTES:,} bytes", top, hint="split it into several")]
     if not text.strip("\0 \t\r\n"):
-        return None, [Diagnostic("empty-file", "the file is empty", top, hint="a cascade begins with `cascade: NAME`")]
+        return None, [Diagnostic("empty-file", "the file is empty", top, hint=YAML_BEGINS)]
+    if hidden := check_text(text, file):
+        return None, hidden
     try:
         problems = _forbidden(text, file)
         return (None, problems) if problems else (yaml.compose(text, Loader=_Loader), [])
@@ -123,6 +129,9 @@ def _plain(
     if isinstance(node, yaml.MappingNode):
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                problems.append(Diagnostic("yaml", "a key is one word", _span(file, key_node.start_mark, key_node.end_mark)))
+                continue
             key, place = str(key_node.value), _span(file, key_node.start_mark, key_node.end_mark)
             inner = (*path, key)
             if key in data:
@@ -134,7 +143,13 @@ def _plain(
         return data
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, str(i)), file, places, scalars, problems) for i, item in enumerate(node.value)]
-    value = _Loader("").construct_object(node)
+    try:
+        value = _Loader("").construct_object(node)
+    except ValueError:
+        problems.append(
+            Diagnostic("yaml", "this number cannot be read", _span(file, node.start_mark, node.end_mark), hint="write fewer digits")
+        )
+        value = None
     scalars[path] = Placed(value, node.value, _span(file, node.start_mark, node.end_mark))
     # an expression such as `amount` and a version such as 1.0 stay text
     return value

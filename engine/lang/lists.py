@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TextIO
 
 from engine.values import TEXT, Type, Value
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
     from engine.lang.problems import Report
+
+
+MAX_LINE: Final = 1_000_000
+"""How many characters a line of a table may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,9 @@ def read_column(report: Report, span: Span, file: str, column: str | None, folde
     except OSError as problem:
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
         report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
-    except UnicodeDecodeError as problem:
-        report.error(
-            "list-unreadable", f"the file `{file}` is not UTF-8 text: byte {problem.start + 1} does not fit", span, "save it as UTF-8"
-        )
+    except UnicodeDecodeError:
+        message = f"the file `{file}` is not UTF-8 text: line {_line_at_fault(path)} does not fit"
+        report.error("list-unreadable", message, span, "save it as UTF-8")
     except csv.Error as problem:
         report.error("list-unreadable", f"the file `{file}` is not a table: {str(problem).rstrip('.')}", span, "save it as CSV in UTF-8")
     except _BadTable as problem:
@@ -77,10 +80,33 @@ def _inside(report: Report, span: Span, file: str, folder: Path | None, workspac
 def _column(path: Path, column: str | None, changed: int, size: int) -> frozenset[str]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.reader(file, strict=True)
+        table = csv.reader(_lines(file), strict=True)
         header = [name.strip() for name in next(table, [])]
         place = _place(header, column)
-        return frozenset(_cells(table, place))
+        return frozenset(_cells(table, place, len(header)))
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a table, none of them so long that it fills memory, and none that only looks like text."""
+    number = 0
+    while line := file.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE:
+            raise _BadTable("list-unreadable", f"has more than {MAX_LINE:_} characters in line {number}", ())
+        if "\0" in line:
+            raise _BadTable("list-unreadable", f"holds zero bytes in line {number}: it is damaged, or no text", ())
+        yield line
+
+
+def _line_at_fault(path: Path) -> int:
+    """The first line that is not UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _place(header: list[str], column: str | None) -> int:
@@ -98,10 +124,12 @@ def _place(header: list[str], column: str | None) -> int:
     return header.index(column)
 
 
-def _cells(table: Iterator[list[str]], place: int) -> Iterator[str]:
+def _cells(table: Iterator[list[str]], place: int, width: int) -> Iterator[str]:
     for number, row in enumerate(table, 2):
-        if len(row) > place:
-            if row[place]:
-                yield row[place]
-        elif row:
-            raise _BadTable("list-unreadable", f"has too few cells in row {number}", ())
+        # a comma that should stand in quotes moves every cell after it to another column
+        if row and len(row) != width:
+            raise _BadTable(
+                "list-unreadable", f"has another number of cells in row {number} than in its header: {len(row)}, not {width}", ()
+            )
+        if row and row[place]:
+            yield row[place]

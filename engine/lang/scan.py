@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 60
 MAX_SLIPS: Final = 200
+MAX_TOKENS: Final = 500_000
 
 
 class Tok:
@@ -158,10 +159,18 @@ class _Scanner:
                 return self._give_up(match.end())
             if len(self.out.problems) >= MAX_SLIPS:
                 message = f"{len(self.out.problems)} slips so far; what follows was not read"
-                self.out.complete = False
-                self._slip("too-many-problems", message, start, 1, "mend these first; perhaps this is no rule file")
+                self._stop("too-many-problems", message, start, "mend these first; perhaps this is no rule file")
+                return None
+            if len(self.out.tokens) > MAX_TOKENS:
+                message = f"this file has more than {MAX_TOKENS:_} words, numbers and signs; what follows was not read"
+                self._stop("file-too-large", message, start, "keep long lists in a CSV file beside the rules")
                 return None
         return None
+
+    def _stop(self, code: str, message: str, start: int, hint: str) -> None:
+        """Read no further."""
+        self.out.complete = False
+        self._slip(code, message, start, 1, hint)
 
     def _give_up(self, position: int) -> int | None:
         """Leave out a declaration whose parentheses nest too deep, and find the next."""

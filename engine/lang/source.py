@@ -10,6 +10,7 @@ from typing import Final
 from engine.diagnostics import Diagnostic, Span
 from engine.lang.letters import BIDI
 
+YAML_BEGINS: Final = "a cascade begins with `cascade: NAME`, a deployment file with `allow:`"
 MAX_BYTES: Final = 16 * 1024 * 1024
 
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
@@ -33,7 +34,9 @@ def read_text(path: str | Path, file: str | None = None) -> tuple[str | None, li
         message = f"this file is larger than {MAX_BYTES // 2**20} MB"
         return None, [_whole("file-too-large", message, name, "keep long lists in a CSV file beside the rules")]
     if not data:
-        return None, [_whole("empty-file", "this file is empty", name, "begin it with `ruleset`, `record`, `features` or `list`")]
+        yaml = Path(path).suffix in (".yaml", ".yml")
+        hint = YAML_BEGINS if yaml else "begin it with `ruleset`, `record`, `features` or `list`"
+        return None, [_whole("empty-file", "this file is empty", name, hint)]
     wide = next((encoding for mark, encoding in _WIDE if data.startswith(mark)), None) or _unmarked(data)
     if wide:
         return None, [_whole("not-utf8", f"this file is written in {wide}, from its first byte on", name, "save it as UTF-8")]

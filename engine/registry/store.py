@@ -43,7 +43,10 @@ class Workspace:
     def rules(self, name: str) -> Path | None:
         """The file of a rule set, record, feature set or list."""
         path = self.folder / "rulesets" / f"{name}.rules"
-        return self.note(path) if path.is_file() else None
+        try:
+            return self.note(path) if path.is_file() else None
+        except OSError:  # a name that is too long for any file
+            return None
 
     def rule_names(self) -> list[str]:
         root = self.folder / "rulesets"
