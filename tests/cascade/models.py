@@ -80,7 +80,7 @@ def fraud(folder: Path) -> None:
     """A LightGBM booster that reads money, a score and a flag that may be missing; package ``aml/fraud``."""
     import lightgbm
 
-    random, flags = Random(7), [True, False, None]
+    random = Random(7)
     rows: list[dict[str, Any]] = [
         {
             "amount": round(random.uniform(0, 20_000), 2),
