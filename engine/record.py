@@ -72,6 +72,8 @@ class Border:
 
         Raises `InputError` where key or time cannot be read.
         """
+        if event.__class__ is not dict and not isinstance(event, Mapping):
+            raise InputError("an event is a mapping of field names to values, or the text of a JSON object")
         arrived = self.flatten(event)
         row: dict[str, Value] = {}
         raws: dict[str, list[Any]] = {}

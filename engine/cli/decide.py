@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Final
+from typing import Any, Final
 
 from engine.api import Engine
-from engine.cli.say import FINE, Stop, out, read_input
+from engine.cli.say import FINE, Stop, cascade_file, note, out, read_input
+from engine.diagnostics import suggest
 from engine.ledger.decision import Decision
+from engine.record import Record, border, decode_event
 
 NAME: Final = "decide"
 SUMMARY: Final = "decide one event"
@@ -45,10 +48,20 @@ def decided(args: Namespace, *, record: bool) -> Decision:
     """The decision on the event that the arguments name."""
     if args.history_from is not None and args.store is None:
         raise Stop("--history-from says since when a store is complete: name one with --store")
-    engine = Engine.load(args.cascade, ledger=args.ledger if record else None)
+    engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger if record else None)
     event = read_input(args.event)
+    for line in strange_fields(engine.record, decode_event(event)):
+        note(line)
     with nullcontext() if args.store is None else engine.open_store(args.store, history_from=args.history_from) as store:
         return engine.decide(event, store=store, record=record)
+
+
+def strange_fields(record: Record, event: Mapping[str, Any]) -> list[str]:
+    """A line for each thing in an event that no field takes: it may be a field whose name is misspelt."""
+    known = border(record).known
+    strange = sorted(name for name in border(record).flatten(event) if name not in known)
+    near = {name: suggest(name, known) for name in strange}
+    return [f"note: no field takes `{name}`" + (f"; {near[name]}" if near[name] else "") for name in strange]
 
 
 def summary(decision: Decision) -> str:

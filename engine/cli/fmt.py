@@ -18,12 +18,13 @@ TEACHES: Final = """\
 Write rule files anew in the one look of the language. Nothing changes in what they say, and comments stay.
 
 examples:
+  engine fmt                             write everything below this folder
   engine fmt rulesets/aml/cash.rules     write one file
-  engine fmt --check .                   only name the files that would change"""
+  engine fmt --check                     only name the files that would change"""
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="files and folders")
+    parser.add_argument("paths", metavar="PATH", nargs="*", default=["."], help="files and folders; this folder if none is named")
     parser.add_argument("--check", action="store_true", help="write nothing; name the files that would change")
 
 

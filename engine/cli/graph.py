@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
-from pathlib import Path
 from typing import Final
 
 from engine.api import load
 from engine.cascade.draw import DRAW, FORMATS, drawing
-from engine.cli.say import FINE, as_json, out
+from engine.cli.say import FINE, as_json, cascade_file, out
 from engine.errors import SourceError
 from engine.registry.store import Workspace
 
@@ -31,7 +30,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    path = Path(args.cascade)
+    path = cascade_file(args.cascade)
     linked, components = load(path, Workspace.around(path), models=False)
     if linked is None:
         raise SourceError(components.diagnostics, components.rendered())

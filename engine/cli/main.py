@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Start with `engine new payments`, then `engine COMMAND --help` shows how each command is used.",
     )
     top.add_argument("--version", action="version", version=f"kaskade {VERSION}, language {LANGUAGE_VERSION}")
-    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    commands = top.add_subparsers(metavar="COMMAND", dest="command")
     for module in COMMANDS:
         one = commands.add_parser(
             module.NAME,
@@ -69,7 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             # a terminal that lacks a letter shows its number instead of failing
             stream.reconfigure(errors="backslashreplace")
-    args = parser().parse_args(argv)
+    top = parser()
+    args = top.parse_args(argv)
+    if args.command is None:
+        top.print_help(sys.stderr)
+        return MISUSE
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from engine.api import Engine
 from engine.cascade.calls import model_calls
 from engine.cascade.explain import CascadeExplainer
 from engine.cli.progress import Progress
-from engine.cli.say import FINE, PROBLEMS, Stop, as_json, note, out
+from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_file, note, out
 from engine.errors import InputError
 from engine.ledger.decision import Decision
 from engine.ledger.log import Call
@@ -63,7 +63,7 @@ def run(args: Namespace) -> int:
 
     paths = expanded(args.input)
     refuse_overwriting(args, paths)
-    engine = Engine.load(args.cascade, ledger=args.ledger)
+    engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger)
     used = {file.resolve(): "a file of the cascade" for file in engine.linked.files}
     refuse_overwriting(args, [], used)
     for target in (args.output, args.rejects, args.report):

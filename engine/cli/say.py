@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from engine.diagnostics import Diagnostic
+from engine.diagnostics import Diagnostic, suggest
 from engine.errors import InputError
 
 FINE: Final = 0
@@ -49,6 +49,20 @@ def counted(diagnostics: Iterable[Diagnostic]) -> str:
     severities = [one.severity for one in diagnostics]
     errors, warnings = severities.count("error"), len(severities) - severities.count("error")
     return ", ".join([plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)) or "no problems"
+
+
+def cascade_file(name: str) -> Path:
+    """The file of the cascade that an argument names. Raises `Stop` for what cannot be one, before it is read as YAML."""
+    path = Path(name)
+    there = sorted(one.as_posix() for one in Path("cascades").rglob("*.y*ml"))
+    if path.is_dir():
+        raise Stop(f"`{name}` is a folder: name the file of a cascade" + (f", like `{there[0]}`" if there else ""))
+    if path.suffix not in (".yaml", ".yml"):
+        raise Stop(f"`{name}` is no cascade: a cascade is a .yaml file" + (f", like `{there[0]}`" if there else ""))
+    if not path.is_file():
+        near = suggest(name, there)
+        raise Stop(f"there is no file `{name}`" + (f"; {near}" if near else ""))
+    return path
 
 
 def read_input(name: str) -> str:

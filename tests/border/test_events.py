@@ -100,6 +100,12 @@ def test_an_event_without_key_or_time_says_which_and_why(event: dict[str, Any], 
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("event", [None, 3, ["id"], "id"])
+def test_what_is_no_mapping_is_no_event(event: Any) -> None:
+    with pytest.raises(InputError, match="an event is a mapping"):
+        read_event(RECORD, event)
+
+
 def test_the_field_that_orders_arrival_is_needed_too() -> None:
     with pytest.raises(InputError, match="order of arrival `count` cannot be read as integer: `x`"):
         read_event(replace(RECORD, arrival="count"), EVENT | {"count": "x"})

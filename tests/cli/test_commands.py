@@ -191,6 +191,13 @@ def test_decide_as_json_follows_its_schema(engine, payments):
     assert found["outcome"] == "review" and found["id"] is None
 
 
+def test_a_name_no_field_takes_is_noted(engine, payments):
+    event = '{"id": "1", "paid_at": "2026-03-06T18:20:00", "amunt": 3, "card_country": "GB", "memo": {"a": 1}}'
+    result = engine("decide", CASCADE, stdin=event)
+    assert result.code == 0
+    assert result.err.splitlines() == ["note: no field takes `amunt`; did you mean `amount`?", "note: no field takes `memo`"]
+
+
 def test_history_is_kept_in_a_store(engine, payments):
     event = json.loads((payments / "event.json").read_text())
     for number, hour in enumerate((10, 11, 12)):
@@ -243,14 +250,16 @@ def test_an_event_that_is_no_text(engine, payments):
         (["decide", "cascades/none.yaml", "event.json"], 2, "none.yaml"),
         (["decide", CASCADE, "none.json"], 2, "`none.json`: no such file"),
         (["decide", CASCADE, "."], 2, "directory"),
+        (["decide", "event.json"], 2, f"`event.json` is no cascade: a cascade is a .yaml file, like `{CASCADE}`"),
+        (["explain", "cascades/screning.yaml", "event.json"], 2, f"there is no file `cascades/screning.yaml`; did you mean `{CASCADE}`?"),
         (["decide", CASCADE, "event.json", "--store", "redis:x"], 2, "no known kind"),
         (["decide", CASCADE, "event.json", "--store", "sqlite:event.json"], 2, "event.json"),
         (["decide", CASCADE, "event.json", "--store", "memory:", "--history-from", "soon"], 2, "`soon`"),
         (["decide", CASCADE, "event.json", "--ledger", "event.json"], 2, "is not a ledger"),
-        (["graph", "cascades"], 2, ""),
+        (["graph", "cascades"], 2, f"`cascades` is a folder: name the file of a cascade, like `{CASCADE}`"),
         (["replay", "none.db"], 2, "there is no ledger"),
         (["replay", "event.json"], 2, "is not a ledger"),
-        (["graph", "event.json"], 1, "event.json:1"),
+        (["graph", "event.json"], 2, "is no cascade"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(engine, payments, args, code, words):
