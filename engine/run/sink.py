@@ -5,8 +5,8 @@ It knows frames and files, and nothing of what is in them.
 
 from __future__ import annotations
 
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
@@ -60,11 +60,16 @@ class Sink:
         self._writer: _Writer | None = None
 
     def __enter__(self) -> Sink:
+        # named before it is made, so that Ctrl-C finds it at any moment
+        folder = self.path.parent / f".unfinished-{secrets.token_hex(6)}"
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=self.path.parent))
-            self._writer = self._kind(self._folder / _WHOLE)
-        except OSError as error:
-            raise self._trouble(error) from None
+            folder.mkdir(0o700)
+            self._folder, self._writer = folder, self._kind(folder / _WHOLE)
+        except BaseException as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise self._trouble(error) from None
+            raise
         return self
 
     def write(self, frame: pl.DataFrame) -> None:
