@@ -54,7 +54,7 @@ steps:
   second:
     model: aml/odd@1.0.0
     with: {first: risk.probability, amount: amount}
-    when: risk.probability between 0.05 and 0.95
+    when: risk.probability between 0.3 and 0.95
     otherwise: {score: 0.0}
   verdict:
     rules: aml/judgement@^1
