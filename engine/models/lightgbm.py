@@ -24,7 +24,10 @@ def recognises(estimator: Any) -> bool:
 
 
 def _booster(estimator: Any) -> Any:
-    return estimator.booster_ if hasattr(estimator, "booster_") else estimator
+    booster = getattr(estimator, "booster_", estimator)
+    if not hasattr(booster, "model_to_string"):
+        raise ModelError("the estimator is not fitted")
+    return booster
 
 
 def describe(estimator: Any) -> Fitted:

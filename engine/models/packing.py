@@ -7,7 +7,8 @@ import math
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -76,14 +77,26 @@ def package_model(
     manifest.read(manifest.write(replace(described, files=dict.fromkeys((adapter.FILE, GOLDEN, REFERENCE), "0" * 64))), MANIFEST)
     if target.exists() and not (target / MANIFEST).is_file():
         raise ModelError(f"`{target.name}` of `{name}` is there and is no model package")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as new:
+    with _parents(target), tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as new:
         work = Path(new) / version
         work.mkdir()
         _write(estimator, adapter, described, rows, work, found=batch is None)
         shutil.rmtree(target, ignore_errors=True)
         work.rename(target)
     return target
+
+
+@contextmanager
+def _parents(target: Path) -> Iterator[None]:
+    """The folders above `target` made, and those of them that stay empty taken away again."""
+    made = [parent for parent in target.parents if not parent.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        for parent in made:
+            if not any(parent.iterdir()):
+                parent.rmdir()
 
 
 def matrix(sample: Any, *, inputs: Declared | None = None) -> Matrix:

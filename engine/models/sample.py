@@ -44,6 +44,8 @@ Declared = Mapping[str, str | Sequence[str]]
 def read_sample(frame: Any, declared: Declared, may_miss: Collection[str] | None, unseen: str) -> Sample:
     """Signature and rows. Types that `declared` does not give follow from the columns; an input may be missing where the sample lacks
     it, or where `may_miss` names it. Raises `ModelError` for a column that cannot be read."""
+    if not hasattr(frame, "columns"):
+        raise ModelError("a sample is a polars or pandas frame with a named column for each input")
     names = [str(name) for name in frame.columns]
     _all_known("inputs", declared, names)
     _all_known("missing", may_miss or (), names)

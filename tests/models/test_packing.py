@@ -384,6 +384,30 @@ def test_an_estimator_that_does_not_take_what_is_missing_is_refused(tmp_path: Pa
         _pack(estimator, frame, tmp_path, missing=["x"])
 
 
+def test_an_estimator_that_is_not_fitted_is_refused(tmp_path: Path) -> None:
+    from lightgbm import LGBMClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from xgboost import XGBRegressor
+
+    for estimator in (LogisticRegression(), make_pipeline(LogisticRegression()), LGBMClassifier(), XGBRegressor()):
+        with pytest.raises(ModelError, match="the estimator is not fitted"):
+            _pack(estimator, _linear()[1], tmp_path)
+
+
+def test_a_sample_without_named_columns_is_refused(tmp_path: Path) -> None:
+    model, frame = _linear()
+    with pytest.raises(ModelError, match="a sample is a polars or pandas frame"):
+        _pack(model, frame.to_numpy(), tmp_path)
+
+
+def test_a_refusal_leaves_no_folder_behind(tmp_path: Path) -> None:
+    model, frame = _linear()
+    with pytest.raises(ModelError, match="range"):
+        _pack(model, frame, tmp_path, outputs={"points": (0, 1)})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     from sklearn.preprocessing import StandardScaler
 
