@@ -12,11 +12,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Engine, load
 from engine.cascade.steps import GateStep, NestedStep
 from engine.errors import EngineError, LedgerError, ModelError
+from engine.ledger.decision import Decision
 from engine.ledger.log import Call, Entry, Ledger, Setting
 from engine.models.step import ModelStep
 from engine.plan import Step
@@ -26,6 +27,10 @@ from engine.values import Missing
 if TYPE_CHECKING:
     from engine.models.adapter import Matrix
     from engine.models.package import Model
+
+
+_FAILED: Final = ("$", "a decision")
+"""Where, and what was recorded, of a decision that cannot be given again at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class Difference:
     now: Any
 
     def __str__(self) -> str:
+        if (self.path, self.recorded) == _FAILED:
+            return f"entry {self.seq} ({self.id}) cannot be given again: {self.now}"
         return f"entry {self.seq} ({self.id}): {self.path} was {_short(self.recorded)}, is {_short(self.now)}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,6 +94,48 @@ def replay(path: str | Path) -> Replayed:
     return Replayed(count, count - len(differences), tuple(differences), altered)
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One entry given again: the `decision` (none where that fails), its `difference` from the record, the event as it arrived."""
+
+    seq: int
+    id: str
+    event: str
+    decision: Decision | None
+    difference: Difference | None
+
+
+def recorded(path: str | Path, name: str) -> tuple[tuple[Recorded, ...], tuple[str, ...]]:
+    """The decisions of a ledger whose key or id is `name`, given again so that they can be explained; and where the chain was altered.
+
+    Raises `LedgerError` for a file that is no ledger.
+    """
+    found: list[Recorded] = []
+    with Ledger.read(Path(path)) as ledger:
+        altered = tuple(ledger.problems())
+        players: dict[str, _Player] = {}
+        try:
+            for entry in ledger.entries():
+                if name not in (entry.id, _key(entry)):
+                    continue
+                if entry.setting not in players:
+                    players[entry.setting] = _Player(ledger, entry.setting)
+                found.append(Recorded(entry.seq, entry.id, entry.event, *players[entry.setting].decide(entry)))
+        finally:
+            for player in players.values():
+                player.close()
+    return tuple(found), altered
+
+
+def _key(entry: Entry) -> str | None:
+    """The key of a recorded decision as people write it; its parts with `, ` between."""
+    try:
+        key = json.loads(entry.body)["key"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return ", ".join(map(str, key)) if isinstance(key, list) else str(key)
+
+
 class _Player:
     """One setting of a ledger, its files laid out in a folder of their own and loaded once."""
 
@@ -113,15 +162,20 @@ class _Player:
 
     def play(self, entry: Entry) -> Difference | None:
         """Decide an entry again; its difference, if it has one."""
+        return self.decide(entry)[1]
+
+    def decide(self, entry: Entry) -> tuple[Decision | None, Difference | None]:
+        """The decision of an entry given again, if it can be, and its difference from what was recorded, if it has one."""
         if self.engine is None:
-            return Difference(entry.seq, entry.id, "$", "a decision", self.failure)
+            return None, Difference(entry.seq, entry.id, *_FAILED, self.failure)
         for name, recall in self.recalls.items():
             recall.learn(call for call in entry.calls if call.model == name)
         try:
-            body = self.engine.decide_row(entry.base).body()
+            decision = self.engine.decide_row(entry.base)
+            body = decision.body()
         except (EngineError, KeyError) as error:
-            return Difference(entry.seq, entry.id, "$", "a decision", str(error))
-        return None if body == entry.body else _difference(entry, body)
+            return None, Difference(entry.seq, entry.id, *_FAILED, str(error))
+        return replace(decision, id=entry.id), None if body == entry.body else _difference(entry, body)
 
     def close(self) -> None:
         self._folder.cleanup()

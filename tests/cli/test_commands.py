@@ -423,6 +423,28 @@ def test_replay_shows_what_was_altered(engine, ledger):
     assert "entry 1 of" in result.out and 'outcome was "accept", is "review"' in result.out and "the chain is broken" in result.out
 
 
+def test_replay_explains_one_decision_from_the_ledger_alone(engine, ledger, payments):
+    explained = engine("explain", CASCADE, "event.json").out
+    (payments / "rulesets/shop/checks.rules").unlink()
+    result = engine("replay", ledger, "--explain", "P-1007")
+    assert result.code == 0 and result.out.endswith("\n\n" + explained)
+    assert '"card": "tok_2"' in result.out and "ruleset shop/checks@1.0.0 sha256:" in result.out
+    (found,) = engine("replay", ledger, "--explain", "P-1007", "--json").json["decisions"]
+    assert found["difference"] is None and found["decision"]["id"] == found["id"]
+    assert found["explanation"] == explained.splitlines()
+    assert engine("replay", ledger, "--explain", found["id"]).out == result.out
+    nobody = engine("replay", ledger, "--explain", "P-1")
+    assert (nobody.code, nobody.err) == (2, f"engine: no decision with the key or id `P-1` is recorded in `{ledger}`\n")
+
+
+def test_an_altered_event_shows_in_its_explanation(engine, ledger):
+    with sqlite3.connect(ledger) as connection:
+        connection.execute("UPDATE entry SET event = replace(event, 'tok_2', 'tok_3')")
+    connection.close()
+    result = engine("replay", ledger, "--explain", "P-1007")
+    assert result.code == 1 and result.out.startswith("entry 1 of") and "was altered" in result.out.splitlines()[0]
+
+
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
