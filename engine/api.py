@@ -18,6 +18,7 @@ from engine.diagnostics import Diagnostic, errors, in_order
 from engine.errors import InputError, SourceError
 from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
+from engine.lang.source import read_text
 from engine.ledger.decision import Decision
 from engine.ledger.log import Ledger, Setting
 from engine.plan import DAY_OF_EVENT, NOW
@@ -135,11 +136,15 @@ class Engine:
 def load(path: Path, workspace: Workspace, allow_types: Iterable[str] = (), *, models: bool = True) -> tuple[Linked | None, Components]:
     """Link a cascade with the types its workspace's ``deployment.yaml`` allows; without `models` no artefact is opened."""
     deployment, allowed, problems = workspace.folder / "deployment.yaml", frozenset(allow_types), list[Diagnostic]()
+    text = None
     if deployment.is_file():
-        named, problems = parse_deployment(deployment.read_text(encoding="utf-8", errors="replace"), "deployment.yaml")
-        allowed |= named
-        workspace.note(deployment)
+        text, problems = read_text(deployment, deployment.name)
+        if text is not None:
+            named, problems = parse_deployment(text, deployment.name)
+            allowed |= named
+            workspace.note(deployment)
     linked, components = link(path.resolve(), workspace, allowed, models=models)
+    components.texts[deployment.name] = text or ""
     components.diagnostics[:] = in_order([*problems, *components.diagnostics])
     return (None if errors(problems) else linked), components
 

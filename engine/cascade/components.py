@@ -252,6 +252,10 @@ class Components:
             except ModelError as error:
                 self.report("model-refused", str(error).replace("\n", " ").rstrip("."), span)
                 return None
+            if (model.name, model.version) != (name, folder.name):
+                message = f"the folder `{self.workspace.label(folder)}` holds another model, `{model.name} {model.version}`"
+                self.report("model-refused", message, span, "put the package where its `model.yaml` says it belongs")
+                return None
             self._checked[("model", str(folder))] = model
             self.workspace.note(folder / "model.yaml")
             self.add("model", name, folder.name, [("model.yaml", (folder / "model.yaml").read_bytes())])

@@ -102,6 +102,9 @@ class SqliteStore(LiveStore, Turn):
                         self._db.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise failed(str(self.path), error) from None
+            except (ValueError, TypeError, LookupError, RecursionError) as error:
+                # rows are typed before they come here: what does not fit is what was read from the file
+                raise StoreError(f"what the store `{self.path}` holds does not fit; rebuild it from history in a new file") from error
 
     def close(self) -> None:
         with self._lock:

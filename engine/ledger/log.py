@@ -104,6 +104,9 @@ class Ledger:
 
         Raises `LedgerError` for a file that is no ledger, or one of a later schema.
         """
+        if path.is_dir() or not path.parent.is_dir():
+            reason = "it is a folder" if path.is_dir() else f"there is no folder `{path.parent}`"
+            raise LedgerError(f"the ledger `{path}` cannot be made: {reason}")
         with _told(path), _closing_on_error(_connect(f"{path.absolute().as_uri()}?mode=rwc")) as connection:
             fresh = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
             if fresh and not _pragma(connection, "application_id"):
@@ -137,7 +140,9 @@ class Ledger:
             base = canonical(encode_row({name: decision.row[name] for name in self._columns}))
             rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls]), decision.body()))
         with self._lock, _told(self.path), _transaction(self._db):
-            seq, head = self._db.execute("SELECT seq, hash FROM head").fetchone()
+            seq, head = self._db.execute("SELECT seq, hash FROM head").fetchone() or (None, None)
+            if not (isinstance(seq, int) and isinstance(head, str)):
+                raise LedgerError(f"the end of `{self.path}` was altered, so that nothing can be added: begin a new ledger")
             for row in rows:
                 seq, head = seq + 1, entry_hash(head, seq + 1, row)
                 self._db.execute(
@@ -170,14 +175,14 @@ class Ledger:
             try:
                 parts = [Call(c["model"], decode_row(c["inputs"]), decode_row(c["outputs"])) for c in json.loads(calls)]
                 yield Entry(seq, id_, setting, event, decode_row(json.loads(base)), tuple(parts), body)
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise LedgerError(f"entry {seq} of `{self.path}` cannot be read") from None
 
     def setting(self, hash_: str) -> Setting:
         """The setting of this hash with its files. Raises `LedgerError` where it or a file of it is gone or altered."""
         with self._lock, _told(self.path):
             found = self._db.execute("SELECT data FROM setting WHERE hash = ?", (hash_,)).fetchone()
-            if found is None or _digest(found[0].encode()) != hash_:
+            if found is None or not isinstance(found[0], str) or _digest(found[0].encode()) != hash_:
                 raise LedgerError(f"the setting {hash_[:12]} of `{self.path}` is gone or was altered")
             data = json.loads(found[0])
             files = {label: self._blob(label, blob) for label, blob in data["files"].items()}
@@ -186,7 +191,7 @@ class Ledger:
 
     def _blob(self, label: str, hash_: str) -> bytes:
         found = self._db.execute("SELECT data FROM blob WHERE hash = ?", (hash_,)).fetchone()
-        if found is None or _digest(found[0]) != hash_:
+        if found is None or not isinstance(found[0], bytes) or _digest(found[0]) != hash_:
             raise LedgerError(f"the file `{label}` kept in `{self.path}` is gone or was altered")
         return bytes(found[0])
 

@@ -21,6 +21,7 @@ from engine.models.encode import parse_type
 from engine.resources import grammar_text
 
 MAX_BYTES = 4_000_000
+_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,16 @@ def read(text: str, file: str) -> Manifest:
         raise ModelError(f"`{file}` has more than {MAX_BYTES:,} characters")
     try:
         data = yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        problem = getattr(error, "problem", None) or str(error)
+    except RecursionError as error:
+        raise ModelError(f"`{file}` cannot be read: it is nested too deep") from error
+    except (yaml.YAMLError, ValueError) as error:
+        number = "a number or date in it cannot be read" if isinstance(error, ValueError) else str(error)
+        problem = getattr(error, "problem", None) or number
         raise ModelError(f"`{file}` cannot be read: {_one_line(problem)}") from error
-    problems = list(_against_schema(data)) or list(_against_sense(data))
+    problems = list(dict.fromkeys(_against_schema(data))) or list(_against_sense(data))
     if problems:
-        raise ModelError(f"`{file}`: " + "; ".join(problems))
+        more = f"; and {len(problems) - _SHOWN:,} more" if len(problems) > _SHOWN else ""
+        raise ModelError(f"`{file}`: " + "; ".join(problems[:_SHOWN]) + more)
     return _manifest(data)
 
 

@@ -111,7 +111,9 @@ def describe(folder: Path) -> Model:
     if not path.is_file():
         raise ModelError(f"there is no `{MANIFEST}` in `{folder.name}`")
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            # one more than it may have, so that what is far too long is not read
+            text = file.read(manifest.MAX_BYTES + 1)
     except UnicodeDecodeError as error:
         raise ModelError(f"`{MANIFEST}` is no UTF-8 text") from error
     described = manifest.read(text, MANIFEST)

@@ -59,21 +59,27 @@ class Checked:
 
 
 def find(paths: Iterable[str | Path]) -> list[Found]:
-    """Rule files and cascades: those named, and all below the folders named. Raises `FileNotFoundError`."""
+    """Rule files and cascades: those named, and all below the folders named. Raises `OSError` for a name that stands for none."""
     files: dict[Path, None] = {}
     for given in map(Path, paths):
         if not given.exists():
             raise FileNotFoundError(errno.ENOENT, "there is no such file or folder", str(given))
-        files |= dict.fromkeys(sorted(_below(given.resolve())) if given.is_dir() else [given.resolve()])
+        if not given.is_dir() and given.suffix not in (*RULES, *CASCADE):
+            raise OSError(errno.EINVAL, "this is neither a rule file (.rules) nor a cascade (.yaml)", str(given))
+        there = sorted(_below(given.resolve())) if given.is_dir() else [given.resolve()]
+        if not there:
+            raise FileNotFoundError(errno.ENOENT, "no rule file in `rulesets/` and no cascade in `cascades/` stands below it", str(given))
+        files |= dict.fromkeys(there)
     return [Found(path, Workspace.around(path)) for path in files]
 
 
 def _below(folder: Path) -> Iterator[Path]:
+    root = Workspace.around(folder / "any").folder
     for path in folder.rglob("*"):
         parts = path.relative_to(folder).parts
         if any(part.startswith(".") or part == "__pycache__" for part in parts) or not path.is_file():
             continue
-        inside = (folder.name, *parts)
+        inside = path.relative_to(root).parts
         if (path.suffix in RULES and "rulesets" in inside) or (path.suffix in CASCADE and "cascades" in inside):
             yield path
 

@@ -204,7 +204,7 @@ def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path):
         assert path.read_bytes() == before
     with pytest.raises(LedgerError, match="there is no ledger"):
         Ledger.read(tmp_path / "none.db")
-    with pytest.raises(LedgerError, match="cannot be used"):
+    with pytest.raises(LedgerError, match="there is no folder"):
         Ledger.open(tmp_path / "no" / "folder.db", SETTING)
 
 
