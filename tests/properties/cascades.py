@@ -6,6 +6,7 @@ they are `curious`: law 6 leaves that out.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -37,6 +38,7 @@ FIELDS: Final[dict[str, list[Any]]] = {
 }
 """Values of each field; the last list is one that is not wholly known."""
 WORDS: Final = ['"x"', '"y"']
+OUTCOMES: Final = ["block", "review", "approve"]
 MODEL: Final = "t/tiny"
 HEAD: Final = "\nversion: 1.0.0\nrecord: t/event\n"
 
@@ -68,7 +70,7 @@ class Maker:
 
     def write(self, folder: Path) -> Path:
         """Write a workspace and give the path of its cascade."""
-        self.cascade("main", depth=1)
+        self.cascade("main", depth=2)
         for name, text in self.files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,34 +137,40 @@ class Maker:
             lines.append(f"feature n = count over 2 days per t{random.choice(['', ' where f', ' where a > 1'])}")
             names.integers.append("n")
         lines.append(f"define d = {self.integer(names)}")
+        rows = [(random.choice(OUTCOMES), self.row(names)) for _ in range(random.randint(1, 4))] if decides else []
         for number in range(random.randint(1, 4)):
-            lines += self.rule(number, names, score=not decides)
+            lines += self.rule(number, names, [outcome for outcome, _ in rows])
         if decides:
-            lines += self.decide(names)
+            lines += ["decide outcome first match", *(f"  {outcome} when {when}" for outcome, when in rows)]
+            lines += ["  approve otherwise", "  otherwise undecided refer"]
         self.files[f"rulesets/{name}.rules"] = "\n".join(lines) + "\n"
         return name, inputs
 
-    def rule(self, number: int, names: Names, *, score: bool) -> list[str]:
+    def row(self, names: Names) -> str:
+        return self.condition(names, 1) if self.chance(0.7) else "score >= 20"
+
+    def rule(self, number: int, names: Names, outcomes: list[str]) -> list[str]:
         random = self.random
-        effects = [f"score {random.choice([10, 20, 40, -10])}"] if score or self.chance(0.8) else []
+        effects = [f"score {random.choice([10, 20, 40, -10])}"] if not outcomes or self.chance(0.8) else []
         effects += [f"flag {random.choice(['red', 'blue'])}"] if self.chance(0.5) else []
         effects += [f"set tier = {random.choice([WORDS[0], 't'])}"] if self.chance(0.3) else []
         effects += [f"set level = {self.integer(names)}"] if self.chance(0.2) else []
-        lines = [f'rule R-{number} "rule {number}"', f"  when {self.condition(names)}"]
+        effects += [f"outcome {random.choice(outcomes)}"] if outcomes and self.chance(0.2) else []
+        condition = self.condition(names)
+        lines = [f'rule R-{number} "rule {number}"', f"  when {condition}"]
         if self.chance(0.2):
             lines.append(f'  unless {self.condition(names, 0)} because "so it is"')
         lines.append("  then " + ", ".join(effects or ["score 10"]))
         lines.append('  because "a is {a}, d is {d}"')
-        if self.chance(0.3):
+        read = [name for name in ("a", "b", "c", "i") if name in names.integers and re.search(rf"\b{name}\b", condition)]
+        asks = re.search(r"\b(missing|else)\b", "".join(lines))  # what asks must not assume
+        if read and not asks and self.chance(0.2):
+            lines.append(f"  on missing {random.choice(read)} assume {random.choice([0, 1, 2])}")
+        elif self.chance(0.3):
             lines.append(f"  on missing {random.choice(['refer', 'ignore', 'alert'])}")
+        if self.chance(0.1):
+            lines.append(f"  effective from 2026-01-0{random.randint(1, 6)}")
         return lines
-
-    def decide(self, names: Names) -> list[str]:
-        rows = [
-            f"  {self.random.choice(['block', 'review', 'approve'])} when {self.condition(names, 1) if self.chance(0.7) else 'score >= 20'}"
-            for _ in range(self.random.randint(1, 4))
-        ]
-        return ["decide outcome first match", *rows, "  approve otherwise", "  otherwise undecided refer"]
 
     # --- cascades ------------------------------------------------------------------------------------------------------
 
@@ -181,8 +189,8 @@ class Maker:
             lines += self.gate(names, {"value": self.random.choice(["0.0", "0.5"])})
             lines += ["    on_missing: {value: 1.0}"] if self.chance(0.4) else []
             names.numbers.append(f"{name}.value")
-        elif pick < 0.4 and depth:
-            inner = f"{name}_inner"
+        elif pick < 0.2 + 0.12 * depth:
+            inner = f"{name}_{depth}_{self.rule_sets}"
             self.cascade(inner, depth - 1)
             lines = [f"  {name}:\n    cascade: t/{inner}", *self.renames(), *self.gate(names, {"outcome": "approve"})]
             names.texts.append(f"{name}.outcome")
