@@ -187,7 +187,12 @@ def model_lines(place: Place) -> list[str]:
     step = build.inner
     instead = "; on_missing says so" if level.row.get(f"{build.name}.{POLICY}") is True else ""
     lines = [f"  {name.removeprefix(f'{build.name}.')} = {show(level.row[name], step.types[name])}" for name in step.outputs]
-    lacks = [lack for name in step.lacking(level.row) for lack in level.column(name)]
+    lacking = step.lacking(level.row)
+    # a text without a code is there, and still nothing can be scored
+    read = zip(step.model.inputs, step.columns, strict=True)
+    strange = [(declared.name, level.row[name]) for declared, name in read if name in lacking and known(level.row[name])]
+    lines += [f"    the model knows no {name} = {value}" for name, value in strange]
+    lacks = [lack for name in lacking for lack in level.column(name)]
     return lines + [line + instead for line in _lacks(lacks)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,6 +15,8 @@ import pytest
 
 from engine.api import Engine
 from engine.cascade.steps import GateStep
+from engine.cli.new import TEMPLATES
+from engine.models.packing import matrix, package_model
 from engine.plan import Plan, Step
 from engine.testkit import check_step
 from tests.cascade.models import scored
@@ -375,6 +378,20 @@ def test_a_model_says_what_it_said_or_what_it_lacked() -> None:
     known, lacking = decided(), decided(amount=None)
     assert block(known.explain(), "risk") == [f"  probability = {known.values['risk.probability']}"]
     assert block(lacking.explain(), "risk") == ["  probability = 0.9", "    lacks amount (absent); on_missing says so"]
+
+
+def test_a_text_the_model_has_no_code_for_is_named(tmp_path: Path) -> None:
+    import lightgbm
+
+    shutil.copytree(TEMPLATES, tmp_path, dirs_exist_ok=True)
+    sample = pl.DataFrame({"amount": [float(n) for n in range(40)], "delivery": ["home", "locker"] * 20})
+    data = lightgbm.Dataset(matrix(sample, inputs={"amount": "money GBP"}), [0, 1] * 20)
+    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1, "min_data_in_leaf": 1}, data, 2)
+    package_model(booster, name="shop/m", version="1.0.0", sample=sample, folder=tmp_path, inputs={"amount": "money GBP"})
+    cascade = tmp_path / "cascades/screening.yaml"
+    cascade.write_text(cascade.read_text().replace("steps:", "steps:\n  m: {model: shop/m@1.0.0, with: {delivery: lower(delivery)}}"))
+    decision = Engine.load(cascade).decide({"id": "1", "paid_at": "2026-03-06T10:00:00", "amount": 5, "delivery": "download"})
+    assert block(decision.explain(), "m") == ["  probability = missing (damaged)", "    the model knows no delivery = download"]
 
 
 def test_a_hit_that_otherwise_gives_is_no_hit_of_the_rule_and_says_so(small: Any) -> None:
