@@ -67,8 +67,11 @@ def parse_deployment(text: str, file: str) -> tuple[frozenset[str], list[Diagnos
         return frozenset(), problems
     places: dict[Path, Span] = {}
     data = _plain(node, (), file, places, {}, problems)
+    for key in sorted(set(data) - {"allow"}) if isinstance(data, dict) else ():
+        hint = suggest(key, ["allow"]) or "a deployment file holds one list, `allow`"
+        problems.append(Diagnostic("deployment", f"unknown key `{key}`", places[(key,)], hint=hint))
     allow = data.get("allow", []) if isinstance(data, dict) else None
-    if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow) or set(data) - {"allow"}:
+    if not isinstance(allow, list) or not all(isinstance(name, str) for name in allow):
         hint = "write `allow:` and a list of type names"
         problems.append(Diagnostic("deployment", "a deployment file holds one list, `allow`", places[()], hint=hint))
         return frozenset(), problems

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.cascade.link import link
+from engine.cascade.parse import parse_deployment
 from engine.registry.store import Workspace
 
 WORKSPACE = Path(__file__).parent / "workspace"
@@ -33,3 +34,13 @@ def test_a_bad_cascade_gets_its_diagnostics(path: Path) -> None:
 def test_a_good_cascade_links_without_errors(path: Path) -> None:
     linked, components = link(path, Workspace(WORKSPACE))
     assert linked is not None, components.rendered()
+
+
+def test_a_deployment_file_names_what_it_does_not_know() -> None:
+    (problem,) = parse_deployment("allow: [a.B]\nalow: [a.C]\n", "deployment.yaml")[1]
+    assert (problem.code, problem.span.line, problem.message, problem.hint) == (
+        "deployment",
+        2,
+        "unknown key `alow`",
+        "did you mean `allow`?",
+    )
