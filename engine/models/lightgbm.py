@@ -24,10 +24,7 @@ def recognises(estimator: Any) -> bool:
 
 
 def _booster(estimator: Any) -> Any:
-    booster = getattr(estimator, "booster_", estimator)
-    if not hasattr(booster, "model_to_string"):
-        raise ModelError("the estimator is not fitted")
-    return booster
+    return estimator.booster_ if hasattr(estimator, "booster_") else estimator
 
 
 def describe(estimator: Any) -> Fitted:

@@ -65,6 +65,9 @@ def package_model(
     Raises `ModelError` where the package would not score as the estimator does, or could not be read back.
     """
     kind, adapter = _adapter(estimator)
+    # an estimator with scikit-learn's manners has this attribute once it is fitted; a booster of its own is always
+    if hasattr(estimator, "fit") and not hasattr(estimator, "n_features_in_"):
+        raise ModelError("the estimator is not fitted")
     fitted = adapter.describe(estimator)
     rows = _in_order(read_sample(sample, inputs or {}, missing, unseen), fitted)
     signature = Signature(fitted.method, rows.inputs, _outputs(fitted, outputs))

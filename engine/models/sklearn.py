@@ -28,8 +28,6 @@ def describe(estimator: Any) -> Fitted:
     from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
     outputs: tuple[Output, ...]
-    if not hasattr(estimator, "n_features_in_"):
-        raise ModelError("the estimator is not fitted")
     if is_outlier_detector(estimator):
         method, outputs = "anomaly", (Output("score"),)
     elif is_classifier(estimator) and hasattr(estimator, "predict_proba"):

@@ -21,8 +21,6 @@ def recognises(estimator: Any) -> bool:
 
 
 def _booster(estimator: Any) -> Any:
-    if hasattr(estimator, "__sklearn_is_fitted__") and not estimator.__sklearn_is_fitted__():
-        raise ModelError("the estimator is not fitted")
     return estimator.get_booster() if hasattr(estimator, "get_booster") else estimator
 
 
