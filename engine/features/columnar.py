@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,9 @@ class WindowState:
         self.since = complete_since(history_from, record)
         self.pasts: list[dict[tuple[Value, ...], Past]] = [{} for _ in self.layout.histories]
         self.rows = 0
-        self.seen: dict[tuple[Value, ...], tuple[int, int]] = {}
+        # one entry a row is what a batch remembers without end: the number of a key's event, and by number a hash of what it said
+        self.seen: dict[Value, int] = {}
+        self.contents = array("Q")
         self.answers = _Answers()
         self.formulas = formula_steps(self.layout)
         self.judges = [[_Judge(slot, record) for slot in history.slots] for history in self.layout.histories]
@@ -110,18 +113,21 @@ def _sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[list[int], list[
     record = state.layout.record
     keys = _keys(frame, record.key, record)
     times, hashes = frame[record.time].to_list(), _content(frame, record)
+    several = len(record.key) > 1
     new: list[int] = []
     place: list[int] = []
     rejects: list[Reject] = []
     for row, (key, time, content) in enumerate(zip(keys, times, hashes, strict=True)):
-        there = None if key.__class__ is Missing or time is None else state.seen.setdefault(key, (content, state.rows + len(new)))
-        if there is None or there[0] != content:
+        number = state.rows + len(new)
+        there = None if key.__class__ is Missing or time is None else state.seen.setdefault(key if several else key[0], number)
+        if there == number:
+            state.contents.append(content)
+            new.append(row)
+        elif there is None or state.contents[there] != content:
             place.append(-1)
             rejects.append(Reject(row, _why(frame[row], record, None if there is None else key)))
             continue
-        place.append(there[1])
-        if there[1] == state.rows + len(new):
-            new.append(row)
+        place.append(there)
     return new, place, rejects
 
 
