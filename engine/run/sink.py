@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
@@ -60,16 +61,15 @@ class Sink:
         self._writer: _Writer | None = None
 
     def __enter__(self) -> Sink:
-        # named before it is made, so that Ctrl-C finds it at any moment
-        folder = self.path.parent / f".unfinished-{secrets.token_hex(6)}"
+        self._folder = self.path.parent / f".unfinished-{secrets.token_hex(6)}"
+        # whenever Ctrl-C comes, and be it told twice, at the latest the end of the process takes the folder away
+        self._sweep = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         try:
-            folder.mkdir(0o700)
-            self._folder, self._writer = folder, self._kind(folder / _WHOLE)
-        except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise self._trouble(error) from None
-            raise
+            self._folder.mkdir(0o700)
+            self._writer = self._kind(self._folder / _WHOLE)
+        except OSError as error:
+            self._sweep()
+            raise self._trouble(error) from None
         return self
 
     def write(self, frame: pl.DataFrame) -> None:
@@ -108,7 +108,7 @@ class Sink:
         finally:
             writer.close()
             self._writer = self._folder = None
-            shutil.rmtree(folder, ignore_errors=True)
+            self._sweep()
 
     def _trouble(self, error: OSError) -> EngineError:
         return EngineError(f"cannot write `{self.path}`: {(error.strerror or 'output error').lower()}")
