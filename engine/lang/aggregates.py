@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.lang import ast, fit, ir, judge, windows
 from engine.lang.arithmetic import describe
 from engine.lang.expressions import Typer
-from engine.values import DURATION, NUMBER, Type
+from engine.values import DAY, DURATION, NUMBER, Type
 
 if TYPE_CHECKING:
     from engine.lang.program import Program
@@ -39,6 +39,9 @@ _FITS = {
     "year": ("year",),
 }
 """The periods that are made up of whole ones of each kind."""
+
+_PERIODS = {"day": (1, 1), "week": (7, 1), "month": (31, 1), "quarter": (92, 3), "year": (366, 12)}
+"""At most how many days, and in how many calendar months, each period is over."""
 
 
 def aggregate(node: ast.Aggregate, program: Program) -> tuple[ir.Aggregate, Type] | None:
@@ -187,6 +190,10 @@ def _nested(node: ast.Aggregate, inside: ast.Aggregate, program: Program) -> tup
     inner, type_ = made
     if not _same_key(node, inner, matched, program) or not _takes(function, type_, node, program):
         return None
+    if not _holds_a_period(over, inner.window.period):
+        message = f"no whole {inner.window.period} fits into this window"
+        program.report.error("nested-aggregate", message, node.window.span, f"write for example `over last 3 full {inner.window.period}s`")
+        return None
     matched = matched or inner.matched
     inner = replace(inner, matched=matched)
     bounded = function == "sum" and _counts_up(inner, program)
@@ -203,9 +210,14 @@ def _well_nested(node: ast.Aggregate, inside: ast.Aggregate, program: Program) -
     if inside.window.kind != "calendar":
         hint = "write for example `over calendar month`"
         found.append(("the inner aggregate gives one value a calendar period", inside.window.span, hint))
-    elif node.window.kind not in ("full", "calendar") or node.window.period not in _FITS[period]:
-        hint = f"write for example `over last 3 full {period}s`"
-        found.append((f"this window is not made up of whole {period}s", node.window.span, hint))
+    elif node.window.kind in ("full", "calendar") and node.window.period not in _FITS[period]:
+        found.append(
+            (f"this window is not made up of whole {period}s", node.window.span, f"write for example `over last 3 full {period}s`")
+        )
+    elif node.window.kind in ("events", "business", "since event"):
+        found.append(
+            (f"no {period}s can be told apart in this window", node.window.span, f"write for example `over last 3 full {period}s`")
+        )
     if inside.function == "time since last":
         found.append(("`time since last` looks back from one event, not over a period", inside.span, None))
     if node.where is not None:
@@ -225,6 +237,16 @@ def _same_key(node: ast.Aggregate, inner: ir.Aggregate, matched: tuple[str, ...]
     message = f"the inner aggregate is kept per `{inside}`, this one by another key"
     program.report.error("nested-aggregate", message, node.per[0].span, "write the same key twice")
     return False
+
+
+def _holds_a_period(over: ir.Window, period: str) -> bool:
+    """Whether a window of a fixed length is at least one period long, however long that one is."""
+    days, months = _PERIODS[period]
+    if over.kind not in ("trailing", "before", "lagged"):
+        return True
+    if over.unit == "months":
+        return over.length >= months
+    return over.length >= days * (1 if over.unit == "days" else DAY)
 
 
 def _counts_up(inner: ir.Aggregate, program: Program) -> bool:

@@ -283,8 +283,8 @@ class Aggregate:
     """`function`: count, sum, mean, min, max, stddev, distinct, first, last, time since last, share, most repeated.
 
     `of`, `where`, `among` and `per` read the record's fields (defines inlined); a `Read` named ``this.FIELD`` in a condition is the field
-    of the event that looks, all others are those of the row looked at. `share` is the sum of `of` where `where` and `among` hold, by the sum
-    where `among` holds. With `inner`, the aggregate is over the values of `inner` in each period of its calendar window that lies in
+    of the event that looks, all others are those of the row looked at. `share` is the sum of `of` where `where` and `among` hold, by the
+    sum where `among` holds. With `inner`, the aggregate is over the values of `inner` in each period of its calendar window that lies in
     `window`. `matched` are the columns in which a row may bear the value of this event's one key; by default the key itself. `needs` is
     (``history``, length, unit) or (``events``, number, ""). `bounded` says that `of` is declared never negative, so that a partial sum is
     a lower bound.
