@@ -399,6 +399,62 @@ def test_features_over_history_may_be_joined_by_formulas():
     assert [one.name for one in made][-1] == "jump" and made[-1].type == Type("number", interval=True)
 
 
+# --- what analysts look for ------------------------------------------------------------------------------------------
+
+SCENARIOS = {
+    "money in and most of it out again": (
+        'feature came = sum of amount over 3 days per account where direction = "in"\n'
+        'feature went = sum of amount over 3 days per account where direction = "out"\n',
+        "came >= 10_000 USD and went >= 80% * came",
+    ),
+    "dormant, then active": (
+        "feature quiet = time since last over 2 years per account\nfeature turned_over = sum of amount over 7 days per account\n",
+        "quiet > 180 days and turned_over > 5_000 USD",
+    ),
+    "many senders": ("feature senders = count of distinct payer over calendar day per payee\n", "senders > 10"),
+    "the first payment to somebody": (
+        "feature before_ = count over 1 year before this per payer where payee = this.payee\n",
+        "before_ = 0",
+    ),
+    "the same amount again and again": (
+        "feature most = most repeated amount over 30 days per payer, matched as payer or payee\n",
+        "most >= 5",
+    ),
+    "far above the usual": (
+        "feature usual = mean of amount over 90 days ending 1 day ago per account needs 20 events\n"
+        "feature spread = stddev of amount over 90 days ending 1 day ago per account needs 20 events\n",
+        "amount > usual + 3 * spread",
+    ),
+    "above the own peak": (
+        "feature peak = max of (sum of amount over calendar month per account) over last 12 full months per account\n"
+        "feature month = sum of amount over calendar month per account\n",
+        "month > 2 * peak",
+    ),
+    "mostly cash": (
+        'feature cash = share of amount where channel = "cash" among direction = "in" over last full week per account\n',
+        "cash >= 30%",
+    ),
+    "cash of a business day": (
+        "list closed = (2026-01-01, 2026-12-25)\n"
+        'feature cash = sum of amount over business day closing at 14:00 except closed per account where channel = "cash"\n',
+        "cash > 10_000 USD",
+    ),
+    "refused, then taken": (
+        "feature tries = count over since last event where (not urgent) per account where channel = this.channel\n",
+        "tries >= 3 and urgent",
+    ),
+}
+
+
+@pytest.mark.parametrize("features, condition", SCENARIOS.values(), ids=SCENARIOS)
+def test_what_analysts_look_for_can_be_said(features, condition):
+    text = f'ruleset t/two version 1.0.0\n  record bank/payment ^1\n{features}rule A-1 "x"\n  when {condition}\n  then score 1\n'
+    tree, problems = parse(text, "x")
+    assert not problems
+    made, problems = check.check_ruleset(tree, check.Environment(check.check_record(parse(RECORD, "record")[0])[0]))
+    assert made is not None and not problems, problems
+
+
 # --- mistakes that need this record ----------------------------------------------------------------------------------
 
 
