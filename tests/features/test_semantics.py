@@ -315,4 +315,4 @@ def test_equal_conditions_on_one_field_share_what_is_kept() -> None:
     with open_store("memory:", [wanted], record(), 0) as store:
         (history,) = store.layout.histories  # type: ignore[attr-defined]
     assert len(history.slots) == 1
-    assert history.reaches == (7 * DAY,)
+    assert [reach.window.length for reach in history.reaches[0]] == [7 * DAY, DAY]
