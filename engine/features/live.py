@@ -1,7 +1,7 @@
 """How one event meets history: which rows its windows hold, what they say, and what the event leaves behind.
 
 What is kept of a row is judged in `judging`, which rows a window holds is settled in `picking`, what they say in `concluding`. The
-stores only keep and find rows; nothing here knows where. A store's turn makes reading and writing one atomic step.
+stores only keep and find rows; nothing here knows where. A store makes reading and writing one atomic step.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from engine.errors import InputError, StoreError
+from engine.errors import InputError, StoreDown, StoreError
+from engine.features.asking import Asked, Asking
 from engine.features.concluding import conclude
 from engine.features.judging import OUT, Cell, Judge
+from engine.features.missed import LOG, Missed
 from engine.features.picking import Picked, gone_events, gone_since_event, last_events, since_event, without
 from engine.features.spec import BoundFeatures, History, Layout, Measure, formula_steps
 from engine.features.windows import FOREVER, Reach
@@ -21,8 +23,7 @@ from engine.plan import NOW, Row
 from engine.values import Missing, Value, first, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
 
     from engine.record import Record
 
@@ -100,21 +101,37 @@ class _Look:
 
 
 class LiveStore(ABC):
-    """A store as `engine.features.store.Store` describes it, but for the keeping of rows."""
+    """A store as `engine.features.store.Store` describes it, but for the keeping of rows.
+
+    While it is down, the events it should have remembered wait in this process, and enter history before the next answer.
+    """
 
     def __init__(self, groups: Sequence[BoundFeatures], record: Record) -> None:
         self.layout = Layout(record, tuple(groups))
         self._judges = [[Judge(slot) for slot in history.slots] for history in self.layout.histories]
         self._formulas = formula_steps(self.layout)
         self._fields = tuple(sorted(field.name for field in record.fields))
+        self._asking = Asking(self.layout)
+        self._missed = Missed()
 
     @abstractmethod
-    def turn(self, record: bool) -> AbstractContextManager[Turn]:
-        """One atomic step; leaving it by an exception, or without `record`, undoes it."""
+    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
+        """Do `work` in one atomic step, whose rows are what `asked` says; an exception, or not to `record`, undoes it.
+
+        The work may be done again from the start. Raises `StoreDown` for trouble that passes.
+        """
 
     @abstractmethod
-    def close(self) -> None:
+    def release(self) -> None:
         """Let go of the rows or of the file; safe to call twice."""
+
+    def close(self) -> None:
+        """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice."""
+        try:
+            self._missed.catch_up(self._observe)
+        except StoreError as error:
+            LOG.error("%d events are not in history, send them again: %s", self._missed.forget(), error)
+        self.release()
 
     def __enter__(self) -> Self:
         return self
@@ -131,13 +148,23 @@ class LiveStore(ABC):
         """The features of one event, which is then part of history; without `record` nothing is left behind.
 
         An event that was observed before gets the answer it got then. Raises `InputError` where key or time are missing, or where the key
-        was observed with other content; `StoreError` where the rows cannot be read or kept.
+        was observed with other content; `StoreError` where the rows cannot be read or kept, `StoreDown` where that is so for now.
         """
         key = self._key(row)
+        try:
+            self._missed.catch_up(self._observe)
+            return self._observe(row, record, key)
+        except StoreDown as error:
+            self._missed.note(row if record else None, error)
+            raise
+
+    def _observe(self, row: Row, record: bool = True, key: Key | None = None) -> Row:
+        key = self._key(row) if key is None else key
         row = {**row, NOW: row[self.layout.record.time]}
         content = content_hash(row, self._fields)
         judged = [tuple(judge.observe(row) for judge in judges) for judges in self._judges]
-        with self.turn(record) as turn:
+
+        def work(turn: Turn) -> Row:
             before = turn.seen(key)
             if before is not None:
                 if before[0] != content:
@@ -150,6 +177,8 @@ class LiveStore(ABC):
             if record:
                 turn.write(Event(key, content, answer, since, tuple(entries)))
             return answer
+
+        return self.atomic(Asked(self._asking, row, key), record, work)
 
     def _key(self, row: Row) -> Key:
         record = self.layout.record
@@ -250,6 +279,29 @@ def content_hash(row: Row, names: Sequence[str]) -> bytes:
 _ABSENT: Final = missing("absent")
 
 
+def check_features(place: str, schema: str | None, reads: str, features: str | None, wanted: str, where: str) -> None:
+    """Raises `StoreError` unless a store was made with the schema that is read here, for these features."""
+    if schema != reads:
+        raise StoreError(f"the store `{place}` has schema {schema or 'none'}, this engine reads {reads}; rebuild it from history {where}")
+    if features != wanted:
+        raise StoreError(f"the store `{place}` was made for other features; rebuild it from history {where}")
+
+
+def check_since(place: str, given: int | None, there: int | None) -> None:
+    """Raises `StoreError` where `history_from` is another than the store has."""
+    if given is not None and given != there:
+        raise StoreError(f"the store `{place}` has its history from another time; open it without `history_from`, or rebuild it")
+
+
 def failed(place: str, error: Exception) -> StoreError:
     """A store's own trouble, in one line."""
-    return StoreError(f"the store `{place}` cannot be used: {str(error).lower().rstrip('.')}")
+    return StoreError(f"the store `{place}` cannot be used: {_one_line(error)}")
+
+
+def down(place: str, error: Exception) -> StoreDown:
+    """Trouble that passes, in one line."""
+    return StoreDown(f"the store `{place}` is down: {_one_line(error)}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).lower().rstrip(".") or type(error).__name__.lower()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StoreError
@@ -12,8 +11,9 @@ from engine.features.judging import OUT
 from engine.features.live import Event, Key, LiveStore, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from engine.features.asking import Asked
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
     from engine.record import Record
@@ -62,14 +62,13 @@ class MemoryStore(LiveStore, Turn):
         self._lanes: dict[tuple[int, int, Key], _Lane] = {}
         self._open = True
 
-    @contextmanager
-    def turn(self, record: bool) -> Iterator[Turn]:
+    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
         with self._lock:
             if not self._open:
                 raise StoreError("the store is closed")
-            yield self
+            return work(self)
 
-    def close(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._open = False
             self._events, self._known, self._lanes = {}, {}, {}

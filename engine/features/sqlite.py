@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.cells import CellCodec, from_json, to_json
 from engine.features.judging import OUT
-from engine.features.live import Entry, Event, Key, LiveStore, Turn, failed
+from engine.features.live import Entry, Event, Key, LiveStore, Turn, check_features, check_since, down, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.features.asking import Asked
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
     from engine.record import Record
@@ -33,6 +33,17 @@ _TABLES: Final = (
     "CREATE TABLE cell (lane INTEGER, slot INTEGER, time INTEGER, event INTEGER, state INTEGER NOT NULL, value,"
     " PRIMARY KEY (lane, slot, time, event)) WITHOUT ROWID",
 )
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Locked for too long, a disk that is full or fails, a file that may not be written: the primary codes of trouble that may pass."""
 
 
 class SqliteStore(LiveStore, Turn):
@@ -73,38 +84,34 @@ class SqliteStore(LiveStore, Turn):
     def _check(self, since: int | None) -> None:
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise StoreError(f"`{self.path}` is no history store; name another file")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA:
-            raise StoreError(
-                f"the store `{self.path}` has schema {version}, this engine reads {SCHEMA}; rebuild it from history in a new file"
-            )
-        if self._fact("features") != self.layout.fingerprint:
-            raise StoreError(f"the store `{self.path}` was made for other features; rebuild it from history in a new file")
+        version, place = self._db.execute("PRAGMA user_version").fetchone()[0], str(self.path)
+        check_features(place, str(version), str(SCHEMA), self._fact("features"), self.layout.fingerprint, "in a new file")
         there = self.since()
         if since is not None and there is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (since,))
-        elif since is not None and since != there:
-            raise StoreError(f"the store `{self.path}` has its history from another time; open it without `history_from`, or rebuild it")
+        else:
+            check_since(place, since, there)
 
     def _fact(self, name: str) -> Any:
         found = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if found is None else found[0]
 
-    @contextmanager
-    def turn(self, record: bool) -> Iterator[Turn]:
+    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE" if record else "BEGIN")
                 try:
-                    yield self
+                    answer = work(self)
                     self._db.execute("COMMIT" if record else "ROLLBACK")
+                    return answer
                 finally:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise failed(str(self.path), error) from None
+                passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+                raise (down if passing else failed)(str(self.path), error) from None
 
-    def close(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._db.close()
 

@@ -1,9 +1,8 @@
-"""What a feature sees and says, sentence by sentence of the language page; every case on both live stores and in the batch."""
+"""What a feature sees and says, sentence by sentence of the language page; every case on all live stores and in the batch."""
 
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,12 @@ from engine.plan import NOW, Row
 from engine.record import Record
 from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Money, Value, missing
 from tests.features.events import HOUR, INCOMING, batch, bound, dates, days, equals, event, feature, live, months, read, record
+from tests.features.servers import address
 
 
-@pytest.fixture(params=["memory", "sqlite", "batch", "batch by one"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgres", "batch", "batch by one"])
 def say(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """A function from features and events to what the features say at each event."""
-    numbers = itertools.count()
 
     def run(features: ir.Feature | list[ir.Feature], rows: list[Row], history_from: Any = 0, under: Record | None = None) -> list[Any]:
         wanted = features if isinstance(features, list) else [features]
@@ -31,8 +30,7 @@ def say(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
             chunks = [rows] if request.param == "batch" else [[row] for row in rows]
             found = batch(chunks, [group], under, history_from)
         else:
-            url = "memory:" if request.param == "memory" else f"sqlite:{tmp_path / str(next(numbers))}.db"
-            with open_store(url, [group], under, history_from) as store:
+            with open_store(address(request.param, tmp_path), [group], under, history_from) as store:
                 found = live(rows, store)
         return [row[wanted[0].name] for row in found] if not isinstance(features, list) else found
 
