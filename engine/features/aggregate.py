@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 EMPTY: Final = missing("empty")
+SHORT: Final = missing("short history")
+UNDECIDED: Final = missing("undecided history")
 NEVER_EMPTY: Final = frozenset({"count", "distinct", "sum"})
 """What says something of no rows too."""
 
@@ -36,7 +38,7 @@ class Doubts:
 
 def lack(short: bool) -> Missing:
     """Why a window is not fully known, first in rank: it reaches before the start of history, or holds rows that cannot be judged."""
-    return missing("short history") if short else missing("undecided history")
+    return SHORT if short else UNDECIDED
 
 
 def count(sure: int, maybe: int, short: bool, cause: Missing | None = None, most: int | None = None) -> Value:

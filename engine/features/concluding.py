@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from engine.features.spec import Measure
     from engine.plan import Row
 
-_HISTORY: Final = ("short history", "undecided history")
-
-
 @dataclass(frozen=True, slots=True)
 class _Window:
     """The rows of one window: values of rows that are in, values of rows that may be, and how many of each have no known value."""
@@ -48,9 +45,9 @@ class _Window:
 
 def _sorted_out(picked: Picked, cause: Missing) -> _Window:
     cells = picked.cells
-    doubts = [cell for cell in cells if cell.__class__ is Doubt]
-    if not doubts:
+    if Doubt not in map(type, cells):
         return _Window(picked, cells, [], 0, 0, cause)
+    doubts = [cell for cell in cells if cell.__class__ is Doubt]
     sure = [cell for cell in cells if cell.__class__ is not Doubt]
     sure_lacks = sum(doubt.sure for doubt in doubts)
     maybe = [doubt.value for doubt in doubts if doubt.value is not None]
@@ -94,8 +91,6 @@ def _over_periods(measure: Measure, inner: Measure, picked: Picked, row: Row) ->
         if not known(value):
             causes.append(missing(value.cause) if isinstance(value, Interval) else value)
     cause = first(causes) if causes else aggregate.lack(False)
-    if any(lack.cause not in _HISTORY for lack in causes):
-        return cause
     return _concluded(measure, Picked(times, cells, picked.span, FOREVER), row, cause)
 
 

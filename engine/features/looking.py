@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from engine.plan import Row
 
 _UNSURE: Final = {OUT: OUT, SURE: MAYBE, SURE_LACKING: MAYBE_LACKING, MAYBE: MAYBE, MAYBE_LACKING: MAYBE_LACKING}
-_UNSEEN: Final = ("short history", "undecided history")
 
 Cell = tuple[int, Any]
 """What a row is to a slot, and its value: for a share the value and whether it is in the part. Where windows begin with an event, whether
@@ -224,6 +223,4 @@ def _over_periods(measure: Measure, inner: Measure, rows: Rows, asked: Asked) ->
             states.append(SURE)
             values.append(prepared(value, measure.of))
     cause = first(causes) if causes else aggregate.lack(False)
-    if any(lack.cause not in _UNSEEN for lack in causes):
-        return cause
     return _aggregated(measure, Rows(times, states, values, 0, len(times), rows.span), asked, cause)

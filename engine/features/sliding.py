@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from engine.features import aggregate
 from engine.features.looking import Asked, Cell, Rows, Waiting, asking, last_events, said, since_event
 from engine.features.spec import THIS
-from engine.features.tallies import OUT, SURE_LACKING, summable, tally
+from engine.features.tallies import OUT, SURE_LACKING, Asking, summable, tally
 from engine.features.windows import FOREVER, Reach
 from engine.values import Missing, Value, missing
 
@@ -127,8 +127,7 @@ class Sliding(Window):
         return self.tally.read(asking(self.measure, rows, asked, aggregate.lack(seen.short)))
 
     def _move(self, seen: Seen) -> None:
-        """Add and drop rows until the tally holds those that are seen. Starts may step back: the 30th of March asks for less of February
-        than the 29th at a later hour."""
+        """Add and drop rows until the tally holds those that are seen; ends may step back as starts do."""
         lane, held = self.lane, self.tally
         if seen.low >= self.last or seen.high <= self.first:
             held = self.tally = tally(self.measure)
@@ -146,6 +145,33 @@ class Sliding(Window):
             self.first -= 1
             held.add(lane.states[self.first], lane.values[self.first], lane.times[self.first])
         self.after = seen.span[0]
+
+
+class Trailing(Sliding):
+    """One whose window ends with the event, so that in order of time it holds every row after its start."""
+
+    __slots__ = ()
+
+    def value(self, asked: Asked, own: int | None) -> Value:
+        time, lane, reach = asked.time, self.lane, self.measure.reach
+        times = lane.times
+        if times and time < times[-1]:
+            return super().value(asked, own)
+        after = time - reach.length if reach.length is not None else reach.start(time)
+        first, last, held = self.first, self.last, self.tally
+        while last < len(times):
+            held.add(lane.states[last], lane.values[last], times[last])
+            last += 1
+        while first < last and times[first] <= after:
+            held.drop(lane.states[first], lane.values[first])
+            first += 1
+        # a month's start may step back: the 30th of March asks for less of February than the 29th at a later hour
+        while first > 0 and times[first - 1] > after:
+            first -= 1
+            held.add(lane.states[first], lane.values[first], times[first])
+        self.first, self.last, self.after = first, last, after
+        short = after + 1 < asked.since
+        return held.read(Asking(after, time, asked.currencies[self.measure.slot], short, aggregate.lack(short)))
 
 
 class Past:
@@ -181,7 +207,10 @@ class Past:
         needs = measure.aggregate.needs
         plain = measure.inner is None and waiting is None and (needs is None or needs[0] == "history")
         slides = plain and measure.reach.by_time and summable(measure)
-        return Sliding(measure, self.lanes[measure.slot]) if slides else Window(measure, self.lanes[measure.slot], waiting)
+        if not slides:
+            return Window(measure, self.lanes[measure.slot], waiting)
+        ends = measure.reach.window.kind in ("trailing", "calendar", "business")
+        return (Trailing if ends else Sliding)(measure, self.lanes[measure.slot])
 
     def _enter(self, asked: Asked, by_slot: list[list[Window]], cells: list[list[Cell]]) -> list[int | None]:
         """Keep the event; its place in each lane, if it has one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -161,19 +162,30 @@ class Reach:
     window: ir.Window
     clock: Clock
     field: str = ""
+    by_time: bool = dataclass_field(init=False)
+    length: int | None = dataclass_field(init=False)
+    """How long the window is, where it is always as long and ends with the event."""
 
-    @property
-    def by_time(self) -> bool:
-        return self.window.kind in BY_TIME
+    def __post_init__(self) -> None:
+        window = self.window
+        object.__setattr__(self, "by_time", window.kind in BY_TIME)
+        fixed = window.kind in ("trailing", "before") and window.unit != "months"
+        object.__setattr__(self, "length", window.length if fixed else None)
 
     def bounds(self, time: int, given: Value = None) -> Bounds | Missing:
         """The span of the window of an event at `time`; `given` is its value of the window's field. Missing where that is.
 
         A window that looks at rows may hold any up to the event.
         """
+        if self.length is not None:
+            return time - self.length, time
         if self.window.kind == "since":
             return given if isinstance(given, Missing) else (max(FOREVER, self._first_moment(given) - 1), time)
         return _BOUNDS[self.window.kind](self.window, self.clock, time)
+
+    def start(self, time: int) -> int:
+        """The moment after which the window of an event begins; not for one that begins at a field."""
+        return _BOUNDS[self.window.kind](self.window, self.clock, time)[0]
 
     def _first_moment(self, given: int) -> int:
         if self.field == "date":
@@ -183,11 +195,13 @@ class Reach:
 
     def seen_before(self, time: int) -> int:
         """The last moment that is before the windows of all events at or after `time`."""
+        if self.length is not None:
+            return time - self.length
         window, clock = self.window, self.clock
         if window.kind == "since" or not self.by_time:
             return FOREVER
-        after = _BOUNDS[window.kind](window, clock, time)[0]
-        if window.kind in ("trailing", "before", "lagged") and "months" not in (window.unit, window.lag_unit):
+        after = self.start(time)
+        if window.kind == "lagged" and "months" not in (window.unit, window.lag_unit):
             return after
         return max(FOREVER, after - _SLACK_DAYS * (1 if clock.dates else DAY))
 

@@ -130,8 +130,6 @@ class History:
                 causes.append(missing(value.cause))
             surely = known(value) or inner.function in ("sum", "count", "distinct")
             found.append(Seen({NOW: begin}, surely, value if known(value) else None))
-        if any(cause not in (SHORT, UNDECIDED) for cause in causes):
-            return first(causes)
         outer = ir.Aggregate(a.function, ir.Read("", type=type_of(inner)), a.window, a.per, None, a.bounded)
         return self.say(outer, Window(found, short=False), first(causes) if causes else UNDECIDED)
 
