@@ -128,9 +128,9 @@ class LiveStore(ABC):
     def close(self) -> None:
         """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice."""
         try:
-            self._missed.catch_up(self._observe)
+            self._missed.catch_up(self._observe, at_once=True)
         except StoreError as error:
-            LOG.error("%d events are not in history, send them again: %s", self._missed.forget(), error)
+            LOG.error("%d events never entered history, send them again: %s", self._missed.forget(), error)
         self.release()
 
     def __enter__(self) -> Self:

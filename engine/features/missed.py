@@ -33,14 +33,14 @@ class Missed:
         self._down: StoreDown | None = None
         self._until = 0.0
 
-    def catch_up(self, observe: Callable[[Row], Row]) -> None:
-        """Observe them now. Raises `StoreDown` while the store is left alone, or where it is down still."""
+    def catch_up(self, observe: Callable[[Row], Row], *, at_once: bool = False) -> None:
+        """Observe them now. Raises `StoreDown` while the store is left alone, unless `at_once`, or where it is down still."""
         if self._down is None:
             return
         with self._lock:
             if self._down is None:
                 return
-            if time.monotonic() < self._until:
+            if time.monotonic() < self._until and not at_once:
                 raise StoreDown(str(self._down))
             entered = 0
             while self._rows:
