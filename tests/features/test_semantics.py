@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,31 +10,9 @@ import pytest
 from engine import zones
 from engine.features.store import open_store
 from engine.lang import ir
-from engine.plan import NOW, Row
-from engine.record import Record
+from engine.plan import NOW
 from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Money, Value, missing
-from tests.features.events import HOUR, INCOMING, batch, bound, dates, days, equals, event, feature, live, months, read, record
-from tests.features.servers import address
-
-
-@pytest.fixture(params=["memory", "sqlite", "redis", "postgres", "batch", "batch by one"])
-def say(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A function from features and events to what the features say at each event."""
-
-    def run(features: ir.Feature | list[ir.Feature], rows: list[Row], history_from: Any = 0, under: Record | None = None) -> list[Any]:
-        wanted = features if isinstance(features, list) else [features]
-        under = under or record()
-        group = bound(wanted, under)
-        if request.param.startswith("batch"):
-            chunks = [rows] if request.param == "batch" else [[row] for row in rows]
-            found = batch(chunks, [group], under, history_from)
-        else:
-            with open_store(address(request.param, tmp_path), [group], under, history_from) as store:
-                found = live(rows, store)
-        return [row[wanted[0].name] for row in found] if not isinstance(features, list) else found
-
-    return run
-
+from tests.features.events import HOUR, INCOMING, bound, dates, days, equals, event, feature, months, read, record
 
 COUNT = feature("n_7d", "count", days(7))
 SUM = feature("sum_7d", "sum", days(7), read("amount"), bounded=True)
