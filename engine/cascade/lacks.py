@@ -14,7 +14,7 @@ from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
 from engine.cascade.wiring import WITH, StepBuild
-from engine.features.spec import BoundFeatures
+from engine.features.spec import BoundFeatures, asked
 from engine.lang import ir
 from engine.plan import Plan, Row
 from engine.values import Interval, Missing, Value, known
@@ -80,11 +80,11 @@ class Level:
             yield from level.column(nested.sources[name])
             return
         value = self.row[name]
-        keys = [key for group in self.plan.history for key in history_keys(group, name)]
-        lost = [key for key in keys if not known(self.row[key])]
+        fields = [field for group in self.plan.history for field in history_fields(group, name)]
+        lost = [field for field in dict.fromkeys(fields) if not known(self.row[field])]
         if lost:
-            for key in lost:
-                yield Lack(key, self.row[key].cause, True)
+            for field in lost:
+                yield Lack(field, self.row[field].cause, True)
         else:
             yield Lack(name, value.cause, name not in self._history())
 
@@ -180,13 +180,13 @@ def unknown_leaves(trace: reference.Trace) -> Iterator[reference.Trace]:
         yield from unknown_leaves(child)
 
 
-def history_keys(group: BoundFeatures, column: str) -> tuple[str, ...]:
-    """The fields by which the history behind a feature is kept; of a feature computed from others, those of the others."""
+def history_fields(group: BoundFeatures, column: str) -> tuple[str, ...]:
+    """The fields an event needs to see the history behind a feature; of a feature computed from others, those of the others."""
     for feature in group.bound:
         if feature.name == column:
             if isinstance(feature.value, ir.Aggregate):
-                return feature.value.per
-            return tuple(key for name in sorted(ir.reads(feature.value)) for key in history_keys(group, name))
+                return asked(feature.value)
+            return tuple(key for name in sorted(ir.reads(feature.value)) for key in history_fields(group, name))
     return ()
 
 

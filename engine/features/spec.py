@@ -113,6 +113,21 @@ def _reads(value: ir.Aggregate | ir.Expr) -> set[str]:
     return found if value.inner is None else found | _reads(value.inner)
 
 
+def asked(aggregate: ir.Aggregate) -> tuple[str, ...]:
+    """The fields of the event that looks without which it cannot see: its key, the time its window begins at, what rows are compared with.
+
+    >>> since = ir.Window("since", field="opened")
+    >>> asked(ir.Aggregate("count", None, since, ("account",), ir.Compare("=", ir.Read("payee"), ir.Read("this.payee"))))
+    ('account', 'opened', 'payee')
+    """
+    conditions = (aggregate.where, aggregate.among, aggregate.window.event)
+    names = sorted(name for condition in conditions if condition is not None for name in ir.reads(condition))
+    compared = [name.removeprefix(THIS) for name in names if name.startswith(THIS)]
+    field = () if aggregate.window.field is None else (aggregate.window.field,)
+    inner = () if aggregate.inner is None else asked(aggregate.inner)
+    return tuple(dict.fromkeys((*aggregate.per, *field, *compared, *inner)))
+
+
 # --- fingerprints ----------------------------------------------------------------------------------------------------
 
 
