@@ -45,35 +45,43 @@ SELECT set_config(name, %s, false) FROM pg_settings
 _PLANS: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan"
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(place) FROM unnest(%s::bigint[]) AS place"
-_SINCE: Final = "SELECT value FROM kaskade_fact WHERE name = 'since'"
-_EVENT: Final = "SELECT content, answer FROM kaskade_event WHERE key = %s"
-_LANES: Final = """
-SELECT place, oldest, newest, number
-  FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS asked (history, key, place) JOIN kaskade_lane USING (history, key)"""
-_CELLS: Final = """
-SELECT place, cell.time, cell.cell
-  FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::bigint[], %s::bigint[])
-    WITH ORDINALITY AS asked (history, slot, key, after, upto, place)
-  JOIN kaskade_lane AS lane USING (history, key)
-  JOIN kaskade_cell AS cell ON cell.lane = lane.id AND cell.slot = asked.slot AND cell.time > after AND cell.time <= upto
-  ORDER BY place, cell.time, cell.number"""
+# All that an event asks, in one statement: rows of one shape, told apart by `part`; cells come by time and arrival.
+_READ: Final = """
+WITH asked AS (
+  SELECT lane.*, place
+    FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS asked (history, key, place) JOIN kaskade_lane AS lane USING (history, key)
+)
+SELECT 0 AS part, value::bigint AS place, 0 AS time, 0 AS newest, 0 AS number, NULL::bytea AS cell, NULL AS answer
+  FROM kaskade_fact WHERE name = 'since'
+UNION ALL SELECT 1, 0, 0, 0, 0, content, answer FROM kaskade_event WHERE key = %s
+UNION ALL SELECT 2, place, oldest, newest, number, NULL, NULL FROM asked
+UNION ALL
+SELECT 3, spans.place, cell.time, 0, cell.number, cell.cell, NULL
+  FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS spans (lane, slot, after, upto, place)
+  JOIN asked ON asked.place = spans.lane
+  JOIN kaskade_cell AS cell ON cell.lane = asked.id AND cell.slot = spans.slot AND cell.time > after AND cell.time <= upto
+ORDER BY part, place, time, number"""
+_SINCE, _EVENT, _LANE, _CELL = range(4)
 
 _KEEP_SINCE: Final = "INSERT INTO kaskade_fact VALUES ('since', %s)"
-_KEEP_EVENT: Final = "INSERT INTO kaskade_event VALUES (%s, %s, %s)"
-_KEEP_LANES: Final = """
-INSERT INTO kaskade_lane (history, key, oldest, newest, number)
-  SELECT *, 1 FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[])
-  ON CONFLICT (history, key) DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = kaskade_lane.number + 1"""
-_KEEP_CELLS: Final = """
-INSERT INTO kaskade_cell
-  SELECT lane.id, slot, time, number, cell
-  FROM unnest(%s::integer[], %s::integer[], %s::text[], %s::bigint[], %s::bytea[]) AS kept (history, slot, key, time, cell)
-  JOIN kaskade_lane AS lane USING (history, key)"""
-_DROP_CELLS: Final = """
+_WRITE: Final = """
+WITH event AS (INSERT INTO kaskade_event VALUES (%s, %s, %s)),
+lanes AS (
+  INSERT INTO kaskade_lane (history, key, oldest, newest, number)
+    SELECT *, 1 FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[])
+    ON CONFLICT (history, key) DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = kaskade_lane.number + 1
+    RETURNING id, history, key, number
+),
+kept AS (
+  INSERT INTO kaskade_cell
+    SELECT id, slot, time, number, cell
+    FROM unnest(%s::integer[], %s::text[], %s::integer[], %s::bigint[], %s::bytea[]) AS kept (history, key, slot, time, cell)
+    JOIN lanes USING (history, key)
+)
 DELETE FROM kaskade_cell AS cell
-  USING unnest(%s::integer[], %s::integer[], %s::text[], %s::bigint[]) AS gone (history, slot, key, upto), kaskade_lane AS lane
-  WHERE lane.history = gone.history AND lane.key = gone.key
-    AND cell.lane = lane.id AND cell.slot = gone.slot AND cell.time <= gone.upto"""
+  USING unnest(%s::integer[], %s::text[], %s::integer[], %s::bigint[]) AS gone (history, key, slot, upto) JOIN lanes USING (history, key)
+  WHERE cell.lane = lanes.id AND cell.slot = gone.slot AND cell.time <= gone.upto"""
+_NONE: Final[tuple[list[Any], ...]] = ([], [], [], [], [])
 
 
 class PostgresStore(LiveStore):
@@ -191,22 +199,36 @@ class PostgresStore(LiveStore):
 
     def _read(self, asked: Asked, before: list[str], locks: list[int], *after: str) -> Fetched:
         run, spans, lanes = self._connection.execute, asked.spans, asked.lanes
+        places = {lane: place for place, lane in enumerate(lanes, 1)}
+        _, slots, _, afters, uptos = map(list, zip(*spans, strict=True)) if spans else _NONE
+        histories, names = [history for history, _ in lanes], [name(key) for _, key in lanes]
+        asks = (histories, names, name(asked.key), [places[span.history, span.key] for span in spans], slots, afters, uptos)
         with self._connection.pipeline():
             for command in before:
                 run(command)
             if locks:
                 run(_LOCK, (locks,))
-            since = run(_SINCE)
-            event = run(_EVENT, (name(asked.key),), binary=True)
-            stands = run(_LANES, ([history for history, _ in lanes], [name(key) for _, key in lanes]), binary=True)
-            columns = [list(column) for column in zip(*spans, strict=True)] or [[], [], [], [], []]
-            columns[2] = [name(key) for key in columns[2]]
-            cells = run(_CELLS, columns, binary=True)
+            found = run(_READ, asks, binary=True)
             for command in after:
                 run(command)
-        since, event = since.fetchone(), event.fetchone()
-        standings = {lanes[place - 1]: Standing(*stand) for place, *stand in stands.fetchall()}
-        return Fetched(self._coding, event, None if since is None else int(since[0]), standings, _rows(asked, cells.fetchall()))
+        return self._fetched(asked, found.fetchall())
+
+    def _fetched(self, asked: Asked, found: list[tuple[Any, ...]]) -> Fetched:
+        since, event, standings = None, None, {}
+        rows: dict[Any, tuple[list[int], list[bytes]]] = {span[:3]: ([], []) for span in asked.spans}
+        columns = list(rows.values())
+        for part, place, time, newest, number, cell, answer in found:
+            if part == _CELL:
+                times, cells = columns[place - 1]
+                times.append(time)
+                cells.append(cell)
+            elif part == _LANE:
+                standings[asked.lanes[place - 1]] = Standing(time, newest, number)
+            elif part == _EVENT:
+                event = cell, answer
+            else:
+                since = place
+        return Fetched(self._coding, event, since, standings, rows)
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -217,34 +239,23 @@ class PostgresStore(LiveStore):
             self._connection.execute("COMMIT")
 
     def _write(self, event: Event, first: bool) -> None:
-        run, entries = self._connection.execute, event.entries
         if first:
-            run(_KEEP_SINCE, (str(event.since),))
-        run(_KEEP_EVENT, (name(event.key), event.content, self._coding.answer(event.answer)))
-        if not entries:
-            return
-        names = [name(entry.key) for entry in entries]
-        run(_KEEP_LANES, ([e.history for e in entries], names, [e.oldest for e in entries], [e.newest for e in entries]))
-        kept, gone = [], []
-        for entry, text in zip(entries, names, strict=True):
+            self._connection.execute(_KEEP_SINCE, (str(event.since),))
+        lanes, kept, gone = [], [], []
+        for entry in event.entries:
+            lane = entry.history, name(entry.key)
+            lanes.append((*lane, entry.oldest, entry.newest))
             for slot, cell in enumerate(entry.cells):
-                if cell is not OUT:
-                    kept.append((entry.history, slot, text, entry.time, self._coding.cell(entry.history, slot, cell)))
+                if cell is not OUT and entry.time > entry.gone[slot]:
+                    kept.append((*lane, slot, entry.time, self._coding.cell(entry.history, slot, cell)))
                 if entry.gone[slot] > FOREVER:
-                    gone.append((entry.history, slot, text, entry.gone[slot]))
-        for query, rows in ((_KEEP_CELLS, kept), (_DROP_CELLS, gone)):
-            if rows:
-                run(query, [list(column) for column in zip(*rows, strict=True)])
+                    gone.append((*lane, slot, entry.gone[slot]))
+        own = name(event.key), event.content, self._coding.answer(event.answer)
+        self._connection.execute(_WRITE, (*own, *_columns(lanes, 4), *_columns(kept, 5), *_columns(gone, 4)))
 
 
-def _rows(asked: Asked, found: list[tuple[int, int, bytes]]) -> dict[Any, tuple[list[int], list[bytes]]]:
-    rows: dict[Any, tuple[list[int], list[bytes]]] = {span[:3]: ([], []) for span in asked.spans}
-    columns = list(rows.values())
-    for place, time, cell in found:
-        times, cells = columns[place - 1]
-        times.append(time)
-        cells.append(cell)
-    return rows
+def _columns(rows: list[tuple[Any, ...]], number: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[]] * number
 
 
 def _library() -> Any:

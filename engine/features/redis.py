@@ -95,7 +95,7 @@ class RedisStore(LiveStore):
             raise failed(url.partition("@")[2] or url, error) from None
         self.place = _place(pool.connection_kwargs)
         pool.connection_kwargs["decode_responses"] = False
-        self._client: Any = redis.Redis(connection_pool=pool)
+        self._client: Any = redis.Redis.from_pool(pool)
         self._open, self._fetch, self._write = (self._client.register_script(text) for text in (_OPEN, _FETCH, _WRITE))
         try:
             self._prepare(since)

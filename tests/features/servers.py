@@ -10,6 +10,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,7 +59,10 @@ class Server(ABC):
                 time.sleep(0.05)
 
     def kill(self) -> None:
-        if self.process is not None:
+        """End it and its children, without a word to them."""
+        if self.process is not None and self.process.poll() is None:
+            for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
+                os.kill(int(child), signal.SIGKILL)
             self.process.kill()
             self.process.wait()
 
@@ -90,10 +94,11 @@ class Redis(Server):
 
 
 class Postgres(Server):
-    """Every address has a schema of its own."""
+    """Every address has a schema of its own. Only a `safe` one waits for the disk at every commit: killed it comes back either way."""
 
-    def __init__(self) -> None:
+    def __init__(self, safe: bool = False) -> None:
         super().__init__()
+        self.safe = safe
         self.binaries = _postgres()
         self.who: dict[str, Any] = {}
         if os.geteuid() == 0:  # it refuses to run as root
@@ -106,7 +111,7 @@ class Postgres(Server):
 
     def command(self) -> list[str]:
         where = ["-p", str(self.port), "-k", str(self.folder), "-c", "listen_addresses=127.0.0.1"]
-        return [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *where, "-c", "fsync=off"]
+        return [str(self.binaries / "postgres"), "-D", str(self.folder / "data"), *where, "-c", f"fsync={'on' if self.safe else 'off'}"]
 
     def start(self, **how: Any) -> None:
         super().start(**self.who, **how)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 
 from engine.api import Engine
 from engine.cli.new import TEMPLATES
-from engine.errors import StoreDown, StoreError
+from engine.errors import InputError, StoreDown, StoreError
 from engine.features import missed
 from engine.features.single import HistoryStep
 from engine.features.store import open_store
@@ -130,6 +130,23 @@ def test_an_event_is_two_round_trips_and_a_look_or_a_repeat_one() -> None:
             trips.append(scripts() - before)
             before = scripts()
     assert trips == [1, 2, 1]
+
+
+def test_of_two_that_send_one_key_at_once_the_second_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing but the event's own key is touched by both, and one comes between the other's reading and writing."""
+    url = server("redis").url()
+    with open_store(url, [GROUP], record(), 0) as one, open_store(url, [GROUP], record()) as two:
+        real: Callable[..., bool] = vars(type(one))["_keep"]
+
+        def later(*given: Any) -> bool:
+            monkeypatch.undo()
+            two.observe(event(START, missing("damaged"), id="T1", amount=2))
+            return real(one, *given)
+
+        monkeypatch.setattr(one, "_keep", later)
+        with pytest.raises(InputError, match="`id` = 'T1' was there before with other content"):
+            one.observe(event(START, "A", id="T1", amount=1))
+        assert one.observe(event(START, "A"))["profile.n"] == 1
 
 
 # --- what a server holds ---------------------------------------------------------------------------------------------
