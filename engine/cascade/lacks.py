@@ -120,7 +120,9 @@ class Level:
     def _aggregate(self, name: str, aggregate: ir.Aggregate) -> Iterator[Lack]:
         """What this event itself did not say: its key, or whether and with what it counts. Other events and the past are beyond cure."""
         cause = cause_of(self.row[name])
-        lost = [field for field in asked(aggregate) if not known(self.row[field]) and self.row[field].cause == cause]
+        lost = [name for name in asked(aggregate) if not known(self.row[name])]
+        # a key that is missing names its own cause; what rows are compared with only leaves them open
+        lost = [name for name in lost if name not in aggregate.per or self.row[name].cause == cause]
         for lost_field in lost:
             yield from self.column(lost_field)
         if lost or cause in ("undecided history", "short history"):
