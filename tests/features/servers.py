@@ -62,7 +62,8 @@ class Server(ABC):
         """End it and its children, without a word to them."""
         if self.process is not None and self.process.poll() is None:
             for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-                os.kill(int(child), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
             self.process.kill()
             self.process.wait()
 
