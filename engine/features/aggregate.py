@@ -22,7 +22,7 @@ NEVER_EMPTY: Final = frozenset({"count", "distinct", "sum"})
 """What says something of no rows too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Doubts:
     """Why a window is not fully known: rows that may be in it (`unsure`), rows whose value is not known (`lacking`), rows nobody has
     seen (`short`). `cause` is named where one of them matters."""

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from engine.plan import Row
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Window:
-    """The rows of one window: values of rows that are in, values of rows that may be, and how many of each have no known value."""
+    """The rows of one window: values of rows that are in, values of rows that may be, and how many of each have no known value. It is
+    `exact` where none is in doubt and none may be unseen."""
 
     picked: Picked
     sure: list[Any]
@@ -37,6 +38,7 @@ class _Window:
     sure_lacks: int
     maybe_lacks: int
     cause: Missing
+    exact: bool = False
 
     @property
     def doubts(self) -> Doubts:
@@ -44,11 +46,11 @@ class _Window:
         return Doubts(bool(self.maybe) or self.maybe_lacks > 0, lacking, self.picked.short, self.cause)
 
 
-def _sorted_out(picked: Picked, cause: Missing) -> _Window:
+def _sort_out(picked: Picked, cause: Missing) -> _Window:
     cells = picked.cells
-    if Doubt not in map(type, cells):
-        return _Window(picked, cells, [], 0, 0, cause)
     doubts = [cell for cell in cells if cell.__class__ is Doubt]
+    if not doubts:
+        return _Window(picked, cells, [], 0, 0, cause, not picked.short)
     sure = [cell for cell in cells if cell.__class__ is not Doubt]
     sure_lacks = sum(doubt.sure for doubt in doubts)
     maybe = [doubt.value for doubt in doubts if doubt.value is not None]
@@ -66,7 +68,10 @@ def conclude(measure: Measure, picked: Picked, row: Row) -> Value:
 
 
 def _concluded(measure: Measure, picked: Picked, row: Row, cause: Missing) -> Value:
-    return _CONCLUDE[measure.aggregate.function](measure, _sorted_out(picked, cause), row)
+    window = picked.sorted_out
+    if window is None:
+        window = picked.sorted_out = _sort_out(picked, cause)
+    return _CONCLUDE[measure.aggregate.function](measure, window, row)
 
 
 def _surely(picked: Picked) -> int:
@@ -130,6 +135,8 @@ def _sum(measure: Measure, window: _Window, row: Row) -> Value:
         return aggregate.total(sum(values), type_)
 
     low = add(window.sure)
+    if window.exact:
+        return low
     high = add(window.sure + window.maybe) if window.maybe else low
     return aggregate.summed(low, high, window.doubts, measure.aggregate.bounded)
 
@@ -220,6 +227,8 @@ def _settled(value: Value, type_: Type) -> Value:
 
 def _max(measure: Measure, window: _Window, row: Row) -> Value:
     low = _best(max, window.sure, measure.of)
+    if window.exact:
+        return low
     high = _best(max, window.sure + window.maybe, measure.of) if window.maybe else low
     return aggregate.largest(low, high, window.doubts)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
@@ -18,7 +18,7 @@ from engine.features.judging import OUT, Cell, Judge
 from engine.features.missed import LOG, Missed
 from engine.features.picking import Picked, gone_events, gone_since_event, last_events, since_event, without
 from engine.features.spec import BoundFeatures, History, Layout, Measure, formula_steps
-from engine.features.windows import FOREVER, Reach
+from engine.features.windows import FOREVER, Clock, Reach
 from engine.plan import NOW, Row
 from engine.values import Missing, Value, first, known, missing
 
@@ -83,7 +83,7 @@ class Turn(ABC):
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One event looking at one key's history; `oldest` is the time of the first row that ever entered it."""
+    """One event looking at one key's history; `oldest` is the time of the first row that ever entered it, `sights` what measures saw."""
 
     row: Row
     since: int
@@ -91,13 +91,11 @@ class _Look:
     history: int
     key: Key
     oldest: int | None
+    sights: dict[int, Picked | Missing] = field(default_factory=dict)
 
-    def old_enough(self, measure: Measure) -> bool:
-        """Whether the key has been there for as long as the measure needs."""
-        needs = measure.aggregate.needs
-        if needs is None or needs[0] != "history":
-            return True
-        return self.oldest is not None and self.oldest <= measure.reach.clock.back(self.row[NOW], needs[1], needs[2])
+    def old_enough(self, kind: str, length: int, unit: str, clock: Clock) -> bool:
+        """Whether the key has been there for as long as is needed."""
+        return kind != "history" or (self.oldest is not None and self.oldest <= clock.back(self.row[NOW], length, unit))
 
 
 class LiveStore(ABC):
@@ -210,9 +208,16 @@ class LiveStore(ABC):
 
     def _value(self, measure: Measure, look: _Look, own: Cell) -> Value:
         """What a measure says to the event that looks, of which it keeps `own`."""
-        window, time = measure.reach.window, look.row[NOW]
-        if not look.old_enough(measure):
+        if measure.aggregate.needs is not None and not look.old_enough(*measure.aggregate.needs, measure.reach.clock):
             return missing("short history")
+        picked = look.sights.get(measure.sight)
+        if picked is None:
+            picked = look.sights[measure.sight] = self._picked(measure, look, own)
+        return picked if isinstance(picked, Missing) else conclude(measure, picked, look.row)
+
+    def _picked(self, measure: Measure, look: _Look, own: Cell) -> Picked | Missing:
+        """The rows a measure sees; the cause where its window has no beginning."""
+        window, time = measure.reach.window, look.row[NOW]
         bounds = measure.reach.bounds(time, look.row[window.field] if window.field is not None else None)
         if isinstance(bounds, Missing):
             return bounds
@@ -229,10 +234,8 @@ class LiveStore(ABC):
             picked.cells = judge.look(cells, look.row)
             picked = without(picked)
         if window.kind == "events":
-            picked = last_events(picked, window.length)
-        elif window.kind == "since event":
-            picked = since_event(picked)
-        return conclude(measure, picked, look.row)
+            return last_events(picked, window.length)
+        return since_event(picked) if window.kind == "since event" else picked
 
     def _entry(self, index: int, history: History, key: Key, time: int, cells: tuple[Cell, ...], turn: Turn) -> list[Entry]:
         """What an event leaves under one key: nothing where it is late for it."""

@@ -32,6 +32,8 @@ class Picked:
     short: bool = False
     most: int | None = None
     least: int = 0
+    sorted_out: Any = None
+    """What `concluding` has found out about the rows, for the next measure that sees them."""
 
 
 def without(picked: Picked) -> Picked:

@@ -56,10 +56,10 @@ class Seen(NamedTuple):
 class Window:
     """One measure over a lane, looked at afresh by every event."""
 
-    __slots__ = ("lane", "measure", "waiting")
+    __slots__ = ("lane", "measure", "slot", "waiting")
 
     def __init__(self, measure: Measure, lane: Lane, waiting: Waiting | None) -> None:
-        self.measure, self.lane, self.waiting = measure, lane, waiting
+        self.measure, self.slot, self.lane, self.waiting = measure, measure.slot, lane, waiting
 
     def came(self, place: int, time: int) -> None:
         """The lane has a new row at `place`."""
@@ -150,19 +150,24 @@ class Sliding(Window):
 class Trailing(Sliding):
     """One whose window ends with the event, so that in order of time it holds every row after its start."""
 
-    __slots__ = ()
+    __slots__ = ("asking",)
+
+    def __init__(self, measure: Measure, lane: Lane) -> None:
+        super().__init__(measure, lane)
+        self.asking = Asking(NEVER, NEVER, None, False, aggregate.UNDECIDED)
 
     def value(self, asked: Asked, own: int | None) -> Value:
-        time, lane, reach = asked.time, self.lane, self.measure.reach
+        time, lane, reach, asking = asked.time, self.lane, self.measure.reach, self.asking
         times = lane.times
         if times and time < times[-1]:
             return super().value(asked, own)
         after = time - reach.length if reach.length is not None else reach.start(time)
         first, last, held = self.first, self.last, self.tally
-        while last < len(times):
+        number = len(times)
+        while last < number:
             held.add(lane.states[last], lane.values[last], times[last])
             last += 1
-        while first < last and times[first] <= after:
+        while first < number and times[first] <= after:
             held.drop(lane.states[first], lane.values[first])
             first += 1
         # a month's start may step back: the 30th of March asks for less of February than the 29th at a later hour
@@ -170,8 +175,10 @@ class Trailing(Sliding):
             first -= 1
             held.add(lane.states[first], lane.values[first], times[first])
         self.first, self.last, self.after = first, last, after
-        short = after + 1 < asked.since
-        return held.read(Asking(after, time, asked.currencies[self.measure.slot], short, aggregate.lack(short)))
+        asking.after, asking.upto, asking.currency = after, time, asked.currencies[self.slot]
+        asking.short = after + 1 < asked.since
+        asking.cause = aggregate.SHORT if asking.short else aggregate.UNDECIDED
+        return held.read(asking)
 
 
 class Past:
@@ -190,7 +197,8 @@ class Past:
         """For every event, in order of arrival, the values of all measures, none where it does not look; `cells` gives for each slot what
         a row is to it."""
         windows = [self._window(measure, waiting[measure.slot]) for measure in history.measures]
-        by_slot = [[window for window in windows if window.measure.slot == slot] for slot in range(len(self.lanes))]
+        by_slot = [[window for window in windows if window.slot == slot] for slot in range(len(self.lanes))]
+        patient = any(measure.aggregate.needs is not None for measure in history.measures)
         tardy: list[Value] = [missing("late")] * len(windows)
         nowhere: list[int | None] = [None] * len(self.lanes)
         found: list[list[Value]] = []
@@ -200,7 +208,12 @@ class Past:
                 found.append(tardy)
                 continue
             own = self._enter(asked, by_slot, cells) if asked.enters else nowhere
-            found.append([self._value(window, asked, own, oldest) for window in windows] if asked.looks else [])
+            if not asked.looks:
+                found.append([])
+            elif patient:
+                found.append([self._value(window, asked, own, oldest) for window in windows])
+            else:
+                found.append([window.value(asked, own[window.slot]) for window in windows])
         return found
 
     def _window(self, measure: Measure, waiting: Waiting | None) -> Window:
@@ -234,7 +247,7 @@ class Past:
         kind, length, unit = measure.aggregate.needs or ("", 0, "")
         if kind == "history" and (oldest is None or oldest > measure.reach.clock.back(asked.time, length, unit)):
             return missing("short history")
-        return window.value(asked, own[measure.slot])
+        return window.value(asked, own[window.slot])
 
     def forget(self, late: int, history: History) -> None:
         """Drop what no later window can see."""

@@ -195,7 +195,8 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One aggregate: which slot of its history it reads, how far its window reaches, and the type of the values it aggregates.
+    """One aggregate: which slot of its history it reads, how far its window reaches, and the type of the values it aggregates. Measures of
+    one `sight` see the same rows.
 
     With `inner`, these are what `inner` says of each period.
     """
@@ -206,6 +207,7 @@ class Measure:
     reach: Reach
     of: Type
     inner: Measure | None = None
+    sight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +272,13 @@ class Layout:
 
     def _history(self, per: tuple[str, ...], matched: tuple[str, ...], features: Iterable[ir.Feature]) -> History:
         slots: dict[Slot, int] = {}
+        sights: dict[tuple[int, Reach], int] = {}
         measures = []
         for feature in features:
             if isinstance(feature.value, ir.Aggregate) and (feature.value.per, feature.value.matched) == (per, matched):
                 slot = slots.setdefault(_slot(feature.value), len(slots))
-                measures.append(self._measure(feature.name, slot, feature.value))
+                measure = self._measure(feature.name, slot, feature.value)
+                measures.append(replace(measure, sight=sights.setdefault((slot, measure.reach), len(sights))))
         reaches = (tuple(dict.fromkeys(m.reach for m in measures if m.slot == slot)) for slot in slots.values())
         return History(per, matched, tuple(slots), tuple(reaches), tuple(measures))
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import heapq
 from abc import ABC, abstractmethod
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.features import aggregate
 from engine.features.aggregate import EMPTY, Doubts
@@ -47,7 +48,8 @@ def float_of(units: int) -> Value:
         return missing("overflow")
 
 
-class Asking(NamedTuple):
+@dataclass(slots=True)
+class Asking:
     """How a tally is read: the span of its window, the currency of an empty sum, whether rows may be in that nobody has seen, what is
     named where something is not known, and for windows of so many events how many it holds at most and surely."""
 
@@ -404,20 +406,21 @@ class _Max(Tally):
             heapq.heappop(heap)
         return heap[0][2] if heap else None
 
-    def _value(self, values: list[Any], states: tuple[int, ...]) -> Value:
-        there = [value for value in values if value is not None]
-        if not there:
+    def _value(self, best: Any, states: tuple[int, ...]) -> Value:
+        if best is None:
             return EMPTY
         if self.by and len({c for state in states for c, rows in self.currencies[state].items() if rows}) > 1:
             return missing("currency")
-        return restored(min(there, key=self.rank), self.type)
+        return restored(best, self.type)
 
     def read(self, asking: Asking) -> Value:
         sure = self._top(SURE, asking)
-        inner = self._value([sure], (SURE,))
+        inner = self._value(sure, (SURE,))
         if not (asking.short or self.in_doubt or self.lacking):
             return inner
-        return self._bounds(inner, self._value([sure, self._top(MAYBE, asking)], (SURE, MAYBE)), self.doubts(asking))
+        there = [value for value in (sure, self._top(MAYBE, asking)) if value is not None]
+        outer = self._value(min(there, key=self.rank, default=None), (SURE, MAYBE))
+        return self._bounds(inner, outer, self.doubts(asking))
 
     def _bounds(self, inner: Value, outer: Value, doubts: Doubts) -> Value:
         return aggregate.largest(inner, outer, doubts)

@@ -50,7 +50,7 @@ class Server(ABC):
         while True:
             if self.process is None or self.process.poll() is not None:
                 with (self.folder / "log").open("ab") as log:
-                    self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.folder, **how)
+                    self.process = subprocess.Popen([*_WITH_US, *self.command()], stdout=log, stderr=log, cwd=self.folder, **how)
             try:
                 return self.ready()
             except (redis.RedisError, psycopg.Error):
@@ -62,7 +62,8 @@ class Server(ABC):
         """End it and its children, without a word to them."""
         if self.process is not None and self.process.poll() is None:
             for child in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split():
-                os.kill(int(child), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
             self.process.kill()
             self.process.wait()
 
@@ -127,6 +128,10 @@ class Postgres(Server):
         with contextlib.closing(self.client()) as client:
             client.execute(f"CREATE SCHEMA {schema}")  # type: ignore[call-overload]
         return f"postgresql://kaskade@127.0.0.1:{self.port}/postgres?options=-csearch_path%3D{schema}"
+
+
+_WITH_US = ["setpriv", "--pdeathsig", "QUIT"] if shutil.which("setpriv") else []
+"""A server ends with the process that started it, however that ends."""
 
 
 def _spare_port() -> int:

@@ -140,12 +140,12 @@ def test_of_two_that_send_one_key_at_once_the_second_is_told(monkeypatch: pytest
 
         def later(*given: Any) -> bool:
             monkeypatch.undo()
-            two.observe(event(START, missing("damaged"), id="T1", amount=2))
+            two.observe(event(START, missing("damaged"), id="given", amount=2))
             return real(one, *given)
 
         monkeypatch.setattr(one, "_keep", later)
-        with pytest.raises(InputError, match="`id` = 'T1' was there before with other content"):
-            one.observe(event(START, "A", id="T1", amount=1))
+        with pytest.raises(InputError, match="`id` = 'given' was there before with other content"):
+            one.observe(event(START, "A", id="given", amount=1))
         assert one.observe(event(START, "A"))["profile.n"] == 1
 
 
@@ -175,9 +175,9 @@ def test_what_no_window_can_see_any_more_is_dropped(there: Server) -> None:
 def test_a_store_goes_on_where_it_stopped_and_keeps_since_when_it_is_complete(there: Server) -> None:
     url = there.url()
     with open_store(url, [GROUP], record(), START) as store:
-        first = store.observe(event(START, id="T1"))
+        first = store.observe(event(START, id="given"))
     with open_store(url, [GROUP], record()) as store:
-        assert store.observe(event(START, id="T1")) == first
+        assert store.observe(event(START, id="given")) == first
         assert store.observe(event(START + 7 * DAY - 1))["profile.n"] == 2
     open_store(url, [GROUP], record(), START).close()
     with pytest.raises(StoreError, match="has its history from another time; open it without `history_from`, or rebuild it"):
@@ -328,13 +328,13 @@ def test_no_more_events_wait_than_memory_can_bear(
 def test_an_event_with_other_content_that_came_meanwhile_is_named(no_pause: None, caplog: pytest.LogCaptureFixture) -> None:
     there = server("redis")
     with open_store(there.url(), [GROUP], record(), 0) as store:
-        store.observe(event(START, id="T1"))
+        store.observe(event(START, id="given"))
         there.kill()
         with pytest.raises(StoreDown):
-            store.observe(event(START, id="T1", amount=7))
+            store.observe(event(START, id="given", amount=7))
         there.start()
         assert store.observe(event(START))["profile.n"] == 2
-    assert "did not enter it: an event with `id` = 'T1' was there before with other content" in caplog.text
+    assert "did not enter it: an event with `id` = 'given' was there before with other content" in caplog.text
 
 
 def test_an_event_whose_acknowledgement_is_lost_counts_once(there: Server, no_pause: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,9 +352,9 @@ def test_an_event_whose_acknowledgement_is_lost_counts_once(there: Server, no_pa
 
         monkeypatch.setattr(store, writes, breaks)
         with pytest.raises(StoreDown):
-            store.observe(event(START, id="T1"))
+            store.observe(event(START, id="given"))
         assert store.observe(event(START))["profile.n"] == 3
-        assert store.observe(event(START, id="T1"))["profile.n"] == 2
+        assert store.observe(event(START, id="given"))["profile.n"] == 2
 
 
 @contextlib.contextmanager
