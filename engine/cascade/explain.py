@@ -222,7 +222,7 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
     if state.state is True:
         lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
     elif state.state is False:
-        lines += [f"    because {reason}" for reason in _why_not(rule, level)]
+        lines += [f"    {reason}" for reason in _why_not(rule, level)]
     return lines + [line + _policy(rule, state, raw) for line in _lacks(opened.rule(rule))]
 
 
@@ -238,9 +238,9 @@ def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
     """The parts of the condition that made the rule clear, with what they read."""
     for unless, because in rule.unless:
         if reference.evaluate(unless, level.work) is True:
-            return [f"exempt: {because}"]
+            return [f"exempt because {because}"]
     trace = reference.trace(ir.assumed(rule, level.step.rules.defines) if rule.assume else rule.when, level.work)
-    return [f"{phrase(part.expr)} is false" + _read_values(part) for part in _false_parts(trace)][:4]
+    return [f"because {phrase(part.expr)} is false" + _read_values(part) for part in _false_parts(trace)][:4]
 
 
 def _false_parts(trace: reference.Trace) -> Iterator[reference.Trace]:

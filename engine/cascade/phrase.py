@@ -16,10 +16,11 @@ _INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
 def phrase(expr: ir.Expr) -> str:
     """The expression as text.
 
-    >>> from engine.lang.ir import Compare, Const, Not, Read
+    >>> from engine.lang.ir import Compare, Const, IsMissing, Not, Read
     >>> from engine.values import INTEGER
-    >>> phrase(Not(Compare(">=", Read("hits", type=INTEGER), Const(3, type=INTEGER))))
-    'not hits >= 3'
+    >>> hits = Read("hits", type=INTEGER)
+    >>> phrase(Not(Compare(">=", hits, Const(3, type=INTEGER)))), phrase(Not(IsMissing(hits)))
+    ('not hits >= 3', 'hits is known')
     """
     return _phrase(expr, _LOOSE)
 
@@ -39,10 +40,22 @@ def _read(expr: ir.Read) -> tuple[str, int]:
     return (f"flag {expr.name.removeprefix('flags.')}" if expr.name.startswith("flags.") else expr.name), _TIGHT
 
 
-def _membership(expr: ir.In) -> tuple[str, int]:
+def _not(expr: ir.Not) -> tuple[str, int]:
+    """As one says it: `not in`, `is known`, `!=`; else `not` before the whole."""
+    item = expr.item
+    if isinstance(item, ir.In):
+        return _membership(item, "not in")
+    if isinstance(item, ir.IsMissing):
+        return f"{_phrase(item.item, _SUM)} is known", _COMPARE
+    if isinstance(item, ir.Compare) and item.op == "=":
+        return f"{_phrase(item.left, _SUM)} != {_phrase(item.right, _SUM)}", _COMPARE
+    return f"not {_phrase(item, _COMPARE)}", _NOT
+
+
+def _membership(expr: ir.In, word: str = "in") -> tuple[str, int]:
     kind = expr.item.type
     choices = expr.name or "(" + ", ".join(sorted(f'"{v}"' if kind.kind == "text" else show(v, kind) for v in expr.values)) + ")"
-    return f"{_phrase(expr.item, _SUM)} in {choices}", _COMPARE
+    return f"{_phrase(expr.item, _SUM)} {word} {choices}", _COMPARE
 
 
 def _call(expr: ir.Call) -> tuple[str, int]:
@@ -70,7 +83,7 @@ _PHRASES: Final[dict[type[ir.Expr], Callable[[Any], tuple[str, int]]]] = {
     ir.Compare: lambda e: (f"{_phrase(e.left, _SUM)} {e.op} {_phrase(e.right, _SUM)}", _COMPARE),
     ir.And: lambda e: (" and ".join(_phrase(item, _NOT) for item in e.items), _AND),
     ir.Or: lambda e: (" or ".join(_phrase(item, _AND) for item in e.items), _OR),
-    ir.Not: lambda e: (f"not {_phrase(e.item, _COMPARE)}", _NOT),
+    ir.Not: _not,
     ir.IsMissing: lambda e: (f"{_phrase(e.item, _SUM)} is missing", _COMPARE),
     ir.In: _membership,
     ir.Call: _call,

@@ -24,6 +24,9 @@ examples:
   engine decide cascades/screening.yaml event.json
   engine decide cascades/screening.yaml - --store sqlite:history.db --ledger ledger.db --json < event.json"""
 
+_STRANGE: Final = 20
+"""How many names that no field takes are shown."""
+
 
 def arguments(parser: ArgumentParser) -> None:
     event_arguments(parser)
@@ -54,7 +57,8 @@ def decided(args: Namespace, *, record: bool) -> Decision:
     event = read_input(args.event)
     for line in strange_fields(engine.record, decode_event(event)):
         note(line)
-    with nullcontext() if args.store is None else engine.open_store(args.store, history_from=args.history_from) as store:
+    history = nullcontext() if args.store is None else engine.open_store(args.store, history_from=args.history_from)
+    with nullcontext() if engine.ledger is None else engine.ledger, history as store:
         return engine.decide(event, store=store, record=record)
 
 
@@ -62,8 +66,9 @@ def strange_fields(record: Record, event: Mapping[str, Any]) -> list[str]:
     """A line for each thing in an event that no field takes: it may be a field whose name is misspelt."""
     known = border(record).known
     strange = sorted(name for name in border(record).flatten(event) if name not in known)
-    near = {name: suggest(name, known) for name in strange}
-    return [f"note: no field takes `{name}`" + (f"; {near[name]}" if near[name] else "") for name in strange]
+    near = {name: suggest(name, known) for name in strange[:_STRANGE]}
+    lines = [f"note: no field takes `{name}`" + (f"; {hint}" if hint else "") for name, hint in near.items()]
+    return lines + [f"note: nor {len(strange) - _STRANGE:,} names more"] * (len(strange) > _STRANGE)
 
 
 def summary(decision: Decision) -> str:

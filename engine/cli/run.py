@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import time
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -71,7 +72,7 @@ def run(args: Namespace) -> int:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
     summary = Summary.of(engine.linked, licence=quoted(engine.workspace.folder / "LICENCE.md"))
     started = time.monotonic()
-    with Progress() as progress:
+    with Progress() as progress, nullcontext() if engine.ledger is None else engine.ledger:
         watcher = _Watcher(engine, summary, progress)
         options = {"history_from": args.history_from, "encoding": args.encoding, "values": args.values, "each": args.ledger is not None}
         try:

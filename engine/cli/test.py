@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -50,8 +52,12 @@ def _print(checked: Checked, tested: list[Tested], failed: int) -> None:
     if checked.failed:
         out(checked.rendered() + "\n")
     for one in tested:
-        for failure in one.failures:
-            out(f"{failure}\n")
+        for _, same in groupby(one.failures, key=lambda failure: (failure.title, failure.why)):
+            *before, last = same
+            # what the engine made of a row is said once, however much was expected of it
+            for failure in before:
+                out(str(replace(failure, why=())))
+            out(f"{last}\n")
     for one in tested:
         met = f"{len(one.failures)} failed" if one.failures else "all met" if one.expectations else "no tests"
         out(f"{one.name}: {plural(one.cases, 'case')}, {plural(one.expectations, 'expectation')}, {met}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Final
 
 from engine.values import TEXT, Type, Value
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 MAX_LINE: Final = 1_000_000
-"""How many characters a line of a table may have."""
+"""About how many bytes a line of a table may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +79,26 @@ def _inside(report: Report, span: Span, file: str, folder: Path | None, workspac
 @lru_cache(maxsize=8)
 def _column(path: Path, column: str | None, changed: int, size: int) -> frozenset[str]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
+    _look_over(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.reader(_lines(file), strict=True)
+        table = csv.reader(file, strict=True)
         header = [name.strip() for name in next(table, [])]
         place = _place(header, column)
         return frozenset(_cells(table, place, len(header)))
 
 
-def _lines(file: TextIO) -> Iterator[str]:
-    """The lines of a table, none of them so long that it fills memory, and none that only looks like text."""
-    number = 0
-    while line := file.readline(MAX_LINE):
-        number += 1
-        if len(line) == MAX_LINE:
-            raise _BadTable("list-unreadable", f"has more than {MAX_LINE:_} characters in line {number}", ())
-        if "\0" in line:
-            raise _BadTable("list-unreadable", f"holds zero bytes in line {number}: it is damaged, or no text", ())
-        yield line
+def _look_over(path: Path) -> None:
+    """Refuse what only looks like a table: zero bytes, and lines so long that they would fill memory."""
+    line = 1
+    with path.open("rb") as file:
+        while block := file.read(MAX_LINE):
+            zero = block.find(b"\0")
+            if zero >= 0:
+                line += block.count(b"\n", 0, zero)
+                raise _BadTable("list-unreadable", f"holds zero bytes in line {line}: it is damaged, or not saved as UTF-8", ())
+            if len(block) == MAX_LINE and b"\n" not in block and b"\r" not in block:
+                raise _BadTable("list-unreadable", f"has more than {MAX_LINE:_} bytes in line {line}", ())
+            line += block.count(b"\n")
 
 
 def _line_at_fault(path: Path) -> int:

@@ -201,7 +201,7 @@ class Ledger:
         settings: set[str] = set()
         for seq, *row, hash_ in self._rows():
             if seq != last + 1:
-                found.append(f"{_gone(last + 1, seq - 1)} of `{self.path}`")
+                found.append(f"{_gone(last + 1, seq - 1)} `{self.path}`")
             elif entry_hash(head, seq, tuple(row)) != hash_:
                 found.append(f"entry {seq} of `{self.path}` was altered, or what stands before it")
             settings.add(row[1])
@@ -270,7 +270,7 @@ def _digest(data: bytes) -> str:
 
 
 def _gone(first: int, last: int) -> str:
-    return f"entry {first} is gone out" if first == last else f"entries {first} to {last} are gone out"
+    return f"entry {first} is gone from" if first == last else f"entries {first} to {last} are gone from"
 
 
 # --- SQLite ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from engine.reading import parse_json
 from engine.record import Border, Record, border
 from engine.run.border import AGAIN, NUMBER, ROW, Typed, flattened, once, typed
 from engine.run.cells import Part, Table
-from engine.run.lines import LIMIT, Long, blocks, label
+from engine.run.lines import HEAD, LIMIT, Long, blocks, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -263,7 +263,8 @@ def _json_lines(path: Path, edge: Border, most: int, encoding: str | None, head:
         number += 1
         event = _event(line)
         if isinstance(event, str):
-            rejects.append((number, event, (line.head if isinstance(line, Long) else line[:LIMIT]).decode("utf-8", "ignore")))
+            head = line.head if isinstance(line, Long) else line if len(line) <= LIMIT else line[:HEAD]
+            rejects.append((number, event, head.decode("utf-8", "ignore")))
         else:
             events.append(event)
             numbers.append(number)

@@ -167,7 +167,7 @@ def test_a_change_with_a_hash_that_fits_shows_at_the_next_entry(ledger, path):
 
 
 @pytest.mark.parametrize(
-    ("where", "words"), [("seq = 3", "entry 3 is gone out of"), ("seq IN (2, 3)", "entries 2 to 3 are gone out of"), ("seq = 5", "the end")]
+    ("where", "words"), [("seq = 3", "entry 3 is gone from"), ("seq IN (2, 3)", "entries 2 to 3 are gone from"), ("seq = 5", "the end")]
 )
 def test_a_lost_entry_shows(ledger, path, where, words):
     fill(ledger)
