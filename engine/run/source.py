@@ -263,8 +263,8 @@ def _json_lines(path: Path, edge: Border, most: int, encoding: str | None, head:
         number += 1
         event = _event(line)
         if isinstance(event, str):
-            head = line.head if isinstance(line, Long) else line if len(line) <= LIMIT else line[:HEAD]
-            rejects.append((number, event, head.decode("utf-8", "ignore")))
+            shown = line.head if isinstance(line, Long) else line if len(line) <= LIMIT else line[:HEAD]
+            rejects.append((number, event, shown.decode("utf-8", "ignore")))
         else:
             events.append(event)
             numbers.append(number)
