@@ -71,7 +71,7 @@ class Engine:
         return self.plan.record
 
     def open_store(self, url: str = "memory:", *, history_from: str | None = None) -> Store:
-        """Live history for `decide`: ``memory:`` or ``sqlite:PATH``; a context manager.
+        """Live history for `decide`: ``memory:``, ``sqlite:PATH``, ``redis://...`` or ``postgresql://...``; a context manager.
 
         `history_from` is the ISO time from which the history is complete, by default the first event's. Raises `StoreError`.
         """
@@ -81,8 +81,8 @@ class Engine:
         """Decide one event, a mapping or the text of a JSON object.
 
         With a `store` the event's history is read and, unless `record` is false, the event is added to it; without one all history is
-        missing, cause `unavailable`. With a ledger the decision is kept, unless `record` is false. Raises `InputError` for an event
-        without key or time, or whose key has come before with other content.
+        missing, cause `unavailable`, as it is while the store is down. With a ledger the decision is kept, unless `record` is false. Raises
+        `InputError` for an event without key or time, or whose key has come before with other content.
         """
         given = decode_event(event) if isinstance(event, str | bytes) else event
         row = read_event(self.record, given)

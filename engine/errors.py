@@ -4,7 +4,7 @@ EngineError
 ├── SourceError      rule files, cascades or packages that do not check; carries every diagnostic
 ├── InputError       an event that cannot be decided at all: no key, no time, key sent twice with other content
 ├── ModelError       a model package that must not be used: golden rows differ, a pickle, a missing library
-├── StoreError       history that cannot be read or written
+├── StoreError       history that cannot be read or written; `StoreDown`: for now, and decisions go on without it
 └── LedgerError      a ledger that cannot be read, or was altered
 """
 
@@ -40,6 +40,10 @@ class ModelError(EngineError):
 
 class StoreError(EngineError):
     """History that cannot be read or written."""
+
+
+class StoreDown(StoreError):
+    """History that cannot be read or written for now: its store cannot be reached, is full, or answers too slowly."""
 
 
 class LedgerError(EngineError):

@@ -7,7 +7,7 @@ that could not be judged there is no record: there it looks at what the step wou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.backends import reference
@@ -16,7 +16,7 @@ from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
 from engine.cascade.wiring import GATE, WITH, StepBuild
-from engine.features.spec import BoundFeatures
+from engine.features.spec import THIS, BoundFeatures, asked
 from engine.lang import ir
 from engine.plan import Plan, Row
 from engine.values import Interval, Missing, Value, known
@@ -120,13 +120,14 @@ class Level:
     def _aggregate(self, name: str, aggregate: ir.Aggregate) -> Iterator[Lack]:
         """What this event itself did not say: its key, or whether and with what it counts. Other events and the past are beyond cure."""
         cause = cause_of(self.row[name])
-        lost = [key for key in aggregate.per if not known(self.row[key]) and self.row[key].cause == cause]
-        for key in lost:
-            yield from self.column(key)
+        lost = [name for name in asked(aggregate) if not known(self.row[name])]
+        # a key that is missing names its own cause; what rows are compared with only leaves them open
+        lost = [name for name in lost if name not in aggregate.per or self.row[name].cause == cause]
+        for lost_field in lost:
+            yield from self.column(lost_field)
         if lost or cause in ("undecided history", "short history"):
-            counts = True if aggregate.where is None else reference.evaluate(aggregate.where, self.row)
-            for part in (aggregate.where, aggregate.of) if counts is not False else ():
-                yield from self.expression(part, self.row) if part is not None else ()
+            for part in own_parts(aggregate, self.row):
+                yield from self.expression(part, self.row)
         if cause == "short history":
             yield Lack(name, cause, False)
 
@@ -258,6 +259,26 @@ def unknown_leaves(trace: reference.Trace) -> Iterator[tuple[reference.Trace, Va
 def feature_of(history: Iterable[BoundFeatures], column: str) -> ir.Feature | None:
     """The feature that writes a column, if one does."""
     return next((feature for group in history for feature in group.bound if feature.name == column), None)
+
+
+def own_parts(aggregate: ir.Aggregate, row: Row) -> Iterator[ir.Expr]:
+    """What decides whether and with what this event counts in its own history; nothing where it surely does not count."""
+    conditions = [of_itself(part) for part in (aggregate.where, aggregate.among) if part is not None]
+    if not any(reference.evaluate(condition, row) is False for condition in conditions):
+        yield from conditions
+        if aggregate.of is not None:
+            yield aggregate.of
+    if aggregate.inner is not None:
+        yield from own_parts(aggregate.inner, row)
+
+
+def of_itself(condition: ir.Expr) -> ir.Expr:
+    """The condition as the event asks it of itself: what it compares a row with is its own."""
+
+    def change(node: ir.Expr) -> ir.Expr:
+        return replace(node, name=node.name.removeprefix(THIS)) if isinstance(node, ir.Read) else node
+
+    return ir.transform(condition, change)
 
 
 def _once(found: dict[Any, Any], name: str, find: Callable[[], Iterable[Lack]], itself: Lack) -> Lacks:

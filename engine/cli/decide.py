@@ -37,7 +37,9 @@ def event_arguments(parser: ArgumentParser) -> None:
     """The arguments of every command that looks at one event."""
     parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
     parser.add_argument("event", metavar="EVENT", nargs="?", default="-", help="a file with a JSON object; `-` or nothing: standard input")
-    parser.add_argument("--store", metavar="URL", help="live history: `sqlite:FILE`, or `memory:` for a history of this event alone")
+    parser.add_argument(
+        "--store", metavar="URL", help="live history: `sqlite:FILE`, `redis://...`, `postgresql://...`, or `memory:` (this event alone)"
+    )
     parser.add_argument("--history-from", metavar="DATE", help="since when the store's history is complete (default: its first event)")
 
 

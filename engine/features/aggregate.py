@@ -5,27 +5,55 @@ The live stores and the batch sum up each in their own way; what follows from it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.currencies import DIGITS
-from engine.values import Missing, Money, Type, Value, integer, interval, missing, number, percent, settle
+from engine.values import Missing, Money, Type, Value, divide, integer, interval, missing, number, percent, round_half_even, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+EMPTY: Final = missing("empty")
+SHORT: Final = missing("short history")
+UNDECIDED: Final = missing("undecided history")
+NEVER_EMPTY: Final = frozenset({"count", "distinct", "sum"})
+"""What says something of no rows too."""
+
+
+@dataclass(slots=True)
+class Doubts:
+    """Why a window is not fully known: rows that may be in it (`unsure`), rows whose value is not known (`lacking`), rows nobody has
+    seen (`short`). `cause` is named where one of them matters."""
+
+    unsure: bool
+    lacking: bool
+    short: bool
+    cause: Missing
+
+    def __bool__(self) -> bool:
+        return self.unsure or self.lacking or self.short
+
 
 def lack(short: bool) -> Missing:
     """Why a window is not fully known, first in rank: it reaches before the start of history, or holds rows that cannot be judged."""
-    return missing("short history") if short else missing("undecided history")
+    return SHORT if short else UNDECIDED
 
 
-def count(sure: int, maybe: int, short: bool) -> Value:
-    """`sure` rows are in, `maybe` cannot be judged.
+def count(sure: int, maybe: int, short: bool, cause: Missing | None = None, most: int | None = None) -> Value:
+    """`sure` rows are in, `maybe` cannot be judged; there are never more than `most`.
 
     >>> count(3, 0, False), count(3, 2, False), count(3, 2, True)
     (3, Interval(low=3, high=5, cause='undecided history'), Interval(low=3, high=None, cause='short history'))
     """
-    return interval(sure, None if short else sure + maybe, lack(short).cause)
+    high = None if short else sure + maybe
+    if most is not None:
+        high = most if high is None else min(high, most)
+    return interval(sure, high, (lack(short) if cause is None else cause).cause)
+
+
+# --- sums ------------------------------------------------------------------------------------------------------------
 
 
 def total(units: Any, type_: Type) -> Value:
@@ -62,36 +90,102 @@ def currency_total(units: dict[str, int], empty: Value) -> Money | Missing:
     return Money(0, empty) if empty in DIGITS else missing("damaged")
 
 
-def summed(low: Value, high: Value, *, unsure: bool, lacking: bool, short: bool, bounded: bool) -> Value:
-    """`low` is the sum of the rows that are in, `high` with those that may be; `unsure` says that there are such rows,
-    `lacking` that some row's value is not known. With `bounded` no value is negative, so that a part is a lower bound."""
-    if not (unsure or lacking or short):
+def summed(low: Value, high: Value, doubts: Doubts, bounded: bool) -> Value:
+    """`low` is the sum of the rows that are in, `high` with those that may be. With `bounded` no value is negative, so that a part is a
+    lower bound."""
+    if not doubts:
         return low
-    if not bounded:
-        return lack(short)
-    return _between(low, high, open_end=lacking or short, short=short)
+    return _between(low, high, doubts) if bounded else doubts.cause
 
 
-def largest(low: Value, high: Value, *, unsure: bool, lacking: bool, short: bool) -> Value:
-    """The same of the largest value; `low` is missing with cause `empty` where no row is surely in, and then nothing can be said."""
-    if not (unsure or lacking or short):
+# --- means -----------------------------------------------------------------------------------------------------------
+
+
+def mean(numerator: int, denominator: int, type_: Type, currency: str | None = None) -> Value:
+    """An exact sum over a count, rounded once: to a float64 for integers and numbers, half-even to whole units for the rest.
+
+    >>> mean(10, 4, Type("integer")), mean(10, 4, Type("money", currency="USD"))
+    (2.5, 2)
+    """
+    if type_.kind in ("integer", "number"):
+        return divide(numerator, denominator)
+    return _whole(round_half_even(numerator, denominator * type_.scale), type_, currency)
+
+
+def deviation(numerator: int, denominator: int, type_: Type, currency: str | None = None) -> Value:
+    """The root of an exact variance, rounded once in the same way.
+
+    >>> deviation(9, 4, Type("integer")), deviation(9, 4, Type("money", currency="USD"))
+    (1.5, 2)
+    """
+    if type_.kind in ("integer", "number"):
+        return _root(numerator, denominator)
+    denominator *= type_.scale**2
+    down = math.isqrt(numerator // denominator)
+    excess = 4 * numerator - (2 * down + 1) ** 2 * denominator
+    return _whole(down + (excess > 0 or (excess == 0 and down % 2 == 1)), type_, currency)
+
+
+def _whole(units: int, type_: Type, currency: str | None) -> Value:
+    if currency is not None:
+        return settle(Money(units, currency), 1)
+    return percent(units) if type_.kind == "percent" else integer(units)
+
+
+def _root(numerator: int, denominator: int) -> Value:
+    """The float64 nearest to the root of a fraction: 55 bits of it and whether anything follows leave only one way to round."""
+    shift = (numerator.bit_length() - denominator.bit_length() - 109) // 2
+    if shift >= 0:
+        return divide(_root_odd(numerator, denominator << 2 * shift) << shift, 1)
+    return divide(_root_odd(numerator << -2 * shift, denominator), 1 << -shift)
+
+
+def _root_odd(numerator: int, denominator: int) -> int:
+    root = math.isqrt(numerator // denominator)
+    return root | (root * root * denominator != numerator)
+
+
+def share(part: int, whole: int, rows: int) -> Value:
+    """One exact sum over another, rounded once; `rows` is how many rows the second has."""
+    return divide(part, whole) if rows else EMPTY
+
+
+# --- the largest and the smallest ------------------------------------------------------------------------------------
+
+
+def largest(low: Value, high: Value, doubts: Doubts) -> Value:
+    """`low` is the largest value of the rows that are in, `high` with those that may be; missing with cause `empty` where there is none,
+    and then nothing can be said."""
+    if not doubts:
         return low
     if low.__class__ is Missing and low.cause != "overflow":
-        return lack(short)
-    return _between(low, high, open_end=lacking or short, short=short)
+        return doubts.cause
+    return _between(low, high, doubts)
 
 
-def _between(low: Value, high: Value, *, open_end: bool, short: bool) -> Value:
-    if Money in (low.__class__, high.__class__) and not _one_currency(low, high, open_end):
-        return lack(short)
+def smallest(low: Value, high: Value, doubts: Doubts) -> Value:
+    """The same of the smallest value: here `high` is that of the rows that are in."""
+    if not doubts:
+        return high
+    if high.__class__ is Missing and high.cause != "overflow":
+        return doubts.cause
+    if Money in (low.__class__, high.__class__) and not _one_currency(low, high, doubts):
+        return doubts.cause
+    bottom = None if doubts.lacking or doubts.short or low.__class__ is Missing else low
+    return interval(bottom, None if high.__class__ is Missing else high, doubts.cause.cause)
+
+
+def _between(low: Value, high: Value, doubts: Doubts) -> Value:
+    if Money in (low.__class__, high.__class__) and not _one_currency(low, high, doubts):
+        return doubts.cause
     # a bound that does not fit is no bound
     bottom = None if low.__class__ is Missing else low
-    top = None if open_end or high.__class__ is Missing else high
-    return interval(bottom, top, lack(short).cause)
+    top = None if doubts.lacking or doubts.short or high.__class__ is Missing else high
+    return interval(bottom, top, doubts.cause.cause)
 
 
-def _one_currency(low: Value, high: Value, open_end: bool) -> bool:
+def _one_currency(low: Value, high: Value, doubts: Doubts) -> bool:
     """Whether it is sure that only one currency takes part: rows nobody has seen might hold another one."""
-    if open_end or Missing in (low.__class__, high.__class__):
+    if doubts.lacking or doubts.short or Missing in (low.__class__, high.__class__):
         return False
     return bool(low.currency == high.currency)

@@ -19,9 +19,11 @@ import polars as pl
 from engine.backends import columnar, single
 from engine.backends.columnar_layout import dtype, names, pack, packed, unpack
 from engine.errors import InputError
-from engine.features.sliding import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING, Asked, Cell, Past, prepared
-from engine.features.spec import BoundFeatures, History, Layout, Slot, formula_steps
+from engine.features.looking import Asked, Cell, Waiting, cell
+from engine.features.sliding import Past
+from engine.features.spec import THIS, BoundFeatures, History, Layout, Slot, formula_steps
 from engine.features.store import HistoryFrom, complete_since
+from engine.features.tallies import OUT, RAW, SURE, prepared
 from engine.lang import ir
 from engine.plan import NOW, Row
 from engine.values import Interval, Missing, Type, Value, first
@@ -64,7 +66,8 @@ class WindowState:
         self.contents = array("Q")
         self.answers = _Answers()
         self.formulas = formula_steps(self.layout)
-        self.judges = [[_Judge(slot, record) for slot in history.slots] for history in self.layout.histories]
+        self.judges = [[_Judge(slot, self.layout) for slot in history.slots] for history in self.layout.histories]
+        self.waiting = [[Waiting(slot) if slot.looks else None for slot in history.slots] for history in self.layout.histories]
 
 
 def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
@@ -180,9 +183,8 @@ def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
         state.since = times[0]
     judged = frame.with_columns(pl.col(layout.record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
     found: dict[str, list[Value]] = {}
-    for history, pasts, judges in zip(layout.histories, state.pasts, state.judges, strict=True):
-        cells = [judge.cells(judged) for judge in judges]
-        found |= _history(frame, times, state, history, pasts, cells)
+    for index in range(len(layout.histories)):
+        found |= _history(judged, times, state, index)
     series = [
         part for column, values in found.items() for part in packed(column, values, layout.types[column], dtype(layout.types[column]))
     ]
@@ -192,33 +194,48 @@ def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     return answers.select(columns(layout.types))
 
 
-def _history(
-    frame: pl.DataFrame,
-    times: list[int],
-    state: WindowState,
-    history: History,
-    pasts: dict[tuple[Value, ...], Past],
-    cells: list[list[Cell]],
-) -> dict[str, list[Value]]:
-    """Every measure of one history, by column."""
-    late, since = state.layout.late, state.since or 0
+def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
+    """Every measure of one history, by column; `frame` also holds `now`."""
+    layout, history, waiting, pasts = state.layout, state.layout.histories[index], state.waiting[index], state.pasts[index]
+    cells = [judge.cells(frame) for judge in state.judges[index]]
+    currencies, this = _currencies(frame, history, layout.record), _this(frame, history, layout)
     found: list[list[Value]] = [[]] * frame.height
-    by_key: dict[tuple[Value, ...], list[int]] = {}
-    for row, key in enumerate(_keys(frame, history.per, state.layout.record)):
+    by_key: dict[tuple[Value, ...], list[Asked]] = {}
+    for row, (key, entered) in enumerate(_entered(frame, history, layout.record)):
         if key.__class__ is Missing:
             found[row] = [key] * len(history.measures)
-        else:
-            by_key.setdefault(key, []).append(row)
-    currencies = _currencies(frame, history, state.layout.record)
-    for key, rows in by_key.items():
+        for one in entered if key.__class__ is Missing or key in entered else (key, *entered):
+            asked = Asked(row, times[row], currencies[row], state.since or 0, this[row], one == key, one in entered)
+            by_key.setdefault(one, []).append(asked)
+    for key, events in by_key.items():
         past = pasts.get(key)
         if past is None:
             past = pasts[key] = Past(len(history.slots))
-        asked = [Asked(row, times[row], currencies[row], since) for row in rows]
-        for row, values in zip(rows, past.walk(history.measures, asked, cells, late), strict=True):
-            found[row] = values
-        past.forget(late, history.reaches)
+        for asked, values in zip(events, past.walk(history, waiting, events, cells, layout.late), strict=True):
+            if asked.looks:
+                found[asked.row] = values
+        past.forget(layout.late, history)
     return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
+
+
+def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
+    """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
+    keys = _keys(frame, history.per, record)
+    if not history.matched:
+        return [(key, () if key.__class__ is Missing else (key,)) for key in keys]
+    bearing = zip(*(_values(frame, name, record.field(name).type) for name in history.matched), strict=True)
+    kept = [tuple(dict.fromkeys((value,) for value in values if value.__class__ is not Missing)) for values in bearing]
+    return list(zip(keys, kept, strict=True))
+
+
+def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:
+    """For every row what conditions and windows read of the event that looks, under names that say so."""
+    types = {name: type_ for slot in history.slots for name, type_ in slot.fields(this=True).items()}
+    fields = {measure.reach.window.field for measure in history.measures}
+    types |= {name: layout.record.field(name).type for name in fields if name is not None}
+    if not types:
+        return [{}] * frame.height
+    return [{f"{THIS}{name}": value for name, value in row.items()} for row in unpack(frame, types)]
 
 
 def _currencies(frame: pl.DataFrame, history: History, record: Record) -> list[list[Value]]:
@@ -231,41 +248,53 @@ def _currencies(frame: pl.DataFrame, history: History, record: Record) -> list[l
 class _Judge:
     """What each row of a frame is to one slot."""
 
-    def __init__(self, slot: Slot, record: Record) -> None:
-        self.slot = slot
-        self._where = None if slot.where is None else columnar.compile_exprs({"@where": slot.where})
-        self._of = None if slot.of is None else _judged(slot.of, record)
+    def __init__(self, slot: Slot, layout: Layout) -> None:
+        self.slot, self._fields = slot, slot.fields()
+        conditions = {"@where": slot.where, "@part": slot.part, "@event": slot.event}
+        asked = {} if slot.looks else {name: condition for name, condition in conditions.items() if condition is not None}
+        self._conditions = columnar.compile_exprs(asked) if asked else None
+        self._of = None if slot.of is None else _judged(slot.of, layout)
 
     def cells(self, frame: pl.DataFrame) -> list[Cell]:
         """One cell a row; `frame` also holds `now`."""
-        if self._where is None and self._of is None:
+        if self.slot.looks:
+            fields = unpack(frame, self._fields) if self._fields else [{}] * frame.height
+            return [(RAW, pair) for pair in zip(self._values(frame), fields, strict=True)]
+        if self._conditions is None and self._of is None and not self.slot.share:
             return [(SURE, True)] * frame.height
-        truths: list[bool | None] = [True] * frame.height if self._where is None else self._where(frame)["@where"].to_list()
-        if self._of is None:
+        judged = pl.DataFrame() if self._conditions is None else self._conditions(frame)
+        truths, parts, events = (
+            judged[name].to_list() if name in judged.columns else [True] * frame.height for name in ("@where", "@part", "@event")
+        )
+        if self._of is None and not self.slot.share and self.slot.event is None:
             return [_COUNTED[truth] for truth in truths]
-        values = [None if value.__class__ in (Missing, Interval) else prepared(value, self.slot.type) for value in self._of(frame)]
-        return [_cell(truth, value) for truth, value in zip(truths, values, strict=True)]
+        cells = [cell(*given, self.slot.share) for given in zip(truths, self._values(frame), parts, strict=True)]
+        return cells if self.slot.event is None else [_marked(event, one) for event, one in zip(events, cells, strict=True)]
+
+    def _values(self, frame: pl.DataFrame) -> list[Any]:
+        """The prepared values; none where they are not known."""
+        if self._of is None:
+            return [True] * frame.height
+        return [None if value.__class__ in (Missing, Interval) else prepared(value, self.slot.type) for value in self._of(frame)]
 
 
-def _judged(of: ir.Expr, record: Record) -> Callable[[pl.DataFrame], list[Value]]:
+def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]]:
     if of.type.scale == 1:
         compute = columnar.compile_exprs({"@of": of})
         return lambda frame: _values(compute(frame), "@of", of.type)
     # a frame settles money to whole minor units, history keeps it exact until it is summed up
-    types = {name: record.field(record.time if name == NOW else name).type for name in ir.reads(of)}
+    types = {name: layout.time if name == NOW else layout.record.field(name).type for name in ir.reads(of)}
     one = single.compile_expr(of)
     return lambda frame: [one(row) for row in unpack(frame, types)]
 
 
-_COUNTED: Final[dict[bool | None, Cell]] = {True: (SURE, True), None: (MAYBE, True), False: (OUT, None)}
+_COUNTED: Final[dict[bool | None, Cell]] = {truth: cell(truth, None if truth is False else True) for truth in (True, None, False)}
 
 
-def _cell(truth: bool | None, value: Any) -> Cell:
-    if truth:
-        return (SURE_LACKING, None) if value is None else (SURE, value)
-    if truth is None:
-        return (MAYBE_LACKING, None) if value is None else (MAYBE, value)
-    return OUT, None
+def _marked(event: bool | None, one: Cell) -> Cell:
+    """A row with whether it is the event a window begins with; one that is neither that nor counts is not kept."""
+    state, value = one
+    return one if state == OUT and event is False else (state, (event, value))
 
 
 # --- answers to events that may come again ---------------------------------------------------------------------------

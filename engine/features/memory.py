@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import StoreError
-from engine.features.live import OUT, Event, Key, LiveStore, Turn
+from engine.features.judging import OUT
+from engine.features.live import Event, Key, LiveStore, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
+    from engine.features.asking import Asked
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
     from engine.record import Record
@@ -27,8 +28,9 @@ class _Lane:
         self.times: list[int] = []
         self.cells: list[Any] = []
 
-    def between(self, after: int, upto: int) -> list[Any]:
-        return self.cells[bisect_right(self.times, after) : bisect_right(self.times, upto)]
+    def between(self, after: int, upto: int) -> tuple[list[int], list[Any]]:
+        part = slice(bisect_right(self.times, after), bisect_right(self.times, upto))
+        return self.times[part], self.cells[part]
 
     def add(self, time: int, cell: Any) -> None:
         place = bisect_right(self.times, time)
@@ -56,21 +58,20 @@ class MemoryStore(LiveStore, Turn):
         self._lock = threading.Lock()
         self._since = since
         self._events: dict[Key, tuple[bytes, Row]] = {}
-        self._newest: dict[tuple[int, Key], int] = {}
+        self._known: dict[tuple[int, Key], tuple[int, int]] = {}
         self._lanes: dict[tuple[int, int, Key], _Lane] = {}
         self._open = True
 
-    @contextmanager
-    def turn(self, record: bool) -> Iterator[Turn]:
+    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
         with self._lock:
             if not self._open:
                 raise StoreError("the store is closed")
-            yield self
+            return work(self)
 
-    def close(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._open = False
-            self._events, self._newest, self._lanes = {}, {}, {}
+            self._events, self._known, self._lanes = {}, {}, {}
 
     def seen(self, key: Key) -> tuple[bytes, Row] | None:
         found = self._events.get(key)
@@ -79,18 +80,18 @@ class MemoryStore(LiveStore, Turn):
     def since(self) -> int | None:
         return self._since
 
-    def newest(self, history: int, key: Key) -> int | None:
-        return self._newest.get((history, key))
+    def known(self, history: int, key: Key) -> tuple[int, int] | None:
+        return self._known.get((history, key))
 
-    def cells(self, history: int, slot: int, key: Key, after: int, upto: int) -> list[Any]:
+    def rows(self, history: int, slot: int, key: Key, after: int, upto: int) -> tuple[list[int], list[Any]]:
         lane = self._lanes.get((history, slot, key))
-        return [] if lane is None else lane.between(after, upto)
+        return ([], []) if lane is None else lane.between(after, upto)
 
     def write(self, event: Event) -> None:
         self._since = event.since
         self._events[event.key] = (event.content, dict(event.answer))
         for entry in event.entries:
-            self._newest[entry.history, entry.key] = entry.newest
+            self._known[entry.history, entry.key] = (entry.oldest, entry.newest)
             for slot, cell in enumerate(entry.cells):
                 place = (entry.history, slot, entry.key)
                 if cell is not OUT:

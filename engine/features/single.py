@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from engine.errors import StoreError
+from engine.errors import StoreDown, StoreError
+from engine.features.missed import LOG
 from engine.features.spec import BoundFeatures, unavailable
 
 if TYPE_CHECKING:
@@ -59,10 +60,17 @@ class HistoryStep:
         return replace(self, state=state)
 
     def one(self, row: Row) -> Row:
-        """The features of one event. Raises `InputError` and `StoreError` as `Store.observe` does."""
+        """The features of one event; all are `unavailable` while the store is down, which is logged.
+
+        Raises `InputError` and any other `StoreError` as `Store.observe` does.
+        """
         if self.store is None:
             return unavailable(self.groups)
-        answer = self.store.observe(row, self.remember)
+        try:
+            answer = self.store.observe(row, self.remember)
+        except StoreDown as error:
+            LOG.warning("a decision goes on without history: %s", error)
+            return unavailable(self.groups)
         return {column: answer[column] for column in self.writes}
 
     def many(self, frame: DataFrame) -> DataFrame:

@@ -1,270 +1,24 @@
 """Windows that slide over one key's rows: what came in is added, what fell out is taken away, and nothing is summed twice.
 
-The batch's way of the arithmetic that `live` does by looking at every row of a window; it must not share code with it. It knows no frames.
+The batch's way of the arithmetic that live history does by looking at every row of a window. It knows no frames.
 """
 
 from __future__ import annotations
 
-import heapq
-from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.features import aggregate
-from engine.values import INTEGER, Money, Type, Value, missing, settle
+from engine.features.looking import Asked, Cell, Rows, Waiting, asking, last_events, said, since_event
+from engine.features.spec import THIS
+from engine.features.tallies import OUT, SURE_LACKING, Asking, summable, tally
+from engine.features.windows import FOREVER, Reach
+from engine.values import Missing, Value, missing
 
 if TYPE_CHECKING:
-    from engine.features.spec import Measure
-
-OUT, SURE, SURE_LACKING, MAYBE, MAYBE_LACKING = range(5)
-"""What a row is to a slot: not in; in, its value known or not; perhaps in, its value known or not."""
+    from engine.features.spec import History, Measure
 
 NEVER: Final = 2**63
-_FLOAT_SHIFT: Final = 1074
-"""Every float64 is a whole number of ``2**-1074``: sums of them are sums of integers, exact in any order."""
-
-
-def prepared(value: Value, type_: Type | None) -> Any:
-    """A known value as the sums below take it: a number as a whole number of ``2**-1074``."""
-    if type_ is None or type_.kind != "number":
-        return value
-    numerator, denominator = value.as_integer_ratio()
-    return numerator << (_FLOAT_SHIFT + 1 - denominator.bit_length())
-
-
-def _float_of(units: int) -> Value:
-    try:
-        return units / (1 << _FLOAT_SHIFT)
-    except OverflowError:
-        return missing("overflow")
-
-
-class Tally(ABC):
-    """The running sums of one window. `in_doubt` counts rows that may be in, `lacking` those whose value is not known."""
-
-    __slots__ = ("in_doubt", "lacking", "type")
-
-    def __init__(self, measure: Measure) -> None:
-        of = measure.aggregate.of
-        self.type = INTEGER if of is None else of.type
-        self.in_doubt = self.lacking = 0
-
-    @abstractmethod
-    def add(self, state: int, value: Any, time: int) -> None: ...
-
-    @abstractmethod
-    def drop(self, state: int, value: Any) -> None: ...
-
-    @abstractmethod
-    def read(self, after: int, short: bool, currency: Value) -> Value:
-        """The aggregate of the window that begins after `after`; `currency` is that of an empty sum."""
-
-
-class _Count(Tally):
-    __slots__ = ("rows",)
-
-    def __init__(self, measure: Measure) -> None:
-        super().__init__(measure)
-        self.rows = 0
-
-    def add(self, state: int, value: Any, time: int) -> None:
-        if state <= SURE_LACKING:
-            self.rows += 1
-        else:
-            self.in_doubt += 1
-
-    def drop(self, state: int, value: Any) -> None:
-        if state <= SURE_LACKING:
-            self.rows -= 1
-        else:
-            self.in_doubt -= 1
-
-    def read(self, after: int, short: bool, currency: Value) -> Value:
-        return aggregate.count(self.rows, self.in_doubt, short) if short or self.in_doubt else self.rows
-
-
-class _Distinct(Tally):
-    __slots__ = ("maybe", "sure")
-
-    def __init__(self, measure: Measure) -> None:
-        super().__init__(measure)
-        self.sure: dict[Any, int] = {}
-        self.maybe: dict[Any, int] = {}
-
-    def add(self, state: int, value: Any, time: int) -> None:
-        if state in (SURE, MAYBE):
-            held = self.sure if state == SURE else self.maybe
-            held[value] = held.get(value, 0) + 1
-        else:
-            self.lacking += 1
-
-    def drop(self, state: int, value: Any) -> None:
-        if state in (SURE, MAYBE):
-            held = self.sure if state == SURE else self.maybe
-            held[value] -= 1
-            if not held[value]:
-                del held[value]
-        else:
-            self.lacking -= 1
-
-    def read(self, after: int, short: bool, currency: Value) -> Value:
-        if not (short or self.lacking or self.maybe):
-            return len(self.sure)
-        return aggregate.count(len(self.sure), len(self.maybe.keys() - self.sure.keys()) + self.lacking, short)
-
-
-class _Sum(Tally):
-    __slots__ = ("bounded", "maybe", "sure")
-
-    def __init__(self, measure: Measure) -> None:
-        super().__init__(measure)
-        self.bounded = measure.aggregate.bounded
-        self.sure = self.maybe = 0
-
-    def add(self, state: int, value: Any, time: int) -> None:
-        self._count(state, 1)
-        if state == SURE:
-            self.sure += value
-        elif state == MAYBE:
-            self.maybe += value
-
-    def drop(self, state: int, value: Any) -> None:
-        self._count(state, -1)
-        if state == SURE:
-            self.sure -= value
-        elif state == MAYBE:
-            self.maybe -= value
-
-    def _count(self, state: int, step: int) -> None:
-        if state != SURE:
-            self.in_doubt += step * (state >= MAYBE)
-            self.lacking += step * (state != MAYBE)
-
-    def _total(self, units: int) -> Value:
-        return _float_of(units) if self.type.kind == "number" else aggregate.total(units, self.type)
-
-    def read(self, after: int, short: bool, currency: Value) -> Value:
-        low = self._total(self.sure)
-        if not (short or self.in_doubt or self.lacking):
-            return low
-        high = self._total(self.sure + self.maybe)
-        unsure, lacking = self.in_doubt > 0, self.lacking > 0
-        return aggregate.summed(low, high, unsure=unsure, lacking=lacking, short=short, bounded=self.bounded)
-
-
-class _CurrencySum(_Sum):
-    """Sums by currency: `units` and `rows` of those that are in, and of those that may be."""
-
-    __slots__ = ("rows", "units")
-
-    def __init__(self, measure: Measure) -> None:
-        super().__init__(measure)
-        self.units: dict[int, Counter[str]] = {SURE: Counter(), MAYBE: Counter()}
-        self.rows: dict[int, Counter[str]] = {SURE: Counter(), MAYBE: Counter()}
-
-    def add(self, state: int, value: Any, time: int) -> None:
-        self._count(state, 1)
-        if state in self.units:
-            self.units[state][value.currency] += value.units
-            self.rows[state][value.currency] += 1
-
-    def drop(self, state: int, value: Any) -> None:
-        self._count(state, -1)
-        if state in self.units:
-            self.units[state][value.currency] -= value.units
-            self.rows[state][value.currency] -= 1
-
-    def _sums(self, states: tuple[int, ...]) -> dict[str, int]:
-        units: dict[str, int] = {}
-        for state in states:
-            for currency, rows in self.rows[state].items():
-                if rows:
-                    units[currency] = units.get(currency, 0) + self.units[state][currency]
-        return units
-
-    def read(self, after: int, short: bool, currency: Value) -> Value:
-        low = aggregate.total(aggregate.currency_total(self._sums((SURE,)), currency), self.type)
-        high = aggregate.total(aggregate.currency_total(self._sums((SURE, MAYBE)), currency), self.type)
-        unsure, lacking = self.in_doubt > 0, self.lacking > 0
-        return aggregate.summed(low, high, unsure=unsure, lacking=lacking, short=short, bounded=self.bounded)
-
-
-class _Last(str):
-    """A text that comes before those it is greater than: what a heap needs to have the greatest on top."""
-
-    __slots__ = ()
-
-    def __lt__(self, other: str) -> bool:
-        return str.__gt__(self, other)
-
-
-def _descending(value: Any) -> Any:
-    if isinstance(value, str):
-        return _Last(value)
-    return -value.units if isinstance(value, Money) else -value
-
-
-class _Max(Tally):
-    """Heaps of what came in; what fell out of the window is thrown away when it comes to the top. `currencies` counts rows."""
-
-    __slots__ = ("by", "currencies", "heaps")
-
-    def __init__(self, measure: Measure) -> None:
-        super().__init__(measure)
-        self.by = self.type.by is not None
-        self.heaps: dict[int, list[tuple[Any, int, Any]]] = {SURE: [], MAYBE: []}
-        self.currencies: dict[int, Counter[str]] = {SURE: Counter(), MAYBE: Counter()}
-
-    def add(self, state: int, value: Any, time: int) -> None:
-        if state in self.heaps:
-            heapq.heappush(self.heaps[state], (_descending(value), time, value))
-        self._count(state, value, 1)
-
-    def drop(self, state: int, value: Any) -> None:
-        self._count(state, value, -1)
-
-    def _count(self, state: int, value: Any, step: int) -> None:
-        self.in_doubt += step * (state >= MAYBE)
-        self.lacking += step * (state in (SURE_LACKING, MAYBE_LACKING))
-        if self.by and value is not None:
-            self.currencies[state][value.currency] += step
-
-    def _top(self, state: int, after: int) -> Any:
-        heap = self.heaps[state]
-        while heap and heap[0][1] <= after:
-            heapq.heappop(heap)
-        return heap[0][2] if heap else None
-
-    def _value(self, values: list[Any], states: tuple[int, ...]) -> Value:
-        there = [value for value in values if value is not None]
-        if not there:
-            return missing("empty")
-        if self.by and len({c for state in states for c, rows in self.currencies[state].items() if rows}) > 1:
-            return missing("currency")
-        value = max(there)
-        if self.type.kind == "number":
-            return _float_of(value)
-        return value if self.type.scale == 1 else settle(value, self.type.scale)
-
-    def read(self, after: int, short: bool, currency: Value) -> Value:
-        sure = self._top(SURE, after)
-        low = self._value([sure], (SURE,))
-        if not (short or self.in_doubt or self.lacking):
-            return low
-        high = self._value([sure, self._top(MAYBE, after)], (SURE, MAYBE))
-        return aggregate.largest(low, high, unsure=self.in_doubt > 0, lacking=self.lacking > 0, short=short)
-
-
-_TALLIES: Final[dict[str, type[Tally]]] = {"count": _Count, "distinct": _Distinct, "sum": _Sum, "max": _Max}
-
-
-def tally(measure: Measure) -> Tally:
-    """An empty one for this measure."""
-    of, function = measure.aggregate.of, measure.aggregate.function
-    if function == "sum" and of is not None and of.type.by is not None:
-        return _CurrencySum(measure)
-    return _TALLIES[function](measure)
 
 
 class Lane:
@@ -288,93 +42,235 @@ class Lane:
         del self.times[:cut], self.states[:cut], self.values[:cut]
 
 
-class Asked(NamedTuple):
-    """One event that asks: its row, its time, for each slot the currency an empty sum has, and since when history is complete."""
+class Seen(NamedTuple):
+    """What one measure's window covers for one event: its span, the places of its rows in the lane, and whether the last of them is the
+    event itself; `short` where it begins before history does."""
 
-    row: int
-    time: int
-    currencies: list[Value]
-    since: int
+    span: tuple[int, int]
+    low: int
+    high: int
+    own: bool
+    short: bool
 
 
-class Sliding:
-    """One measure's window over a lane. It holds the lane's rows from `first` on, all of which lie after `after`."""
+class Window:
+    """One measure over a lane, looked at afresh by every event."""
 
-    __slots__ = ("after", "first", "lane", "measure", "start", "tally")
+    __slots__ = ("lane", "measure", "slot", "waiting")
 
-    def __init__(self, measure: Measure, lane: Lane) -> None:
-        self.measure, self.lane, self.start = measure, lane, measure.start
-        self.tally, self.after, self.first = tally(measure), NEVER, len(lane.times)
+    def __init__(self, measure: Measure, lane: Lane, waiting: Waiting | None) -> None:
+        self.measure, self.slot, self.lane, self.waiting = measure, measure.slot, lane, waiting
 
     def came(self, place: int, time: int) -> None:
         """The lane has a new row at `place`."""
+
+    def value(self, asked: Asked, own: int | None) -> Value:
+        """What the measure says to the event; `own` is its place in the lane, if it has one."""
+        seen = self.seen(asked, own)
+        return seen if isinstance(seen, Missing) else self.afresh(asked, seen)
+
+    def seen(self, asked: Asked, own: int | None) -> Seen | Missing:
+        """Which rows lie in the window's span."""
+        window, times = self.measure.reach.window, self.lane.times
+        bounds = self.measure.reach.bounds(asked.time, None if window.field is None else asked.this[f"{THIS}{window.field}"])
+        if isinstance(bounds, Missing):
+            return bounds
+        after, upto = bounds
+        low = bisect_right(times, after)
+        if own is None or upto < asked.time:
+            high, included = bisect_right(times, upto), False
+        else:
+            included = window.kind != "before" and after < upto
+            high = own + included
+        return Seen(bounds, low, max(low, high), included, self.measure.reach.by_time and after < upto and after + 1 < asked.since)
+
+    def afresh(self, asked: Asked, seen: Seen) -> Value:
+        """The value from nothing but the rows that are there."""
+        lane, window = self.lane, self.measure.reach.window
+        rows = Rows(lane.times, lane.states, lane.values, seen.low, seen.high, seen.span, seen.own, seen.short)
+        if self.waiting is not None:
+            rows = self.waiting.look(rows, asked.this)
+        if window.kind == "events":
+            rows = last_events(rows, window.length, asked.since)
+        elif window.kind == "since event":
+            rows = since_event(rows, asked.since)
+        return said(self.measure, rows, asked)
+
+
+class Sliding(Window):
+    """One measure whose window moves with time: its tally holds the lane's rows ``first <= place < last``, all after the moment `after`."""
+
+    __slots__ = ("after", "first", "last", "tally")
+
+    def __init__(self, measure: Measure, lane: Lane) -> None:
+        super().__init__(measure, lane, None)
+        self.tally, self.after = tally(measure), NEVER
+        self.first = self.last = len(lane.times)
+
+    def came(self, place: int, time: int) -> None:
+        if place >= self.last and time > self.after:
+            return
+        self.last += 1
         if time > self.after:
             self.tally.add(self.lane.states[place], self.lane.values[place], time)
         else:
             self.first += 1
 
-    def newest(self, asked: Asked) -> Value:
-        """The value for an event that is not older than any row of the lane."""
-        after, lane, held = self.start(asked.time), self.lane, self.tally
-        first, times = self.first, lane.times
-        while first < len(times) and times[first] <= after:
+    def value(self, asked: Asked, own: int | None) -> Value:
+        seen = self.seen(asked, own)
+        if isinstance(seen, Missing):
+            return seen
+        if self.lane.times and asked.time < self.lane.times[-1]:
+            return self.afresh(asked, seen)
+        self._move(seen)
+        rows = Rows((), (), (), 0, 0, seen.span, seen.own, seen.short)
+        return self.tally.read(asking(self.measure, rows, asked, aggregate.lack(seen.short)))
+
+    def _move(self, seen: Seen) -> None:
+        """Add and drop rows until the tally holds those that are seen; ends may step back as starts do."""
+        lane, held = self.lane, self.tally
+        if seen.low >= self.last or seen.high <= self.first:
+            held = self.tally = tally(self.measure)
+            self.first = self.last = seen.low
+        while self.last < seen.high:
+            held.add(lane.states[self.last], lane.values[self.last], lane.times[self.last])
+            self.last += 1
+        while self.last > seen.high:
+            self.last -= 1
+            held.drop(lane.states[self.last], lane.values[self.last])
+        while self.first < seen.low:
+            held.drop(lane.states[self.first], lane.values[self.first])
+            self.first += 1
+        while self.first > seen.low:
+            self.first -= 1
+            held.add(lane.states[self.first], lane.values[self.first], lane.times[self.first])
+        self.after = seen.span[0]
+
+
+class Trailing(Sliding):
+    """One whose window ends with the event, so that in order of time it holds every row after its start."""
+
+    __slots__ = ("asking",)
+
+    def __init__(self, measure: Measure, lane: Lane) -> None:
+        super().__init__(measure, lane)
+        self.asking = Asking(NEVER, NEVER, None, False, aggregate.UNDECIDED)
+
+    def value(self, asked: Asked, own: int | None) -> Value:
+        time, lane, reach, asking = asked.time, self.lane, self.measure.reach, self.asking
+        times = lane.times
+        if times and time < times[-1]:
+            return super().value(asked, own)
+        after = time - reach.length if reach.length is not None else reach.start(time)
+        first, last, held = self.first, self.last, self.tally
+        number = len(times)
+        while last < number:
+            held.add(lane.states[last], lane.values[last], times[last])
+            last += 1
+        while first < number and times[first] <= after:
             held.drop(lane.states[first], lane.values[first])
             first += 1
         # a month's start may step back: the 30th of March asks for less of February than the 29th at a later hour
         while first > 0 and times[first - 1] > after:
             first -= 1
             held.add(lane.states[first], lane.values[first], times[first])
-        self.first, self.after = first, after
-        return held.read(after, after + 1 < asked.since, asked.currencies[self.measure.slot])
-
-    def older(self, asked: Asked) -> Value:
-        """The value for an event behind others: only rows up to its time are summed up, from scratch."""
-        after, lane, held = self.start(asked.time), self.lane, tally(self.measure)
-        for place in range(bisect_right(lane.times, after), bisect_right(lane.times, asked.time)):
-            held.add(lane.states[place], lane.values[place], lane.times[place])
-        return held.read(after, after + 1 < asked.since, asked.currencies[self.measure.slot])
-
-
-Cell = tuple[int, Any]
+        self.first, self.last, self.after = first, last, after
+        asking.after, asking.upto, asking.currency = after, time, asked.currencies[self.slot]
+        asking.short = after + 1 < asked.since
+        asking.cause = aggregate.SHORT if asking.short else aggregate.UNDECIDED
+        return held.read(asking)
 
 
 class Past:
-    """What one key's history carries from frame to frame: the newest time, and a lane for each slot."""
+    """What one key's history carries from frame to frame: the oldest and the newest time, and a lane for each slot."""
 
-    __slots__ = ("lanes", "newest")
+    __slots__ = ("lanes", "newest", "oldest")
 
     def __init__(self, slots: int) -> None:
+        self.oldest: int | None = None
         self.newest: int | None = None
         self.lanes = [Lane() for _ in range(slots)]
 
-    def walk(self, measures: tuple[Measure, ...], events: list[Asked], cells: list[list[Cell]], late: int) -> list[list[Value]]:
-        """For every event, in order of arrival, the values of all measures; `cells` gives for each slot what a row is to it."""
-        windows = [Sliding(measure, self.lanes[measure.slot]) for measure in measures]
-        by_slot = [[window for window in windows if window.measure.slot == slot] for slot in range(len(self.lanes))]
-        tardy = [missing("late")] * len(measures)
+    def walk(
+        self, history: History, waiting: list[Waiting | None], events: list[Asked], cells: list[list[Cell]], late: int
+    ) -> list[list[Value]]:
+        """For every event, in order of arrival, the values of all measures, none where it does not look; `cells` gives for each slot what
+        a row is to it."""
+        windows = [self._window(measure, waiting[measure.slot]) for measure in history.measures]
+        by_slot = [[window for window in windows if window.slot == slot] for slot in range(len(self.lanes))]
+        patient = any(measure.aggregate.needs is not None for measure in history.measures)
+        tardy: list[Value] = [missing("late")] * len(windows)
+        nowhere: list[int | None] = [None] * len(self.lanes)
         found: list[list[Value]] = []
         for asked in events:
-            time = asked.time
+            time, oldest = asked.time, self.oldest
             if self.newest is not None and time < self.newest - late:
                 found.append(tardy)
                 continue
-            in_order = self.newest is None or time >= self.newest
-            for slot, lane in enumerate(self.lanes):
-                state, value = cells[slot][asked.row]
-                if state != OUT:
-                    place = len(lane.times) if in_order else bisect_right(lane.times, time)
-                    lane.insert(place, time, state, value)
-                    for window in by_slot[slot]:
-                        window.came(place, time)
-            if in_order:
-                self.newest = time
-                found.append([window.newest(asked) for window in windows])
+            own = self._enter(asked, by_slot, cells) if asked.enters else nowhere
+            if not asked.looks:
+                found.append([])
+            elif patient:
+                found.append([self._value(window, asked, own, oldest) for window in windows])
             else:
-                found.append([window.older(asked) for window in windows])
+                found.append([window.value(asked, own[window.slot]) for window in windows])
         return found
 
-    def forget(self, late: int, reaches: tuple[int, ...]) -> None:
+    def _window(self, measure: Measure, waiting: Waiting | None) -> Window:
+        needs = measure.aggregate.needs
+        plain = measure.inner is None and waiting is None and (needs is None or needs[0] == "history")
+        slides = plain and measure.reach.by_time and summable(measure)
+        if not slides:
+            return Window(measure, self.lanes[measure.slot], waiting)
+        ends = measure.reach.window.kind in ("trailing", "calendar", "business")
+        return (Trailing if ends else Sliding)(measure, self.lanes[measure.slot])
+
+    def _enter(self, asked: Asked, by_slot: list[list[Window]], cells: list[list[Cell]]) -> list[int | None]:
+        """Keep the event; its place in each lane, if it has one."""
+        time, places = asked.time, []
+        in_order = self.newest is None or time >= self.newest
+        for slot, lane in enumerate(self.lanes):
+            state, value = cells[slot][asked.row]
+            place = None
+            if value is not None or state != OUT:
+                place = len(lane.times) if in_order else bisect_right(lane.times, time)
+                lane.insert(place, time, state, value)
+                for window in by_slot[slot]:
+                    window.came(place, time)
+            places.append(place)
+        self.oldest = time if self.oldest is None else min(self.oldest, time)
+        self.newest = time if self.newest is None else max(self.newest, time)
+        return places
+
+    def _value(self, window: Window, asked: Asked, own: list[int | None], oldest: int | None) -> Value:
+        measure = window.measure
+        kind, length, unit = measure.aggregate.needs or ("", 0, "")
+        if kind == "history" and (oldest is None or oldest > measure.reach.clock.back(asked.time, length, unit)):
+            return missing("short history")
+        return window.value(asked, own[window.slot])
+
+    def forget(self, late: int, history: History) -> None:
         """Drop what no later window can see."""
-        if self.newest is not None:
-            for lane, reach in zip(self.lanes, reaches, strict=True):
-                lane.forget(self.newest - late - reach)
+        if self.newest is None:
+            return
+        seen = self.newest - late
+        for lane, slot, reaches in zip(self.lanes, history.slots, history.reaches, strict=True):
+            lane.forget(min(_gone(lane, reach, slot.looks, seen) for reach in reaches))
+
+
+def _gone(lane: Lane, reach: Reach, looks: bool, seen: int) -> int:
+    """The last moment that no event at or after `seen` sees through this window."""
+    if reach.by_time:
+        return reach.seen_before(seen)
+    if looks:
+        return FOREVER
+    sure, kind, length = 0, reach.window.kind, reach.window.length
+    for place in range(bisect_right(lane.times, seen) - 1, -1, -1):
+        if kind == "since event":
+            if lane.values[place][0] is True:
+                return lane.times[place] - 1
+        elif lane.states[place] <= SURE_LACKING:
+            sure += 1
+            if sure == length:
+                return lane.times[place] - 1
+    return FOREVER

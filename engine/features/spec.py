@@ -5,28 +5,28 @@ It says what is remembered, per which key and how far back. It must not know how
 
 from __future__ import annotations
 
-import calendar
-import datetime as dt
 import hashlib
 import json
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from engine import zones
 from engine.backends.rules import ComputeStep
+from engine.features.windows import FOREVER, Clock, Reach
 from engine.lang import ir
-from engine.lang.judge import never_negative
-from engine.values import DAY, Missing, Type, missing
+from engine.lang.judge import counts_up, never_negative
+from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from engine.plan import Row
     from engine.record import Record
 
-FOREVER: Final = -(2**63)
-"""A window that starts here reaches before everything."""
+__all__ = ["FOREVER", "BoundFeatures", "History", "Layout", "Measure", "Slot", "formula_steps", "unavailable"]
+
+THIS: Final = "this."
+"""What stands before a field of the event that looks, where a condition compares rows of history with it."""
 
 _NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
 
@@ -60,9 +60,12 @@ class BoundFeatures:
 
     def _held(self, value: Any) -> Any:
         """An aggregate under this record: what its own record declares `not negative` may have a sign here."""
-        if not isinstance(value, ir.Aggregate) or value.of is None or not value.bounded:
+        if not isinstance(value, ir.Aggregate):
             return value
-        return replace(value, bounded=never_negative(value.of, {field.name for field in self.record.fields if field.not_negative}))
+        declared = {field.name for field in self.record.fields if field.not_negative}
+        inner = self._held(value.inner)
+        signless = counts_up(inner, declared) if inner is not None else value.of is not None and never_negative(value.of, declared)
+        return replace(value, inner=inner, bounded=value.bounded and signless)
 
     @cached_property
     def types(self) -> Mapping[str, Type]:
@@ -80,26 +83,59 @@ class BoundFeatures:
         return _digest([[feature.name, canonical(feature.type), canonical(feature.value)] for feature in self.bound])
 
 
-def _renamed(value: ir.Aggregate | ir.Expr, names: Mapping[str, str]) -> Any:
+def _renamed(value: ir.Aggregate | ir.Expr | None, names: Mapping[str, str]) -> Any:
+    if value is None:
+        return None
     if not isinstance(value, ir.Aggregate):
         return ir.transform(value, lambda node: _renamed_node(node, names))
-    of = None if value.of is None else _renamed(value.of, names)
-    where = None if value.where is None else _renamed(value.where, names)
-    return replace(value, of=of, where=where, per=tuple(names.get(name, name) for name in value.per))
+    window = value.window
+    return replace(
+        value,
+        of=_renamed(value.of, names),
+        where=_renamed(value.where, names),
+        among=_renamed(value.among, names),
+        inner=_renamed(value.inner, names),
+        per=tuple(names.get(name, name) for name in value.per),
+        matched=tuple(names.get(name, name) for name in value.matched),
+        window=replace(window, field=window.field and names.get(window.field, window.field), event=_renamed(window.event, names)),
+    )
 
 
 def _renamed_node(node: ir.Expr, names: Mapping[str, str]) -> ir.Expr:
     if node.type.by is not None and node.type.by in names:
         node = replace(node, type=replace(node.type, by=names[node.type.by]))
-    return replace(node, name=names[node.name]) if isinstance(node, ir.Read) and node.name in names else node
+    if not isinstance(node, ir.Read):
+        return node
+    this = THIS if node.name.startswith(THIS) else ""
+    name = node.name.removeprefix(this)
+    return replace(node, name=f"{this}{names[name]}") if name in names else node
 
 
 def _reads(value: ir.Aggregate | ir.Expr) -> set[str]:
     if not isinstance(value, ir.Aggregate):
         return ir.reads(value)
-    parts = [part for part in (value.of, value.where) if part is not None]
-    currency = {value.of.type.by} if value.of is not None and value.of.type.by else set()
-    return set(value.per).union(currency, *(ir.reads(part) for part in parts))
+    found = {*value.per, *value.matched} | ({value.window.field} if value.window.field else set())
+    for part in (value.of, value.where, value.among, value.window.event):
+        if part is not None:
+            found |= {name.removeprefix(THIS) for name in ir.reads(part)}
+    if value.of is not None and value.of.type.by:
+        found.add(value.of.type.by)
+    return found if value.inner is None else found | _reads(value.inner)
+
+
+def asked(aggregate: ir.Aggregate) -> tuple[str, ...]:
+    """The fields of the event that looks without which it cannot see: its key, the time its window begins at, what rows are compared with.
+
+    >>> since = ir.Window("since", field="opened")
+    >>> asked(ir.Aggregate("count", None, since, ("account",), ir.Compare("=", ir.Read("payee"), ir.Read("this.payee"))))
+    ('account', 'opened', 'payee')
+    """
+    conditions = (aggregate.where, aggregate.among, aggregate.window.event)
+    names = sorted(name for condition in conditions if condition is not None for name in ir.reads(condition))
+    compared = [name.removeprefix(THIS) for name in names if name.startswith(THIS)]
+    field = () if aggregate.window.field is None else (aggregate.window.field,)
+    inner = () if aggregate.inner is None else asked(aggregate.inner)
+    return tuple(dict.fromkeys((*aggregate.per, *field, *compared, *inner)))
 
 
 # --- fingerprints ----------------------------------------------------------------------------------------------------
@@ -123,95 +159,98 @@ def _digest(meaning: Any) -> str:
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
-# --- windows ---------------------------------------------------------------------------------------------------------
-
-
-def window_start(window: ir.Window, zone: str, dates: bool) -> Callable[[int], int]:
-    """The function from an event's time to the last moment *before* its window: the window is after that, up to and with the event.
-
-    Times are days where the record's time is a date (`dates`), else UTC microseconds. Months go back on the calendar of `zone`, to
-    the same time of day; where that day does not exist, to the last of its month.
-
-    >>> from engine.values import date_of
-    >>> march = (dt.date(2024, 3, 31) - dt.date(1970, 1, 1)).days
-    >>> str(date_of(window_start(ir.Window("trailing", 1, "months"), "UTC", True)(march)))
-    '2024-02-29'
-    """
-    length = window.length
-    if window.unit != "months":
-        return lambda time: time - length
-    if dates:
-        return lambda time: _months_before_day(time, length)
-    return lambda time: _months_before(time, length, zone)
-
-
-def _months_before_day(day: int, months: int) -> int:
-    try:
-        return (_back(dt.date(1970, 1, 1) + dt.timedelta(days=day), months) - dt.date(1970, 1, 1)).days
-    except (OverflowError, ValueError):
-        return FOREVER
-
-
-def _months_before(time: int, months: int, zone: str) -> int:
-    local = zones.local(time, zone)
-    if local is None:
-        return FOREVER
-    try:
-        # a local time that occurs twice is the earlier; one that never occurs counts with the offset before the gap
-        start = dt.datetime.combine(_back(local.date(), months), local.time(), tzinfo=zones.zone(zone))
-        return (start.astimezone(dt.UTC) - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
-    except (OverflowError, ValueError):
-        return FOREVER
-
-
-def _back(day: dt.date, months: int) -> dt.date:
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    if year < 1:
-        raise ValueError
-    return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-
-
-def _reach(window: ir.Window, dates: bool) -> int:
-    """At least the longest distance from an event's time to the start of its window; two days more than 31 a month for changes of zone."""
-    if window.unit != "months":
-        return window.length
-    return (31 * window.length + 2) * (1 if dates else DAY)
-
-
 # --- layout ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What one history keeps of a row: whether `where` holds, and the value of `of`; judged once, when the row is observed."""
+    """What one history keeps of a row: whether `where` holds, the value of `of`, for a share whether the row is in the `part`, and for
+    windows that begin with an event whether it is that `event`. Judged once, when the row is observed; only what asks for the event that
+    looks waits for it (`looks`): then the slot keeps the fields that the conditions read."""
 
     where: ir.Expr | None
     of: ir.Expr | None
+    part: ir.Expr | None = None
+    event: ir.Expr | None = None
+    share: bool = False
 
     @property
     def type(self) -> Type | None:
         """The type of what is kept; none where rows are only counted."""
         return None if self.of is None else self.of.type
 
+    @property
+    def looks(self) -> bool:
+        return any(name.startswith(THIS) for condition in self._conditions() for name in ir.reads(condition))
+
+    def fields(self, this: bool = False) -> dict[str, Type]:
+        """What the conditions read, with types: of the row, or of the event that looks (`this`), there without the word."""
+        reads = [node for condition in self._conditions() for node in ir.walk(condition) if isinstance(node, ir.Read)]
+        wanted = sorted((node for node in reads if node.name.startswith(THIS) == this), key=lambda node: node.name)
+        return {node.name.removeprefix(THIS): node.type for node in wanted}
+
+    def _conditions(self) -> list[ir.Expr]:
+        return [condition for condition in (self.where, self.part, self.event) if condition is not None]
+
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One aggregate: which slot of its history it reads, and after which moment its window begins."""
+    """One aggregate: which slot of its history it reads, how far its window reaches, and the type of the values it aggregates. Measures of
+    one `sight` see the same rows.
+
+    With `inner`, these are what `inner` says of each period.
+    """
 
     column: str
     slot: int
     aggregate: ir.Aggregate
-    start: Callable[[int], int]
+    reach: Reach
+    of: Type
+    inner: Measure | None = None
+    sight: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The rows kept for one combination of key fields. `reaches` says for each slot how far back its longest window goes."""
+    """The rows kept for one combination of key fields. An event looks under its values of `per`; a row is kept under that key too, or,
+    with `matched`, under every value it bears in one of those columns. `reaches` gives for each slot those of its windows."""
 
     per: tuple[str, ...]
+    matched: tuple[str, ...]
     slots: tuple[Slot, ...]
-    reaches: tuple[int, ...]
+    reaches: tuple[tuple[Reach, ...], ...]
     measures: tuple[Measure, ...]
+
+    def keys(self, row: Row) -> Iterator[tuple[Value, ...]]:
+        """The keys under which a row is kept, each once."""
+        if self.matched:
+            yield from dict.fromkeys((row[name],) for name in self.matched if known(row[name]))
+        elif all(known(row[name]) for name in self.per):
+            yield tuple(row[name] for name in self.per)
+
+
+def value_type(aggregate: ir.Aggregate) -> Type:
+    """The type of what an aggregate says.
+
+    >>> amount = ir.Read("amount", type=Type("money", currency="USD"))
+    >>> str(value_type(ir.Aggregate("mean", amount, ir.Window("trailing", 7), ("account",), None)))
+    'money USD'
+    """
+    of = of_type(aggregate)
+    if aggregate.function in ("count", "distinct", "most repeated"):
+        return INTEGER
+    if aggregate.function == "time since last":
+        return DURATION
+    if aggregate.function == "share" or (aggregate.function in ("mean", "stddev") and of.kind == "integer"):
+        return NUMBER
+    return replace(of, scale=1, interval=False)
+
+
+def of_type(aggregate: ir.Aggregate) -> Type:
+    """The type of the values an aggregate takes; rows that are only counted count as integers."""
+    if aggregate.inner is not None:
+        return value_type(aggregate.inner)
+    return INTEGER if aggregate.of is None else aggregate.of.type
 
 
 @dataclass(frozen=True)
@@ -227,20 +266,31 @@ class Layout:
         # one order whatever the order of steps in a cascade: a store counts histories and slots
         object.__setattr__(self, "groups", tuple(sorted(self.groups, key=lambda group: group.prefix)))
         features = [feature for group in self.groups for feature in group.bound]
-        pers = dict.fromkeys(f.value.per for f in features if isinstance(f.value, ir.Aggregate))
-        object.__setattr__(self, "histories", tuple(self._history(per, features) for per in pers))
+        kinds = dict.fromkeys((f.value.per, f.value.matched) for f in features if isinstance(f.value, ir.Aggregate))
+        object.__setattr__(self, "histories", tuple(self._history(per, matched, features) for per, matched in kinds))
         object.__setattr__(self, "formulas", tuple(f for f in features if not isinstance(f.value, ir.Aggregate)))
 
-    def _history(self, per: tuple[str, ...], features: Iterable[ir.Feature]) -> History:
+    def _history(self, per: tuple[str, ...], matched: tuple[str, ...], features: Iterable[ir.Feature]) -> History:
         slots: dict[Slot, int] = {}
+        sights: dict[tuple[int, Reach], int] = {}
         measures = []
         for feature in features:
-            if isinstance(feature.value, ir.Aggregate) and feature.value.per == per:
-                slot = slots.setdefault(Slot(feature.value.where, feature.value.of), len(slots))
-                start = window_start(feature.value.window, self.record.zone, self.dates)
-                measures.append(Measure(feature.name, slot, feature.value, start))
-        reaches = (max(_reach(m.aggregate.window, self.dates) for m in measures if m.slot == slot) for slot in slots.values())
-        return History(per, tuple(slots), tuple(reaches), tuple(measures))
+            if isinstance(feature.value, ir.Aggregate) and (feature.value.per, feature.value.matched) == (per, matched):
+                slot = slots.setdefault(_slot(feature.value), len(slots))
+                measure = self._measure(feature.name, slot, feature.value)
+                measures.append(replace(measure, sight=sights.setdefault((slot, measure.reach), len(sights))))
+        reaches = (tuple(dict.fromkeys(m.reach for m in measures if m.slot == slot)) for slot in slots.values())
+        return History(per, matched, tuple(slots), tuple(reaches), tuple(measures))
+
+    def _measure(self, column: str, slot: int, aggregate: ir.Aggregate) -> Measure:
+        window = aggregate.window
+        reach = Reach(window, self.clock, "" if window.field is None else self.record.field(window.field).type.kind)
+        inner = None if aggregate.inner is None else self._measure(column, slot, aggregate.inner)
+        return Measure(column, slot, aggregate, reach, of_type(aggregate), inner)
+
+    @cached_property
+    def clock(self) -> Clock:
+        return Clock(self.record.zone, self.dates)
 
     @property
     def time(self) -> Type:
@@ -266,6 +316,13 @@ class Layout:
         record = self.record
         facts = [record.name, record.zone, list(record.key), record.time, canonical(self.time), record.late]
         return _digest([facts, [group.fingerprint for group in self.groups]])
+
+
+def _slot(aggregate: ir.Aggregate) -> Slot:
+    rows = aggregate if aggregate.inner is None else aggregate.inner
+    if rows.function == "share":
+        return Slot(rows.among, rows.of, rows.where, rows.window.event, share=True)
+    return Slot(rows.where, rows.of, None, rows.window.event)
 
 
 def unavailable(groups: Iterable[BoundFeatures]) -> Row:

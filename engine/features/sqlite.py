@@ -8,30 +8,42 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
-from engine.features.live import OUT, Doubt, Entry, Event, Key, LiveStore, Turn, failed
-from engine.values import INT64_MIN, Interval, Missing, Money, Type, Value, missing
+from engine.features.cells import CellCodec, from_json, to_json
+from engine.features.judging import OUT
+from engine.features.live import Entry, Event, Key, LiveStore, Turn, check_features, check_since, down, failed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from engine.features.asking import Asked
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
     from engine.record import Record
 
-APPLICATION, SCHEMA = 0x6B61736B, 1
+APPLICATION, SCHEMA = 0x6B61736B, 2
 _TABLES: Final = (
     "CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE event (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content BLOB NOT NULL, answer TEXT NOT NULL)",
-    "CREATE TABLE lane (id INTEGER PRIMARY KEY, history INTEGER, key TEXT, newest INTEGER NOT NULL, UNIQUE (history, key))",
+    "CREATE TABLE lane (id INTEGER PRIMARY KEY, history INTEGER, key TEXT, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,"
+    " UNIQUE (history, key))",
     "CREATE TABLE cell (lane INTEGER, slot INTEGER, time INTEGER, event INTEGER, state INTEGER NOT NULL, value,"
     " PRIMARY KEY (lane, slot, time, event)) WITHOUT ROWID",
 )
-_IN, _IN_LACKING, _MAYBE = 0, 1, 2
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Locked for too long, a disk that is full or fails, a file that may not be written: the primary codes of trouble that may pass."""
 
 
 class SqliteStore(LiveStore, Turn):
@@ -41,7 +53,7 @@ class SqliteStore(LiveStore, Turn):
         super().__init__(groups, record)
         self.path = path
         self._lock = threading.Lock()
-        self._codecs = [[_codec(slot.type) for slot in history.slots] for history in self.layout.histories]
+        self._codecs = [[CellCodec(slot) for slot in history.slots] for history in self.layout.histories]
         try:
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -72,41 +84,37 @@ class SqliteStore(LiveStore, Turn):
     def _check(self, since: int | None) -> None:
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise StoreError(f"`{self.path}` is no history store; name another file")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA:
-            raise StoreError(
-                f"the store `{self.path}` has schema {version}, this engine reads {SCHEMA}; rebuild it from history in a new file"
-            )
-        if self._fact("features") != self.layout.fingerprint:
-            raise StoreError(f"the store `{self.path}` was made for other features; rebuild it from history in a new file")
+        version, place = self._db.execute("PRAGMA user_version").fetchone()[0], str(self.path)
+        check_features(place, str(version), str(SCHEMA), self._fact("features"), self.layout.fingerprint, "in a new file")
         there = self.since()
         if since is not None and there is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (since,))
-        elif since is not None and since != there:
-            raise StoreError(f"the store `{self.path}` has its history from another time; open it without `history_from`, or rebuild it")
+        else:
+            check_since(place, since, there)
 
     def _fact(self, name: str) -> Any:
         found = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if found is None else found[0]
 
-    @contextmanager
-    def turn(self, record: bool) -> Iterator[Turn]:
+    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE" if record else "BEGIN")
                 try:
-                    yield self
+                    answer = work(self)
                     self._db.execute("COMMIT" if record else "ROLLBACK")
+                    return answer
                 finally:
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
             except sqlite3.Error as error:
-                raise failed(str(self.path), error) from None
+                passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+                raise (down if passing else failed)(str(self.path), error) from None
             except (ValueError, TypeError, LookupError, RecursionError) as error:
                 # rows are typed before they come here: what does not fit is what was read from the file
                 raise StoreError(f"what the store `{self.path}` holds does not fit; rebuild it from history in a new file") from error
 
-    def close(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._db.close()
 
@@ -115,34 +123,30 @@ class SqliteStore(LiveStore, Turn):
         if found is None:
             return None
         values = zip(self.layout.types.items(), json.loads(found[1]), strict=True)
-        return found[0], {column: _from_json(value, type_) for (column, type_), value in values}
+        return found[0], {column: from_json(value, type_) for (column, type_), value in values}
 
     def since(self) -> int | None:
         value: int | None = self._fact("since")
         return value
 
-    def _lane(self, history: int, key: Key) -> tuple[int, int] | None:
-        query = "SELECT id, newest FROM lane WHERE history = ? AND key = ?"
+    def known(self, history: int, key: Key) -> tuple[int, int] | None:
+        query = "SELECT oldest, newest FROM lane WHERE history = ? AND key = ?"
         found: tuple[int, int] | None = self._db.execute(query, (history, repr(key))).fetchone()
         return found
 
-    def newest(self, history: int, key: Key) -> int | None:
-        lane = self._lane(history, key)
-        return None if lane is None else lane[1]
-
-    def cells(self, history: int, slot: int, key: Key, after: int, upto: int) -> list[Any]:
+    def rows(self, history: int, slot: int, key: Key, after: int, upto: int) -> tuple[list[int], list[Any]]:
         query = (
-            "SELECT state, value FROM cell WHERE slot = ? AND time > ? AND time <= ?"
+            "SELECT time, state, value FROM cell WHERE slot = ? AND time > ? AND time <= ?"
             " AND lane = (SELECT id FROM lane WHERE history = ? AND key = ?) ORDER BY time, event"
         )
-        decode = self._codecs[history][slot][1]
-        rows = self._db.execute(query, (slot, max(after, INT64_MIN), upto, history, repr(key)))
-        return [decode(value) if state == _IN else _doubt(state, value, decode) for state, value in rows]
+        decode = self._codecs[history][slot].decode
+        rows = self._db.execute(query, (slot, after, upto, history, repr(key))).fetchall()
+        return [time for time, _, _ in rows], [decode(state, value) for _, state, value in rows]
 
     def write(self, event: Event) -> None:
         if self.since() is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
-        answer = json.dumps([_to_json(value) for value in event.answer.values()])
+        answer = json.dumps([to_json(value) for value in event.answer.values()])
         query = "INSERT INTO event (key, content, answer) VALUES (?, ?, ?)"
         number = self._db.execute(query, (repr(event.key), event.content, answer)).lastrowid
         for entry in event.entries:
@@ -150,64 +154,13 @@ class SqliteStore(LiveStore, Turn):
 
     def _write_entry(self, entry: Entry, number: int) -> None:
         db = self._db
-        query = "INSERT INTO lane (history, key, newest) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET newest = excluded.newest RETURNING id"
-        (lane,) = db.execute(query, (entry.history, repr(entry.key), entry.newest)).fetchone()
+        query = (
+            "INSERT INTO lane (history, key, oldest, newest) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest RETURNING id"
+        )
+        (lane,) = db.execute(query, (entry.history, repr(entry.key), entry.oldest, entry.newest)).fetchone()
         for slot, cell in enumerate(entry.cells):
             if cell is not OUT:
-                state, value = _stored(cell, self._codecs[entry.history][slot][0])
+                state, value = self._codecs[entry.history][slot].encode(cell)
                 db.execute("INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?)", (lane, slot, entry.time, number, state, value))
-            gone = max(entry.gone[slot], INT64_MIN)
-            db.execute("DELETE FROM cell WHERE lane = ? AND slot = ? AND time <= ?", (lane, slot, gone))
-
-
-# --- values in a file ------------------------------------------------------------------------------------------------
-
-_Codec = tuple[Callable[[Any], Any], Callable[[Any], Any]]
-
-
-def _stored(cell: Any, encode: Callable[[Any], Any]) -> tuple[int, Any]:
-    if cell.__class__ is not Doubt:
-        return _IN, encode(cell)
-    return _IN_LACKING if cell.sure else _MAYBE, None if cell.value is None else encode(cell.value)
-
-
-def _doubt(state: int, value: Any, decode: Callable[[Any], Any]) -> Doubt:
-    return Doubt(state == _IN_LACKING, None if value is None else decode(value))
-
-
-def _codec(type_: Type | None) -> _Codec:
-    """To and from what SQLite holds: its own integers and floats where they fit, text as bytes, else JSON."""
-    if type_ is None or type_.kind in ("integer", "number", "percent", "flag", "date", "datetime", "duration", "months"):
-        return _same, _same
-    if type_.kind == "text":
-        # a lone surrogate is text here, though not to SQLite
-        return (lambda text: text.encode("utf-8", "surrogatepass")), (lambda raw: raw.decode("utf-8", "surrogatepass"))
-    if type_.kind == "money" and type_.by is None and type_.scale == 1:
-        return _same, _same
-    return (lambda value: json.dumps(_to_json(value))), (lambda text: _from_json(json.loads(text), type_))
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _to_json(value: Value) -> Any:
-    if isinstance(value, Missing):
-        return {"cause": value.cause}
-    if isinstance(value, Interval):
-        return {"cause": value.cause, "low": _to_json(value.low), "high": _to_json(value.high)}
-    return value
-
-
-def _from_json(value: Any, type_: Type) -> Value:
-    if isinstance(value, dict):
-        if "low" not in value:
-            return missing(value["cause"])
-        low, high = (None if value[end] is None else _from_json(value[end], type_) for end in ("low", "high"))
-        return Interval(low, high, value["cause"])
-    if type_.kind == "money" and isinstance(value, list):
-        return Money(*value)
-    if type_.kind == "list" and type_.item is not None:
-        item = type_.item
-        return tuple(_from_json(part, item) for part in value)
-    return value
+            db.execute("DELETE FROM cell WHERE lane = ? AND slot = ? AND time <= ?", (lane, slot, entry.gone[slot]))

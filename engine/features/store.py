@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from engine import zones
 from engine.errors import StoreError
 from engine.features.memory import MemoryStore
+from engine.features.postgres import PostgresStore
+from engine.features.redis import RedisStore
 from engine.features.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Store(Protocol):
         """All features of one event, read and remembered in one atomic step; without `record` it leaves no trace.
 
         `row` holds the record's fields. The same event again gets the same answer and counts once. Raises `InputError` where key or
-        time are missing or the key was there with other content, `StoreError` where history cannot be read or kept.
+        time are missing or the key was there with other content, `StoreError` where history cannot be read or kept, `StoreDown`
+        where that is so for now: then what it should have remembered waits, and enters history before the next answer.
         """
         ...
 
@@ -48,23 +51,34 @@ class Store(Protocol):
 
 
 def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> Store:
-    """Open `memory:` or `sqlite:PATH`; ``sqlite:h.db`` and ``sqlite:///h.db`` are relative, ``sqlite:////var/h.db`` is not.
+    """Open the store that an address names.
 
-    Raises `StoreError` for an address nobody knows, and for a file that cannot be used or was made for other features.
+    ``memory:``; ``sqlite:PATH``, where ``sqlite:h.db`` and ``sqlite:///h.db`` are relative, ``sqlite:////var/h.db`` is not;
+    ``redis://HOST:PORT/DATABASE``, ``rediss://...`` or ``unix://PATH?db=N``, as redis-py takes them; ``postgresql://...``, as libpq does.
+    Raises `StoreError` for an address nobody knows, a store that cannot be reached or was made for other features, and a missing extra.
 
     >>> from engine.record import Record
     >>> record = Record("r", "1.0.0", "UTC", ("id",), "at", ())
     >>> open_store("redis:here", (), record)
     Traceback (most recent call last):
-    engine.errors.StoreError: the store `redis:here` is of no known kind; use `memory:` or `sqlite:PATH`
+    engine.errors.StoreError: the store `redis:here` is of no known kind; use `memory:`, `sqlite:PATH`, `redis://...` or `postgresql://...`
     """
     since = complete_since(history_from, record)
     if url in ("memory:", "memory://", "memory"):
         return MemoryStore(groups, record, since)
+    if url.startswith(_REDIS):
+        return RedisStore(url, groups, record, since)
+    if url.startswith(_POSTGRES):
+        return PostgresStore(url, groups, record, since)
     kind, _, path = url.partition(":")
     if kind != "sqlite":
-        raise StoreError(f"the store `{url}` is of no known kind; use `memory:` or `sqlite:PATH`")
+        shown = re.sub(r"//[^/@]*@", "//...@", url)
+        raise StoreError(f"the store `{shown}` is of no known kind; use `memory:`, `sqlite:PATH`, `redis://...` or `postgresql://...`")
     return SqliteStore(_path(url, path), groups, record, since)
+
+
+_REDIS: Final = ("redis://", "rediss://", "unix://")
+_POSTGRES: Final = ("postgresql://", "postgres://")
 
 
 def _path(url: str, path: str) -> Path:

@@ -260,22 +260,47 @@ class Define(Node):
 
 @dataclass(frozen=True, slots=True)
 class Window(Node):
-    """`kind` trailing: `length` like ``7 days`` or the name of a param. Later kinds add their own fields."""
+    """`kind` and what it takes, as in `ir.Window`; a length is ``7 days``, a number of events or periods, or the name of a param.
+
+    trailing (length) · before (length) · lagged (length, lag) · events (length) · full (length or none, period) · calendar (period) ·
+    business (closing like ``14:00``, holidays) · since (field) · since event (event)
+    """
 
     kind: str
-    length: Expr
+    length: Expr | None = None
+    lag: Expr | None = None
+    period: str | None = None
+    closing: Word | None = None
+    holidays: Name | None = None
+    field: Name | None = None
+    event: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Needs(Node):
+    """`needs 12 months of history` or `needs 12 events`: `kind` is history or events, `amount` a duration or a number."""
+
+    kind: str
+    amount: Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(Node):
-    """`AGGREGATE [of EXPR] over WINDOW per KEY [where COND] [needs ...]`; `function` as written, like `count of distinct`."""
+    """`AGGREGATE [of EXPR] over WINDOW per KEY [, matched as FIELD or FIELD] [where COND] [needs ...]`.
+
+    `function` is count, sum, mean, min, max, stddev, first, last, count of distinct, most repeated, time since last or share; `of` may be
+    another aggregate. A share has `part`, what stands after its own `where`, and `among`.
+    """
 
     function: str
-    of: Expr | None
+    of: Expr | Aggregate | None
     window: Window
     per: tuple[Name, ...]
     where: Expr | None = None
-    needs: str | None = None
+    needs: Needs | None = None
+    matched: tuple[Name, ...] = ()
+    part: Expr | None = None
+    among: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.diagnostics import Span
 from engine.lang import ast
-from engine.lang.build_expressions import Children, ExpressionBuilder, Part, text_of, word_of
-from engine.lang.mistakes import bare_unit
+from engine.lang.build_expressions import Children, Part, text_of, word_of
+from engine.lang.build_features import FeatureBuilder, title
 from engine.lang.scan import Tok
-from engine.lang.words import load_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-class Builder(ExpressionBuilder):
+class Builder(FeatureBuilder):
     """The callbacks of the parser for whole files. One parse at a time: `begin` clears what the last one left."""
 
     def _once(self, parts: Iterable[Part], single: Sequence[str], where: str) -> dict[str, list[Any]]:
@@ -199,61 +198,7 @@ class Builder(ExpressionBuilder):
 
     def define(self, c: Children) -> ast.Define:
         self._new()
-        return ast.Define(word_of(c[1]), _title(c), c[-1], span=self._from(c[0], c[-1]))
-
-    # --- features
-
-    def feature(self, c: Children) -> ast.Feature:
-        self._new()
-        return ast.Feature(word_of(c[1]), _title(c), c[-1], span=self._from(c[0], c[-1]))
-
-    def aggregate(self, c: Children) -> ast.Aggregate:
-        parts = {part.tag: part for part in c if isinstance(part, Part)}
-        function, of = parts["measure"].value
-        where, needs = parts.get("where"), parts.get("needs")
-        return ast.Aggregate(
-            function,
-            of,
-            next(part for part in c if isinstance(part, ast.Window)),
-            parts["per"].value,
-            where.value if where else None,
-            needs.value if needs else None,
-            span=self._from(c[0], c[-1]),
-        )
-
-    def measure(self, c: Children) -> Part:
-        function = c[0].type.lower().removesuffix("_of").replace("_", " ")
-        return Part("measure", (function, c[1] if len(c) > 1 else None), self._from(c[0], c[-1]))
-
-    def measure_later(self, c: Children) -> Part:
-        what = "time since last" if c[0].type == "TIME" else load_words().shown[c[0].type]
-        self._later(f"`{what}` comes", c)
-        return Part("measure", ("count", None), self._from(c[0], c[-1]))
-
-    def window(self, c: Children) -> ast.Window:
-        length = self.name(c) if isinstance(c[0], Tok) else c[0]
-        if isinstance(length, ast.Name) and length.path in load_words().units:
-            code, message, hint = bare_unit(length.path)
-            self._problem(code, message, length.span, hint)
-        return ast.Window("trailing", length, span=c[0].span)
-
-    def window_later(self, c: Children) -> ast.Window:
-        self._later("this kind of window comes", c)
-        return ast.Window("trailing", ast.Literal("duration", "1 day"), span=self._from(c[0], c[-1]))
-
-    def per(self, c: Children) -> Part:
-        keys = [token for token in c[1:] if token is not None]
-        return Part("per", tuple(self.name([token]) for token in keys), self._from(c[0], keys[-1]))
-
-    def matched_later(self, c: Children) -> None:
-        self._later("`matched as` comes", c)
-
-    def where(self, c: Children) -> Part:
-        return Part("where", c[1], self._from(*c))
-
-    def needs(self, c: Children) -> Part:
-        amount = f"{c[1].text} of history" if isinstance(c[1], ast.Literal) else f"{c[1].value} events"
-        return Part("needs", amount, self._from(c[0], c[-1]))
+        return ast.Define(word_of(c[1]), title(c), c[-1], span=self._from(c[0], c[-1]))
 
     # --- rules
 
@@ -420,10 +365,6 @@ class Builder(ExpressionBuilder):
 _HEADER_ONCE: Final = ("owner", "record", "on missing", "zone", "key", "time", "arrival", "arrival by", "late", "language")
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective")
-
-
-def _title(c: Children) -> str | None:
-    return text_of(c[2]) if isinstance(c[2], Tok) and c[2].type == "STRING" else None
 
 
 def _count(n: int, what: str) -> str:

@@ -270,24 +270,66 @@ def _feature(node: ast.Feature) -> list[Line]:
 
 
 def _aggregate(node: ast.Aggregate) -> str:
-    needs = f" needs {node.needs}" if node.needs else ""
     where = f" where {_show(node.where, _OR)}" if node.where is not None else ""
-    return f"{_measure(node)}{where}{needs}"
+    return f"{_measure(node)} {_over(node)}{where}{_needs(' needs', node.needs)}"
 
 
 def _measure(node: ast.Aggregate) -> str:
-    function = node.function if node.of is None else f"{node.function} {_show(node.of, _SUM)}"
-    if node.of is not None and node.function != "count of distinct":
-        function = f"{node.function} of {_show(node.of, _SUM)}"
-    return f"{function} over {_show(node.window.length, _ATOM)} per {', '.join(name.path for name in node.per)}"
+    if node.of is None:
+        return node.function
+    of = f"({_aggregate(node.of)})" if isinstance(node.of, ast.Aggregate) else _show(node.of, _SUM)
+    if node.part is not None and node.among is not None:
+        return f"share of {of} where {_show(node.part, _OR)} among {_show(node.among, _OR)}"
+    return f"{node.function} {of}" if node.function in ("count of distinct", "most repeated") else f"{node.function} of {of}"
+
+
+def _over(node: ast.Aggregate) -> str:
+    matched = f", matched as {' or '.join(name.path for name in node.matched)}" if node.matched else ""
+    return f"over {_window(node.window)} per {', '.join(name.path for name in node.per)}{matched}"
+
+
+def _window(node: ast.Window) -> str:
+    length = "" if node.length is None else _show(node.length, _ATOM)
+    match node.kind:
+        case "before":
+            return f"{length} before this"
+        case "lagged" if node.lag is not None:
+            return f"{length} ending {_show(node.lag, _ATOM)} ago"
+        case "events":
+            return f"last {length} event{'' if length == '1' else 's'}"
+        case "full":
+            return f"last full {node.period}" if node.length is None else f"last {length} full {node.period}{'' if length == '1' else 's'}"
+        case "calendar":
+            return f"calendar {node.period}"
+        case "business" if node.closing is not None:
+            holidays = f" except {node.holidays.path}" if node.holidays is not None else ""
+            return f"business day closing at {node.closing.text}{holidays}"
+        case "since" if node.field is not None:
+            return f"since {node.field.path}"
+        case "since event" if node.event is not None:
+            return f"since last event where ({_show(node.event, _OR)})"
+        case _:
+            return length
+
+
+def _needs(start: str, node: ast.Needs | None) -> str:
+    if node is None:
+        return ""
+    amount = _literal(node.amount)
+    return f"{start} {amount} of history" if node.kind == "history" else f"{start} {amount} event{'' if amount == '1' else 's'}"
 
 
 def _long_aggregate(node: ast.Aggregate) -> list[Line]:
+    """The measure, then a line each for the window, the condition and what is needed, as far as they do not fit on one."""
     flat = f"  = {_aggregate(node)}"
-    if len(flat) <= WIDTH or node.where is None:
+    if len(flat) <= WIDTH:
         return [Line(flat, node.span.line)]
-    needs = [Line(f"    needs {node.needs}", 0)] if node.needs else []
-    return [Line(f"  = {_measure(node)}", node.span.line), *_broken("    where ", node.where, "", "      "), *needs]
+    lines = [Line(f"  = {_measure(node)} {_over(node)}", node.span.line)]
+    if len(lines[0].text) > WIDTH:
+        lines = [Line(f"  = {_measure(node)}", node.span.line), Line(f"    {_over(node)}", node.window.span.line)]
+    if node.where is not None:
+        lines += _broken("    where ", node.where, "", "      ")
+    return lines + [Line(_needs("    needs", one), one.span.line) for one in (node.needs,) if one is not None]
 
 
 # --- rules and the outcome -------------------------------------------------------------------------------------------

@@ -250,18 +250,44 @@ class RuleSet:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Trailing, half open: after ``now - length`` up to and with now. `unit` is microseconds, days or months."""
+    """Which of the rows that had arrived a feature sees. `length` counts in `unit`: microseconds, days, months, or events.
+
+    ===========  =====================================================================================================
+    trailing     after ``now - length`` up to and with now, this event included
+    before       the same without this event; what arrived earlier at the same instant counts
+    lagged       trailing, but it ends `lag` (in `lag_unit`) before now
+    events       the last `length` rows, by time and then arrival, for which `where` holds; this event is one of them
+    calendar     the whole `period` (day, week, month, quarter, year) this event falls in, as far as it has arrived
+    full         the last `length` whole periods before that one
+    business     the business day this event falls in: it closes at `closing` (microseconds after local midnight), what comes
+                 later, on a weekend or on a day in `holidays` falls in the next
+    since        from the time in `field` of this event up to and with now
+    since event  after the last row before this event for which `event` holds, up to and with now
+    ===========  =====================================================================================================
+    """
 
     kind: str
-    length: int
-    unit: str
+    length: int = 0
+    unit: str = "microseconds"
+    lag: int = 0
+    lag_unit: str = "microseconds"
+    period: str = ""
+    closing: int = 0
+    holidays: frozenset[int] = frozenset()
+    field: str | None = None
+    event: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`function`: count, sum, distinct, max (later ones join). `of`, `where` and `per` read the record's fields (defines inlined).
+    """`function`: count, sum, mean, min, max, stddev, distinct, first, last, time since last, share, most repeated.
 
-    `bounded` says that `of` is declared never negative, so that a partial sum is a lower bound.
+    `of`, `where`, `among` and `per` read the record's fields (defines inlined); a `Read` named ``this.FIELD`` in a condition is the field
+    of the event that looks, all others are those of the row looked at. `share` is the sum of `of` where `where` and `among` hold, by the
+    sum where `among` holds. With `inner`, the aggregate is over the values of `inner` in each period of its calendar window that lies in
+    `window`. `matched` are the columns in which a row may bear the value of this event's one key; by default the key itself. `needs` is
+    (``history``, length, unit) or (``events``, number, ""). `bounded` says that `of` is declared never negative, so that a partial sum is
+    a lower bound.
     """
 
     function: str
@@ -270,6 +296,10 @@ class Aggregate:
     per: tuple[str, ...]
     where: Expr | None
     bounded: bool = False
+    among: Expr | None = None
+    inner: Aggregate | None = None
+    matched: tuple[str, ...] = ()
+    needs: tuple[str, int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,5 +238,12 @@ def never_negative(expr: ir.Expr, fields: Container[str]) -> bool:
             return False
 
 
+def counts_up(inner: ir.Aggregate, fields: Container[str]) -> bool:
+    """Whether the value of an aggregate is never below zero, given the fields declared `not negative`."""
+    if inner.function in ("count", "distinct", "most repeated", "stddev") or inner.bounded:
+        return True
+    return inner.function != "share" and inner.of is not None and never_negative(inner.of, fields)
+
+
 def _keeps_sign(function: str) -> bool:
     return function.startswith(("min:", "rescale:")) or function.endswith("->number") or any(op in function for op in "+*/")

@@ -138,7 +138,7 @@ def _missing_unit(m: Mistake) -> Answer | None:
 def _strange_unit(m: Mistake) -> Answer | None:
     if m.found is None or m.before is None or (m.before.kind, m.found.kind) != ("NUMBER", "WORD"):
         return None
-    if m.found.first or m.found.type not in ("NAME", "PATH") or m.clause == "THEN":
+    if m.found.first or m.found.type not in ("NAME", "PATH") or m.clause == "THEN" or m.tokens[m.index - 2].value == "last":
         return None
     number, word = shown(m.before.value), shown(m.found.value)
     if word.upper() in DIGITS:
@@ -186,9 +186,10 @@ def _number_gap(m: Mistake) -> Answer | None:
 
 
 def _aggregate_place(m: Mistake) -> Answer | None:
-    if m.found is None or m.before is None or "OVER" in m.accepts or m.found.value not in ("of", "over"):
+    if m.found is None or m.before is None or "OVER" in m.accepts:
         return None
-    if m.before.value not in ("count", "sum", "max", "min", "mean", "stddev", "first", "last", "share"):
+    follows = {"count": ("of", "over"), "time": ("since",), "most": ("repeated",)} | dict.fromkeys(_OF_SOMETHING, ("of", "over"))
+    if m.found.value not in follows.get(m.before.value, ()) or (m.before.value == "time" and m.tokens[0].type == "FEATURE"):
         return None
     hint = "write `feature NAME = ...` and use its name here"
     return "aggregate-place", f"`{m.before.value} {m.found.value}` looks back over events, and that stands in a feature only", hint
@@ -199,12 +200,39 @@ def _aggregate_of(m: Mistake) -> Answer | None:
         return None
     if m.found.value in m.words.units and m.index > 1 and m.tokens[m.index - 2].value == "last":
         return "syntax", "a window is a time that ends now, without `last`", f"write `over {shown(m.before.value)} {m.found.value}`"
-    if m.found.value in ("of", "over"):
-        hint = "write `count`, `count of distinct ...`, `sum of ...` or `max of ...`"
+    if m.found.value in ("of", "over") and m.index > 1 and m.tokens[m.index - 2].type == "EQ" and m.before.kind == "WORD":
+        hint = "write `count`, `count of distinct ...`, `sum of ...`, `mean of ...`, `min of ...`, `max of ...` or another one"
         return "syntax", f"`{shown(m.before.value)}` is no way to look back over events", hint
-    if m.before.value in ("sum", "max") and m.before.type == "PATH":
-        return "syntax", f"`of` is missing after `{m.before.value}`", f"write `{m.before.value} of {shown(m.found.value)}`"
     return None
+
+
+def _without_of(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or m.found.kind not in ("WORD", "LPAR") or m.found.value in ("of", "over"):
+        return None
+    if m.tokens[0].type != "FEATURE" or m.before.value not in _OF_SOMETHING or m.before.type not in ("PATH", "NAME"):
+        return None
+    return "syntax", f"`of` is missing after `{m.before.value}`", f"write `{m.before.value} of {m.found.value}`"
+
+
+_OF_SOMETHING: Final = ("sum", "max", "min", "mean", "stddev", "first", "last", "share")
+"""Words that make an aggregate with `of`."""
+
+
+def _share_of_what(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.value not in ("over", "among") or not _in_share(m):
+        return None
+    message = "a share says which part it is, and of what"
+    return "share-without-among", message, "write `share of X where A among B`; `among true` is of everything"
+
+
+def _in_share(m: Mistake) -> bool:
+    """Whether the tokens before the place begin a share that has not come to its `among`."""
+    for token in reversed(m.tokens[: m.index]):
+        if token.type in ("AMONG", "OVER", "FEATURE"):
+            return False
+        if token.value == "share" and token.type != "NAME":
+            return True
+    return False
 
 
 def _chained(m: Mistake) -> Answer | None:
@@ -248,6 +276,8 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _strange_unit,
     _bare_unit,
     _number_gap,
+    _without_of,
+    _share_of_what,
     _aggregate_place,
     _chained,
     _unopened,
@@ -286,6 +316,11 @@ _OPERATORS: Final = _set(
     "PERCENT CURRENCY SECOND MINUTE HOUR DAY WEEK MONTH YEAR"
 )
 _CLAUSES: Final = _set("CITES SEVERITY WHEN UNLESS THEN BECAUSE ON EFFECTIVE ONCE")
+_AGGREGATES: Final = _set(
+    "COUNT TIME_SINCE_LAST SUM_OF MEAN_OF MIN_OF MAX_OF STDDEV_OF COUNT_OF_DISTINCT FIRST_OF LAST_OF MOST_REPEATED SHARE_OF"
+)
+_WINDOWS: Final = _set("NUMBER PATH LAST CALENDAR BUSINESS SINCE SINCE_LAST_EVENT")
+_PERIODS: Final = _set("DAY WEEK MONTH QUARTER YEAR")
 _ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON")
 _TYPES: Final = _set("TEXT INTEGER NUMBER_WORD PERCENT_WORD FLAG DATE_WORD DATETIME DURATION MONEY ONE LIST")
 
@@ -295,16 +330,16 @@ _GROUPS: Final = (
     (frozenset(("PLUS", "TIMES")), _OPERATORS, "an operator such as `+`"),
     (_CLAUSES, _CLAUSES, "a clause of the rule such as `when` or `then`"),
     (frozenset(("OWNER", "USES", "ZONE")), _ITEMS, "an item of the header such as `owner` or `uses`"),
+    (frozenset(("COUNT", "SUM_OF")), _AGGREGATES, "an aggregate such as `count` or `sum of amount`"),
+    (frozenset(("CALENDAR", "SINCE")), _WINDOWS, "a window such as `7 days` or `calendar month`"),
+    (_PERIODS, _PERIODS, "a period such as `month`"),
     (_TYPES, _TYPES, "a type such as `text`, `integer` or `money USD`"),
     (_set("ROBUST POSSIBLE RULEID"), _set("ROBUST POSSIBLE RULEID SCORE OUTCOME FLAG NO PATH"), "a result such as `CASH-01 hit`"),
     (frozenset(("DEFINE", "RULE", "TEST")), frozenset(DECLARATIONS), "the next declaration"),
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
 
-_LATER: Final = _set(
-    "BEFORE ENDING CALENDAR BUSINESS SINCE LAST MATCHED RESEMBLES ONCE RATES TABLE VALID UNIQUE ALL MIN_OF MEAN_OF STDDEV_OF FIRST_OF "
-    "LAST_OF SHARE_OF MOST_REPEATED"
-)
+_LATER: Final = _set("RESEMBLES ONCE RATES TABLE VALID UNIQUE ALL")
 """What the grammar takes only to say that it comes later; nobody is sent there."""
 
 _MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}

@@ -77,8 +77,18 @@ class Scope:
             report.error(refusal.code, refusal.message, span, refusal.hint)
         elif name == "it":
             report.error("unknown-name", "`it` is the item of `any of ... where (...)` and stands only there", span)
+        elif name.startswith("this."):
+            self._explain_this(name, span, report)
         elif not self.is_silent(name):
             report.error("unknown-name", f"nothing here is called `{name}`", span, report.suggest(name, self.names()))
+
+    def _explain_this(self, name: str, span: Span, report: Report) -> None:
+        field = name.removeprefix("this.")
+        if any(known.startswith("this.") for known in self.extra):
+            report.error("unknown-name", f"this event has no field `{field}`", span, report.suggest(name, self.extra))
+        else:
+            message = f"`{name}` compares rows of history with this event, and stands in a condition of a feature only"
+            report.error("this-outside-where", message, span, f"write `{field}`")
 
     def names(self) -> Iterator[str]:
         """All names that could have been meant."""

@@ -20,6 +20,8 @@ HOMES = {
     "skops": {"engine/models/sklearn.py"},
     "altair": {"engine/monitor"},
     "sqlite3": {"engine/features/sqlite.py", "engine/ledger/log.py"},
+    "redis": {"engine/features/redis.py"},
+    "psycopg": {"engine/features/postgres.py"},
     "argparse": {"engine/cli"},
 }
 """Libraries with a home: nothing else imports them, not even inside a function."""
@@ -39,6 +41,8 @@ HEAVY = {
     "networkx",
     "jsonschema",
     "fastexcel",
+    "redis",
+    "psycopg",
 }
 """What may be imported inside a function, because importing it takes long and only some uses need it."""
 

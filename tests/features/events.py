@@ -13,7 +13,7 @@ from engine.features.store import Store
 from engine.lang import ir
 from engine.plan import Row
 from engine.record import Field, Record
-from engine.values import DATETIME, DAY, INTEGER, MISSING, NUMBER, TEXT, Type, Value
+from engine.values import DATE, DATETIME, DAY, DURATION, INTEGER, MISSING, NUMBER, TEXT, Type, Value
 
 USD = Type("money", currency="USD")
 ANY_MONEY = Type("money", by="currency")
@@ -34,6 +34,9 @@ def record(time: Type = DATETIME, *, late: int = DAY, zone: str = "America/New_Y
         "price": ANY_MONEY,
         "currency": TEXT,
         "size": INTEGER,
+        "payee": TEXT,
+        "opened": DATE,
+        "login": time,
     }
     fields = tuple(Field(name, type_, not_negative=name in ("amount", "price", "rate")) for name, type_ in types.items())
     return Record("bank/payment", "1.0.0", zone, key, "at", fields, late)
@@ -41,6 +44,11 @@ def record(time: Type = DATETIME, *, late: int = DAY, zone: str = "America/New_Y
 
 def read(name: str) -> ir.Read:
     return ir.Read(name, type={field.name: field.type for field in record().fields}[name])
+
+
+def this(name: str) -> ir.Read:
+    """A field of the event that looks."""
+    return ir.Read(f"this.{name}", type=read(name).type)
 
 
 def equals(name: str, value: Value) -> ir.Compare:
@@ -64,6 +72,14 @@ def months(length: int) -> ir.Window:
     return ir.Window("trailing", length, "months")
 
 
+def calendar(period: str) -> ir.Window:
+    return ir.Window("calendar", period=period)
+
+
+def full(length: int, period: str) -> ir.Window:
+    return ir.Window("full", length, period=period)
+
+
 def feature(
     name: str,
     function: str,
@@ -72,14 +88,22 @@ def feature(
     where: ir.Expr | None = None,
     per: tuple[str, ...] = ("account",),
     bounded: bool = False,
+    **more: Any,
 ) -> ir.Feature:
-    if function in ("count", "distinct"):
-        type_ = Type("integer", interval=True)
-    else:
-        assert of is not None
-        given = of.type
-        type_ = Type(given.kind, currency=given.currency, by=given.by, interval=bounded or function == "max")
-    return ir.Feature(name, type_, ir.Aggregate(function, of, window, per, where, bounded))
+    """A feature with the type that the checker would give it."""
+    aggregate = ir.Aggregate(function, of, window, per, where, bounded, **more)
+    return ir.Feature(name, _type(aggregate), aggregate)
+
+
+def _type(a: ir.Aggregate) -> Type:
+    if a.function in ("count", "distinct", "most repeated"):
+        return Type("integer", interval=True)
+    if a.function == "time since last":
+        return DURATION
+    of = _type(a.inner) if a.inner is not None else a.of.type if a.of is not None else INTEGER
+    if a.function == "share" or (a.function in ("mean", "stddev") and of.kind == "integer"):
+        return NUMBER
+    return Type(of.kind, currency=of.currency, by=of.by, interval=a.bounded or a.function in ("min", "max"))
 
 
 def bound(features: Sequence[ir.Feature], under: Record, prefix: str = "") -> BoundFeatures:
@@ -104,6 +128,9 @@ def event(at: int, account: Value = "A1", **given: Any) -> Row:
         "price": MISSING,
         "currency": "USD",
         "size": 1,
+        "payee": "P1",
+        "opened": MISSING,
+        "login": MISSING,
     }
     return {"at": at, "account": account, **defaults, **given}
 

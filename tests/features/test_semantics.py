@@ -1,10 +1,8 @@
-"""What a feature sees and says, sentence by sentence of the language page; every case on both live stores and in the batch."""
+"""What a feature sees and says, sentence by sentence of the language page; every case on all live stores and in the batch."""
 
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,32 +10,9 @@ import pytest
 from engine import zones
 from engine.features.store import open_store
 from engine.lang import ir
-from engine.plan import NOW, Row
-from engine.record import Record
+from engine.plan import NOW
 from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Money, Value, missing
-from tests.features.events import HOUR, INCOMING, batch, bound, dates, days, equals, event, feature, live, months, read, record
-
-
-@pytest.fixture(params=["memory", "sqlite", "batch", "batch by one"])
-def say(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A function from features and events to what the features say at each event."""
-    numbers = itertools.count()
-
-    def run(features: ir.Feature | list[ir.Feature], rows: list[Row], history_from: Any = 0, under: Record | None = None) -> list[Any]:
-        wanted = features if isinstance(features, list) else [features]
-        under = under or record()
-        group = bound(wanted, under)
-        if request.param.startswith("batch"):
-            chunks = [rows] if request.param == "batch" else [[row] for row in rows]
-            found = batch(chunks, [group], under, history_from)
-        else:
-            url = "memory:" if request.param == "memory" else f"sqlite:{tmp_path / str(next(numbers))}.db"
-            with open_store(url, [group], under, history_from) as store:
-                found = live(rows, store)
-        return [row[wanted[0].name] for row in found] if not isinstance(features, list) else found
-
-    return run
-
+from tests.features.events import HOUR, INCOMING, bound, dates, days, equals, event, feature, months, read, record
 
 COUNT = feature("n_7d", "count", days(7))
 SUM = feature("sum_7d", "sum", days(7), read("amount"), bounded=True)
@@ -315,4 +290,4 @@ def test_equal_conditions_on_one_field_share_what_is_kept() -> None:
     with open_store("memory:", [wanted], record(), 0) as store:
         (history,) = store.layout.histories  # type: ignore[attr-defined]
     assert len(history.slots) == 1
-    assert history.reaches == (7 * DAY,)
+    assert [reach.window.length for reach in history.reaches[0]] == [7 * DAY, DAY]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from engine import zones
 from engine.diagnostics import Span
-from engine.features.spec import FOREVER, BoundFeatures, Layout, window_start
+from engine.features.spec import FOREVER, BoundFeatures, Layout
+from engine.features.windows import Clock, Reach
 from engine.lang import ir
 from engine.values import DAY, Type
 from tests.features.events import INCOMING, bound, days, event, feature, live, months, read, record
@@ -35,6 +37,18 @@ def test_a_feature_that_reads_another_reads_its_column() -> None:
     group = bound([COUNT, often], record(), "p.")
     assert group.reads == ("account", "direction", "size")
     assert ir.reads(group.bound[1].value) == {"p.n", "size"}  # type: ignore[arg-type]
+
+
+def start_of(window: ir.Window, zone: str, dates: bool) -> Callable[[int], int]:
+    """From an event's time to the last moment before its window."""
+    reach = Reach(window, Clock(zone, dates))
+
+    def start(time: int) -> int:
+        bounds = reach.bounds(time)
+        assert isinstance(bounds, tuple)
+        return bounds[0]
+
+    return start
 
 
 def fingerprint(*features: ir.Feature, prefix: str = "") -> str:
@@ -73,7 +87,7 @@ def test_the_fingerprint_is_the_same_in_every_process() -> None:
 
 
 def test_windows_of_a_month_step_back_where_the_month_before_is_shorter() -> None:
-    start = window_start(months(1), "UTC", dates=True)
+    start = start_of(months(1), "UTC", dates=True)
     day = (dt.date(2023, 3, 28) - dt.date(1970, 1, 1)).days
     assert [start(day + i) - day for i in range(5)] == [-28, -28, -28, -28, -28 + 1]
 
@@ -83,13 +97,13 @@ def test_a_month_back_to_an_hour_that_never_was_counts_with_the_clock_before_the
     gone = dt.datetime(2024, 3, 10, 2, 30)
     assert asked is not None
     assert zones.utc(gone, "America/New_York") is None
-    start = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=window_start(months(1), "America/New_York", dates=False)(asked))
+    start = dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=start_of(months(1), "America/New_York", dates=False)(asked))
     assert start == dt.datetime(2024, 3, 10, 7, 30)
 
 
 @pytest.mark.parametrize("dates", [True, False])
 def test_a_window_longer_than_the_calendar_reaches_before_everything(dates: bool) -> None:
-    assert window_start(months(12 * 5000), "UTC", dates)(0) == FOREVER
+    assert start_of(months(12 * 5000), "UTC", dates)(0) == FOREVER
 
 
 def test_a_window_of_a_hundred_years_is_a_window() -> None:

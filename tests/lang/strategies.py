@@ -87,16 +87,50 @@ lists = st.one_of(
 listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), st.just(()), texts, titles))
 defines = st.builds(ast.Define, words(names), titles, expressions)
 
-windows = st.builds(ast.Window, st.just("trailing"), durations | names.map(ast.Name))
-measures = st.just(("count", None)) | st.tuples(st.sampled_from(["sum", "max", "count of distinct"]), expressions)
-aggregates = st.builds(
-    lambda measure, window, per, where, needs: ast.Aggregate(*measure, window, per, where, needs),
-    measures,
-    windows,
-    some(named, 1),
-    st.none() | expressions,
-    st.sampled_from([None, "12 months of history", "12 events"]),
+lengths = durations | names.map(ast.Name)
+numbers = st.sampled_from(["1", "10", "1_000"]).map(lambda text: ast.Literal("number", text)) | names.map(ast.Name)
+periods = st.sampled_from(["day", "week", "month", "quarter", "year"])
+windows = st.one_of(
+    st.builds(ast.Window, st.sampled_from(["trailing", "before"]), lengths),
+    st.builds(ast.Window, st.just("lagged"), lengths, lengths),
+    st.builds(ast.Window, st.just("events"), numbers),
+    st.builds(ast.Window, st.just("full"), st.none() | numbers, period=periods),
+    st.builds(ast.Window, st.just("calendar"), period=periods),
+    st.builds(ast.Window, st.just("business"), closing=words(st.sampled_from(["9:00", "14:00"])), holidays=st.none() | named),
+    st.builds(ast.Window, st.just("since"), field=named),
+    st.builds(ast.Window, st.just("since event"), event=expressions),
 )
+keys = st.one_of(st.tuples(some(named, 1), st.just(())), st.tuples(some(named, 1), some(named, 1)))
+needs = st.one_of(
+    st.none(),
+    st.builds(ast.Needs, st.just("history"), durations),
+    st.builds(ast.Needs, st.just("events"), st.sampled_from(["1", "12"]).map(lambda text: ast.Literal("number", text))),
+)
+FUNCTIONS = ("sum", "mean", "min", "max", "stddev", "first", "last", "count of distinct", "most repeated")
+
+
+def _aggregates(measures):
+    """Aggregates of measures, each a function, what it takes, what is part and what it is a part of."""
+    return st.builds(
+        lambda measure, window, key, where, needs: ast.Aggregate(*measure[:2], window, key[0], where, needs, key[1], *measure[2:]),
+        measures,
+        windows,
+        keys,
+        st.none() | expressions,
+        needs,
+    )
+
+
+def _measures(of):
+    return st.tuples(st.sampled_from(FUNCTIONS), of, st.none(), st.none())
+
+
+measures = st.one_of(
+    st.sampled_from([("count", None, None, None), ("time since last", None, None, None)]),
+    _measures(expressions),
+    st.tuples(st.just("share"), expressions, expressions, expressions),
+)
+aggregates = _aggregates(measures | _measures(_aggregates(measures)))
 features = st.builds(ast.Feature, words(names), titles, aggregates | expressions)
 
 effects = st.one_of(

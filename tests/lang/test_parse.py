@@ -153,7 +153,7 @@ def test_aggregates(text, function, of):
     feature = one(f"feature f = {text} over 7 days per account, card where amount > 3 needs 12 events")
     window = ast.Window("trailing", ast.Literal("duration", "7 days"))
     where = ast.Binary(">", name("amount"), number("3"))
-    assert feature.value == ast.Aggregate(function, of, window, (name("account"), name("card")), where, "12 events")
+    assert feature.value == ast.Aggregate(function, of, window, (name("account"), name("card")), where, ast.Needs("events", number("12")))
 
 
 def test_a_window_may_be_as_long_as_a_param_says_and_a_feature_may_be_a_plain_expression():
