@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import signal
 import time
 from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
@@ -62,6 +63,8 @@ def run(args: Namespace) -> int:
     from engine.monitor.summary import Summary
     from engine.run.files import run_files
 
+    # polars, once loaded, takes Ctrl-C for itself while it computes, and forgets it when it is done first: take it back
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
     paths = expanded(args.input)
     refuse_overwriting(args, paths)
     engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger)

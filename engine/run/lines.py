@@ -132,7 +132,8 @@ def _unpacked(path: Path) -> Iterator[bytes]:
     """The bytes of the file, of a ``.gz`` what is packed in it."""
     done = 0
     try:
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
+        # read at once what is there: a buffer that waits to be full would not hear Ctrl-C while a feed is silent
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb", buffering=0) as file:
             while piece := file.read(BLOCK):
                 done += len(piece)
                 yield piece

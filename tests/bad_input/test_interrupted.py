@@ -1,0 +1,64 @@
+"""Ctrl-C while a run goes on: a real process and a real signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bad_input.conftest import CASCADE, GOOD, HEADER, Command
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def start(*options: str) -> subprocess.Popen[str]:
+    args = [sys.executable, "-m", "engine", "run", CASCADE, "--rejects", "out/r.csv", *options]
+    return subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def stopped(process: subprocess.Popen[str]) -> bool:
+    """Whether Ctrl-C ends the process as it should."""
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode == 130 and out == "" and err.splitlines()[-1] == "engine: stopped" and "Traceback" not in err
+
+
+def rows(count: int) -> str:
+    return HEADER + "".join(GOOD.replace("P-1", f"P-{number}") for number in range(count))
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_what_was_there_stays_and_nothing_half_written_is_left(shop: Path, suffix: str) -> None:
+    """The first chunk is decided, and the feed falls silent."""
+    (shop / "out").mkdir()
+    for name in (f"d.{suffix}", "r.csv", "r.html"):
+        (shop / "out" / name).write_text("old")
+    os.mkfifo(shop / "feed.csv")
+    process = start("--input", "feed.csv", "--output", f"out/d.{suffix}", "--report", "out/r.html")
+    with (shop / "feed.csv").open("w") as feed:
+        feed.write(rows(100_000))
+        feed.flush()
+        until(lambda: any(path.stat().st_size for path in (shop / "out").glob(".unfinished-*/*")))
+        assert stopped(process)
+    assert {path.name: path.read_text() for path in (shop / "out").iterdir()} == {f"d.{suffix}": "old", "r.csv": "old", "r.html": "old"}
+
+
+def test_what_was_recorded_stays_recorded(engine: Command, shop: Path) -> None:
+    (shop / "feed.csv").write_text(rows(20_000))
+    process = start("--input", "feed.csv", "--output", "out/d.parquet", "--ledger", "l.db")
+    until(lambda: (shop / "l.db-wal").exists() and (shop / "l.db-wal").stat().st_size > 1_000_000)
+    assert stopped(process)
+    assert not list((shop / "out").iterdir())
+    replayed = engine("replay", "l.db", "--json")
+    assert replayed.code == 0 and 0 < replayed.json["count"] == replayed.json["same"] < 20_000
