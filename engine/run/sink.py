@@ -111,7 +111,9 @@ class Sink:
             self._sweep()
 
     def _trouble(self, error: OSError) -> EngineError:
-        return EngineError(f"cannot write `{self.path}`: {(error.strerror or 'output error').lower()}")
+        # polars gives the system's words alone
+        reason = error.strerror or str(error).partition("\n")[0] or "output error"
+        return EngineError(f"cannot write `{self.path}`: {reason.lower().rstrip('.')}")
 
 
 def _is_utf8(path: Path) -> bool:

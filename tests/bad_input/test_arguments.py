@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.bad_input.conftest import CASCADE, Command
@@ -87,6 +88,19 @@ def test_both_files_appear_or_neither(engine: Command, shop: Path) -> None:
     result = engine("run", CASCADE, "--input", "events.csv", "two.csv", "--output", "d.parquet", "--rejects", "r.csv")
     assert result.code == 2 and "`two.csv` is not UTF-8" in result.err
     assert not [path.name for path in shop.iterdir() if path.name in ("d.parquet", "r.csv") or path.name.startswith(".")]
+
+
+def test_a_full_disk_is_told_and_neither_file_appears(engine: Command, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rejects are written to their end before the decisions are, and still do not appear without them."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
+    before = files(shop)
+    result = engine(*run_with(output="d.parquet"))
+    assert (result.code, result.err) == (2, "engine: cannot write `d.parquet`: no space left on device (os error 28)\n")
+    assert files(shop) == before
 
 
 # --- commands that look at files --------------------------------------------------------------------------------------
