@@ -81,6 +81,16 @@ _REDIS: Final = ("redis://", "rediss://", "unix://")
 _POSTGRES: Final = ("postgresql://", "postgres://")
 
 
+def store_file(url: str) -> Path | None:
+    """The file that an address names, where it names one. Raises `StoreError` as `open_store` does.
+
+    >>> store_file("sqlite:///h.db"), store_file("memory:")
+    (PosixPath('h.db'), None)
+    """
+    kind, _, path = url.partition(":")
+    return _path(url, path) if kind == "sqlite" else None
+
+
 def _path(url: str, path: str) -> Path:
     if path.startswith("///"):
         path = path[3:]

@@ -6,19 +6,20 @@ Rows go through in the record's order of arrival and come back in their own; row
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from engine.backends.columnar_steps import UNDECIDED
 from engine.backends.rules import POSSIBLE
-from engine.features.columnar import WindowState, observe
-from engine.plan import NOW, Plan, Step
+from engine.features.columnar import ANSWER, WindowState, answered, sort_out
+from engine.plan import NOW, TICK, Plan, Step
 from engine.run.border import ROW, like, to_polars, typed, written
 from engine.run.shown import shown
 
 WORD = 64
+PER = "per."
+"""What stands before the key fields of ticks, as columns of decisions."""
 
 
 class Decisions(pl.DataFrame):
@@ -47,31 +48,45 @@ def in_arrival_order(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     return frame if arrival == "stream" else frame.sort(NOW if arrival == "time" else arrival, maintain_order=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """One chunk: its rows with everything the first reading added; those the second reading looked at, with what it added; the decisions
     in the order of the rows (with `@row`); and what was refused, as (`@row`, reason)."""
 
     rows: pl.DataFrame
     opened: pl.DataFrame
     decisions: pl.DataFrame
-    refused: list[tuple[int, str]]
+    refused: Sequence[tuple[int, str]] = ()
 
 
 class BatchRun:
-    """One run over chunks of typed rows in arrival order; history is carried from chunk to chunk."""
+    """One run over chunks of typed rows in arrival order; history is carried from chunk to chunk. With the key fields of ticks in `per`,
+    decisions say in `tick` whether they are ones, and give these fields as ``per.FIELD``."""
 
-    def __init__(self, plan: Plan, *, detail: str, values: bool = False, history_from: str | None = None) -> None:
-        self.plan, self.detail, self.values = plan, detail, values
+    def __init__(
+        self, plan: Plan, *, detail: str, values: bool = False, history_from: str | None = None, per: Sequence[str] | None = None
+    ) -> None:
+        self.plan, self.detail, self.values, self.per = plan, detail, values, per
         self.state = WindowState(plan.history, plan.record, history_from)
 
     def decide(self, frame: pl.DataFrame) -> Decided:
         """Decide the next chunk. A key that came before with other content is refused."""
-        observed = observe(frame, self.state)
-        numbers = frame[ROW].to_list()
-        refused = [(numbers[reject.row], reject.message) for reject in observed.rejects]
-        closed, opened = self.rows(observed.frame)
-        return Decided(closed, opened, self.read_off(closed, opened), refused)
+        kept, refused = self.sort_out(frame)
+        return self.answer(kept)._replace(refused=refused)
+
+    def sort_out(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+        """The rows of the next chunk that can be decided, and the others, as (`@row`, reason)."""
+        kept, rejects = sort_out(frame, self.state)
+        numbers = frame[ROW].to_list() if rejects else []
+        return kept, [(numbers[reject.row], reject.message) for reject in rejects]
+
+    def answer(self, kept: pl.DataFrame) -> Decided:
+        """Decide rows that can be decided, and ticks between them."""
+        return self.conclude(answered(kept, self.state).drop(ANSWER))
+
+    def conclude(self, frame: pl.DataFrame) -> Decided:
+        """Decide rows that have their history."""
+        closed, opened = self.rows(frame)
+        return Decided(closed, opened, self.read_off(closed, opened))
 
     def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
@@ -95,6 +110,7 @@ class BatchRun:
         first = closed.select(
             pl.col(ROW),
             self._key(),
+            *self._tick(),
             _time(plan).alias("time"),
             pl.col(f"{decided}outcome").alias("outcome"),
             self._score().alias("score"),
@@ -109,14 +125,36 @@ class BatchRun:
             pl.col(f"{decided}score>").alias("score_high"),
             self._names(plan.rules, _unjudged, "undecided"),
         )
-        order = [ROW, "key", "time", "outcome", "possible", "robust", "score", "score_low", "score_high", "flags", "hits", "undecided"]
+        tick = [] if self.per is None else ["tick", *(PER + name for name in self.per)]
+        order = [
+            ROW,
+            "key",
+            *tick,
+            "time",
+            "outcome",
+            "possible",
+            "robust",
+            "score",
+            "score_low",
+            "score_high",
+            "flags",
+            "hits",
+            "undecided",
+        ]
         both = first.hstack(second).with_columns(possible=pl.concat_list("opened", "closed").list.unique(maintain_order=True))
         both = both.with_columns(robust=pl.col("possible").list.len() == 1).drop("opened", "closed")
         return both.select(order + [column for column in both.columns if column not in order])
 
     def _key(self) -> pl.Expr:
         parts = [shown(name, self.plan.types[name])[0] for name in self.plan.record.key]
-        return (parts[0] if len(parts) == 1 else pl.struct(parts)).alias("key")
+        key = parts[0] if len(parts) == 1 else pl.struct(parts)
+        return (key if self.per is None else pl.when(~pl.col(TICK)).then(key)).alias("key")
+
+    def _tick(self) -> Sequence[pl.Expr]:
+        """Whether the row is a tick, and of which key."""
+        if self.per is None:
+            return ()
+        return (pl.col(TICK).alias("tick"), *(shown(name, self.plan.types[name])[0].alias(PER + name) for name in self.per))
 
     def _score(self) -> pl.Expr:
         worth = [_true(column).cast(pl.Int64) * points for column, points in self.plan.points.items()]
