@@ -11,10 +11,10 @@ import polars as pl
 from engine.backends import columnar, single
 from engine.backends.columnar_layout import unpack
 from engine.features.columnar_seen import ticks
-from engine.features.looking import Asked, Cell, Waiting, cell
-from engine.features.sliding import Past
+from engine.features.looking import Asked, Cell, cell
+from engine.features.sliding import Course, Past
 from engine.features.spec import THIS, History, Layout, Slot
-from engine.features.tallies import OUT, RAW, SURE, prepared
+from engine.features.tallies import OUT, RAW, SURE
 from engine.lang import ir
 from engine.plan import NOW, Row
 from engine.values import Interval, Missing, Type, Value, first
@@ -32,21 +32,20 @@ class RowByRow:
         self._history, self._layout = history, layout
         self._pasts: dict[tuple[Value, ...], Past] = {}
         self._judges = [_Judge(slot, layout) for slot in history.slots]
-        self._waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
+        self._course = Course(history, layout.late)
 
     def observe(self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int]) -> dict[str, list[Value]]:
         """Every measure, by column; `frame` also holds `now`, and `sinces` says of every row since when history is complete."""
-        history, late = self._history, self._layout.late
+        history = self._history
         cells = [judge.cells(frame) for judge in self._judges]
         found: list[list[Value]] = [[]] * frame.height
         for key, events in self._by_key(frame, times, sinces, found).items():
             past = self._pasts.get(key)
             if past is None:
-                past = self._pasts[key] = Past(len(history.slots))
-            for asked, values in zip(events, past.walk(history, self._waiting, events, cells, late), strict=True):
+                past = self._pasts[key] = Past(self._course)
+            for asked, values in zip(events, past.walk(events, cells), strict=True):
                 if asked.looks:
                     found[asked.row] = values
-            past.forget(late, history)
         return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
 
     def _by_key(
@@ -119,10 +118,10 @@ class _Judge:
         return cells if self.slot.event is None else [_marked(event, one) for event, one in zip(events, cells, strict=True)]
 
     def _values(self, frame: pl.DataFrame) -> list[Any]:
-        """The prepared values; none where they are not known."""
+        """The values; none where they are not known."""
         if self._of is None:
             return [True] * frame.height
-        return [None if value.__class__ in (Missing, Interval) else prepared(value, self.slot.type) for value in self._of(frame)]
+        return [None if value.__class__ in (Missing, Interval) else value for value in self._of(frame)]
 
 
 def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]]:
