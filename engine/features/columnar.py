@@ -72,7 +72,7 @@ class WindowState:
         self.answers = _Answers()
         self.formulas = formula_steps(self.layout)
         self.judges = [[_Judge(slot, self.layout) for slot in history.slots] for history in self.layout.histories]
-        self.courses = [Course(history, self.layout.late) for history in self.layout.histories]
+        self.courses = [Course(history, self.layout.late, record.revision is not None) for history in self.layout.histories]
 
 
 def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
