@@ -6,13 +6,14 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.features.log import Entered, Left
 from engine.features.tallies import RAW
 from engine.values import Interval, Missing, Money, Type, Value, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from engine.features.log import Key
+    from engine.features.log import Change, Key
     from engine.features.looking import Cell
     from engine.features.spec import Layout, Slot
 
@@ -67,12 +68,41 @@ class Coding:
 
     def cells(self, cells: Sequence[Cell]) -> str:
         """What a row is to each slot of its history."""
-        return _encode([part for state, value in cells for part in (state, _plain(value) if state == RAW else value)])
+        return _encode(_flat(cells))
 
     def row(self, history: int, text: str | bytes) -> list[Cell]:
         """The cells again."""
-        parts = json.loads(text)
+        return self._row(history, json.loads(text))
+
+    def _row(self, history: int, parts: list[Any]) -> list[Cell]:
         return [(state, decode(value)) for decode, state, value in zip(self._slots[history], parts[::2], parts[1::2], strict=True)]
+
+    def change(self, change: Change) -> bytes:
+        """How a lane stands after a change, and what that was."""
+        newest, left, row = change.standing.newest, change.left, change.row
+        said: list[Any] = [newest, newest - change.standing.oldest]
+        if row is not None:
+            said += newest - row.time, row.key, _flat(row.cells)
+        if left is not None:
+            said += newest - left.time, left.key
+        return _encode(said).encode()
+
+    def changes(self, history: int, texts: Iterable[bytes]) -> list[tuple[int, int, list[Left | Entered]]]:
+        """Changes again: for each the oldest and the newest time then, and what left and entered."""
+        found = []
+        for newest, age, *parts in json.loads(b"[%b]" % b",".join(texts)):
+            steps: list[Left | Entered] = []
+            if len(parts) in (2, 5):
+                steps.append(Left(newest - parts[-2], _decoded(self._event_key, parts[-1])))
+            if len(parts) > 2:
+                time, key, cells = parts[:3]
+                steps.append(Entered(newest - time, _decoded(self._event_key, key), self._row(history, cells)))
+            found.append((newest - age, newest, steps))
+        return found
+
+
+def _flat(cells: Sequence[Cell]) -> list[Any]:
+    return [part for state, value in cells for part in (state, _plain(value) if state == RAW else value)]
 
 
 def _plain(raw: Any) -> Any:

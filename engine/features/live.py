@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Told
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
 from engine.features.sliding import Course, Past
@@ -231,9 +231,14 @@ class LiveStore:
 
     def _learn(self, found: Found) -> None:
         self._since = found.since
+        if found.anew:
+            self._pasts.clear()
         for lane, kept in found.lanes.items():
-            past = self._pasts[lane] = Past(self._histories[lane[0]].course)
-            past.load(kept.standing, kept.rows)
+            if isinstance(kept, More):
+                _follow(self._pasts[lane], kept)
+            else:
+                past = self._pasts[lane] = Past(self._histories[lane[0]].course)
+                past.load(kept.standing, kept.rows)
 
     def _evict(self, lanes: Sequence[Lane]) -> None:
         """What nobody knows to be right is loaded again."""
@@ -284,6 +289,16 @@ def _change(one: _Touched) -> Change:
     sweep = past.standing.number % _SWEEP == 0
     gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
     return Change(past.standing, one.row if kept else None, gone)
+
+
+def _follow(past: Past, more: More) -> None:
+    for step in more.steps:
+        if isinstance(step, Left):
+            past.withdraw(*step)
+        else:
+            past.take(*step)
+    past.standing = more.standing
+    past.forget(_SWEEP)
 
 
 def _take_back(touched: list[_Touched]) -> None:
