@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.features.log import Entered, Left
+from engine.features.log import Entered, Left, Place, Told
 from engine.features.tallies import RAW
 from engine.values import Interval, Missing, Money, Type, Value, missing
 
@@ -51,6 +51,8 @@ class Coding:
         record = layout.record
         self._event_key = [decoding(record.field(name).type) for name in record.key]
         self._answer = [decoding(type_) for type_ in layout.types.values()]
+        self._revision = None if record.revision is None else decoding(record.field(record.revision).type)
+        self._keys = [[decoding(record.field(name).type) for name in history.per] for history in layout.histories]
         self._slots = [[_cell_decoding(slot) for slot in history.slots] for history in layout.histories]
 
     def key(self, key: Key) -> str:
@@ -66,6 +68,23 @@ class Coding:
     def values(self, text: str | bytes) -> tuple[Value, ...]:
         return _decoded(self._answer, json.loads(text))
 
+    def places(self, told: Told) -> str | None:
+        """The revision of an event and where its rows stand; none where it cannot be corrected."""
+        if self._revision is None:
+            return None
+        return _encode([told.revision, [[*place.lane, place.time, place.number] for place in told.places]])
+
+    def told(self, content: bytes, answer: str | bytes, places: str | bytes | None) -> Told:
+        """What an event was told, from what was kept of it."""
+        if self._revision is None or places is None:
+            return Told(content, self.values(answer))
+        revision, found = json.loads(places)
+        return Told(content, self.values(answer), self._revision(revision), tuple(map(self._place, found)))
+
+    def _place(self, found: list[Any]) -> Place:
+        history, key, time, number = found
+        return Place((history, _decoded(self._keys[history], key)), time, number)
+
     def cells(self, cells: Sequence[Cell]) -> str:
         """What a row is to each slot of its history."""
         return _encode(_flat(cells))
@@ -77,28 +96,31 @@ class Coding:
     def _row(self, history: int, parts: list[Any]) -> list[Cell]:
         return [(state, decode(value)) for decode, state, value in zip(self._slots[history], parts[::2], parts[1::2], strict=True)]
 
-    def change(self, change: Change) -> bytes:
-        """How a lane stands after a change, and what that was."""
-        newest, left, row = change.standing.newest, change.left, change.row
+    def change(self, key: Key, change: Change) -> bytes:
+        """What the event with this key does to a lane: its newest and oldest time then, the row that enters, and the one that leaves."""
+        newest, row, leaves = change.standing.newest, change.row, change.leaves
         said: list[Any] = [newest, newest - change.standing.oldest]
         if row is not None:
-            said += newest - row.time, row.key, _flat(row.cells)
-        if left is not None:
-            said += newest - left.time, left.key
+            said += key, newest - row.time, _flat(row.cells)
+        elif leaves is not None:
+            said += key, None, None
+        if leaves is not None:
+            said.append(newest - leaves.time)
         return _encode(said).encode()
 
     def changes(self, history: int, texts: Iterable[bytes]) -> list[tuple[int, int, list[Left | Entered]]]:
-        """Changes again: for each the oldest and the newest time then, and what left and entered."""
-        found = []
-        for newest, age, *parts in json.loads(b"[%b]" % b",".join(texts)):
-            steps: list[Left | Entered] = []
-            if len(parts) in (2, 5):
-                steps.append(Left(newest - parts[-2], _decoded(self._event_key, parts[-1])))
-            if len(parts) > 2:
-                time, key, cells = parts[:3]
-                steps.append(Entered(newest - time, _decoded(self._event_key, key), self._row(history, cells)))
-            found.append((newest - age, newest, steps))
-        return found
+        """Changes again: for each the oldest and the newest time then, and what left and what entered."""
+        return [self._change(history, *parts) for parts in json.loads(b"[%b]" % b",".join(texts))]
+
+    def _change(self, history: int, newest: int, age: int, *row: Any) -> tuple[int, int, list[Left | Entered]]:
+        steps: list[Left | Entered] = []
+        if row:
+            key, back, cells, *left = row
+            key = _decoded(self._event_key, key)
+            steps += (Left(newest - time, key) for time in left)
+            if cells is not None:
+                steps.append(Entered(newest - back, key, self._row(history, cells)))
+        return newest - age, newest, steps
 
 
 def _flat(cells: Sequence[Cell]) -> list[Any]:

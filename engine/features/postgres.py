@@ -29,7 +29,7 @@ CREATE TABLE kaskade_change (lane text, number bigint, time bigint NOT NULL, cha
 # Locks are had in one order by all, so that no two wait for each other, and each statement sees what was there when it began: what is found
 # was written before the lock was had. Tables grow from nothing between two looks of the planner at them: the indexes are always right.
 _APPEND: Final = """
-CREATE FUNCTION kaskade_append(own text, assumed bigint, event text, keeps bytea, begins bigint,
+CREATE FUNCTION kaskade_append(own text, assumed bigint, event text, version bytea, keeps bytea, begins bigint,
   lanes text[], numbers bigint[], times bigint[], changes bytea[], gones bigint[])
 RETURNS TABLE (part integer, place bigint, number bigint, body bytea) LANGUAGE plpgsql
 AS $$
@@ -43,7 +43,7 @@ BEGIN
     SELECT 0, 0::bigint, 0::bigint, NULL::bytea
       WHERE (SELECT value FROM kaskade_fact WHERE name = 'made') IS DISTINCT FROM own
         OR (SELECT value FROM kaskade_fact WHERE name = 'since') IS DISTINCT FROM assumed::text
-    UNION ALL SELECT 1, 0, 0, kept FROM kaskade_event WHERE key = event
+    UNION ALL SELECT 1, 0, 0, kept FROM kaskade_event WHERE key = event AND substr(kept, 1, 16) IS DISTINCT FROM version
     UNION ALL SELECT 2, asked.place, found.number, found.change
       FROM unnest(lanes, numbers) WITH ORDINALITY AS asked (lane, number, place), LATERAL (
         SELECT number, change FROM kaskade_change WHERE lane = asked.lane AND number > asked.number ORDER BY number OFFSET 0) AS found;
@@ -52,7 +52,7 @@ BEGIN
     INSERT INTO kaskade_fact VALUES ('since', begins) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN RETURN QUERY SELECT 0, 0::bigint, 0::bigint, NULL::bytea; RETURN; END IF;
   END IF;
-  INSERT INTO kaskade_event VALUES (event, keeps);
+  INSERT INTO kaskade_event VALUES (event, keeps) ON CONFLICT (key) DO UPDATE SET kept = excluded.kept;
   INSERT INTO kaskade_change SELECT lane, number + 1, time, change
     FROM unnest(lanes, numbers, times, changes) AS added (lane, number, time, change) WHERE change IS NOT NULL;
   IF gones IS NOT NULL THEN
@@ -129,25 +129,31 @@ class PostgresLog(ServerLog):
 
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
         coding, whole = self._coding, self._psycopg.types.numeric.Int8
-        lanes = [f"{lane[0]}:{name(coding.key(lane[1]))}" for lane in assumed.lanes]
-        numbers = map(whole, assumed.lanes.values())
-        changes = [None if event is None else event.changes.get(lane) for lane in assumed.lanes]
-        times = [None if one is None else whole(change_time(one)) for one in changes]
-        bodies = [None if one is None else coding.change(one) for one in changes]
+        since = None if assumed.since is None else whole(assumed.since)
         asked = None if key is None else name(coding.key(key))
         kept, begins = (None, None) if event is None else (self._kept(event), whole(event.since))
-        since = None if assumed.since is None else whole(assumed.since)
-        gone = [None if one is None or one.gone == FOREVER else one.gone for one in changes]
-        gones = gone if any(one is not None for one in gone) else None
-        told = self._run(self._call(len(lanes)), (self._made, since, asked, kept, begins, *lanes, *numbers, *times, *bodies, gones))
+        lanes = [f"{lane[0]}:{name(coding.key(lane[1]))}" for lane in assumed.lanes]
+        numbers, changed = map(whole, assumed.lanes.values()), self._changed(event, assumed)
+        told = self._run(self._call(len(lanes)), (self._made, since, asked, assumed.content, kept, begins, *lanes, *numbers, *changed))
         return self._found(told, assumed) if told else None
+
+    def _changed(self, event: Event | None, assumed: Assumed) -> list[Any]:
+        """The times and the changes that are added to the lanes, and where it is time for that up to which moments old ones are dropped."""
+        if event is None:
+            return [None] * (2 * len(assumed.lanes) + 1)
+        coding, whole = self._coding, self._psycopg.types.numeric.Int8
+        changes = [event.changes.get(lane) for lane in assumed.lanes]
+        times = (None if one is None else whole(change_time(one)) for one in changes)
+        bodies = (None if one is None else coding.change(event.key, one) for one in changes)
+        gone = [None if one is None or one.gone == FOREVER else one.gone for one in changes]
+        return [*times, *bodies, gone if any(one is not None for one in gone) else None]
 
     def _call(self, lanes: int) -> str:
         """The call for so many lanes; it is prepared once for each number."""
         if lanes not in self._calls:
             texts, numbers, bodies = (f"ARRAY[{', '.join([kind] * lanes)}]" for kind in ("%s", "%s", "%b"))
             arrays = f"{texts}::text[], {numbers}::bigint[], {numbers}::bigint[], {bodies}::bytea[], %s::bigint[]"
-            self._calls[lanes] = f"SELECT * FROM kaskade_append(%s::text, %s::bigint, %s::text, %b::bytea, %s::bigint, {arrays})"
+            self._calls[lanes] = f"SELECT * FROM kaskade_append(%s::text, %s::bigint, %s::text, %b::bytea, %b::bytea, %s::bigint, {arrays})"
         return self._calls[lanes]
 
     def _run(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -21,7 +21,7 @@ from engine.features.windows import FOREVER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from engine.features.log import Assumed, Change, Event, Key
+    from engine.features.log import Assumed, Event, Key, Lane
     from engine.features.spec import Layout
 
 _PREFIX: Final = "kaskade:"
@@ -41,9 +41,10 @@ return redis.call('HMGET', KEYS[1], 'schema', 'features', 'since', 'made')
 _ASK: Final = """
 local facts = redis.call('HMGET', KEYS[1], 'made', 'since')
 local event = ARGV[2] ~= '' and redis.call('HGET', KEYS[2], ARGV[2])
+if event and string.sub(event, 1, 16) == ARGV[6] then event = false end
 local same, lanes = facts[1] == ARGV[1] and (facts[2] or '') == ARGV[3] and not event, {}
 for i = 3, #KEYS do
-  local last, assumed = redis.call('LINDEX', KEYS[i], -1), ARGV[3 * i - 3]
+  local last, assumed = redis.call('LINDEX', KEYS[i], -1), ARGV[3 * i - 2]
   local stands = last and string.sub(last, 1, 8) or '\\0\\0\\0\\0\\0\\0\\0\\0'
   lanes[i - 2] = false
   if stands ~= assumed then
@@ -57,11 +58,11 @@ if ARGV[4] == '' then return 1 end
 redis.call('HSETNX', KEYS[1], 'since', ARGV[5])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
 for i = 3, #KEYS do
-  if ARGV[3 * i - 2] ~= '' then redis.call('RPUSH', KEYS[i], ARGV[3 * i - 2]) end
+  if ARGV[3 * i - 1] ~= '' then redis.call('RPUSH', KEYS[i], ARGV[3 * i - 1]) end
 end
 for i = 3, #KEYS do
-  if ARGV[3 * i - 1] ~= '' then
-    local upper, lower = struct.unpack('>I4I4', ARGV[3 * i - 1])
+  if ARGV[3 * i] ~= '' then
+    local upper, lower = struct.unpack('>I4I4', ARGV[3 * i])
     local most, cut, dead = redis.call('LLEN', KEYS[i]) - 1, 0, true
     while dead and cut < most do
       for _, row in ipairs(redis.call('LRANGE', KEYS[i], cut, cut + 63)) do
@@ -77,8 +78,9 @@ end
 return 1
 """
 """Keys: facts, events, then every lane, a list of its changes. Arguments: which history, the event or nothing, `since` as assumed, what is
-kept of the event or nothing, `since` after it; for every lane the number of its last change as assumed, the one that is added or nothing,
-the moment up to which changes at its head are dropped or nothing. 1 where all stands as assumed."""
+kept of the event or nothing, `since` after it, the hash of the version that is known or nothing; for every lane the number of its last
+change as assumed, the one that is added or nothing, the moment up to which changes at its head are dropped or nothing. 1 where all stands
+as assumed."""
 
 
 class RedisLog(ServerLog):
@@ -132,19 +134,20 @@ class RedisLog(ServerLog):
         lanes: list[bytes] = []
         for lane, number in assumed.lanes.items():
             keys.append(f"{self._rows}{lane[0]}:{name(coding.key(lane[1]))}")
-            lanes += _NUMBER.pack(number), *self._changed(None if event is None else event.changes.get(lane))
+            lanes += _NUMBER.pack(number), *self._changed(event, lane)
         since = "" if assumed.since is None else assumed.since
         asked = "" if key is None else name(coding.key(key))
         kept, begins = ("", "") if event is None else (self._kept(event), event.since)
-        said = self._exchange(len(keys), *keys, self._made, asked, since, kept, begins, *lanes)
+        said = self._exchange(len(keys), *keys, self._made, asked, since, kept, begins, assumed.content or b"", *lanes)
         return None if said == 1 else self._found(said, assumed)
 
-    def _changed(self, change: Change | None) -> tuple[bytes, bytes]:
+    def _changed(self, event: Event | None, lane: Lane) -> tuple[bytes, bytes]:
         """The change that is added, and the moment up to which those at the lane's head are dropped."""
-        if change is None:
+        change = None if event is None else event.changes.get(lane)
+        if event is None or change is None:
             return b"", b""
         head = _HEAD.pack(change.standing.number, change_time(change) - FOREVER)
-        return head + self._coding.change(change), b"" if change.gone == FOREVER else _TIME.pack(change.gone - FOREVER)
+        return head + self._coding.change(event.key, change), b"" if change.gone == FOREVER else _TIME.pack(change.gone - FOREVER)
 
     def _exchange(self, *asked: Any) -> Any:
         """One round trip of the script. The library's way for any command takes longer than the server for this one."""
@@ -210,8 +213,8 @@ class RedisLog(ServerLog):
         if connection is not None:
             connection.disconnect()
 
-    def close(self) -> None:
-        super().close()
+    def close(self, failed: bool = False) -> None:
+        super().close(failed)
         self._client.close()
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreDown, StoreError
 from engine.features.cells import Coding
-from engine.features.log import CLOSED, Assumed, Entered, Found, Kept, Left, Log, More, Told, check_features
+from engine.features.log import CLOSED, Entered, Found, Kept, Left, Log, More, check_features
 from engine.features.sliding import NOTHING, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from engine.features.log import Change, Event, Key, Lane
+    from engine.features.log import Assumed, Change, Event, Key, Lane, Told
     from engine.features.spec import Layout
 
 SCHEMA: Final = 2
@@ -57,7 +57,7 @@ class ServerLog(Log):
                         raise
             # the server may have been started again, and be back without what it said last
             self._connect()
-            found = self._ask(key, Assumed(assumed.since, dict.fromkeys(assumed.lanes, _UNKNOWN)), None)
+            found = self._ask(key, assumed._replace(lanes=dict.fromkeys(assumed.lanes, _UNKNOWN)), None)
             return Found(None, assumed.since, {}, anew=True) if found is None else found._replace(anew=True)
 
     @abstractmethod
@@ -76,7 +76,7 @@ class ServerLog(Log):
     def _trouble(self) -> AbstractContextManager[None]:
         """Turns errors of the library into `StoreDown` and `StoreError`."""
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         if not self._closed:
             self._closed = True
             self._disconnect()
@@ -96,11 +96,15 @@ class ServerLog(Log):
     # --- to and from what is kept -----------------------------------------------------------------------------------------
 
     def _kept(self, event: Event) -> bytes:
-        """An event as it is kept."""
-        return event.content + self._coding.answer(event.answer).encode()
+        """An event as it is kept: first the hash of what it said."""
+        told = event.told
+        places = self._coding.places(told)
+        answer = self._coding.answer(told.answer)
+        return told.content + (answer if places is None else f"{answer}\n{places}").encode()
 
     def _told(self, kept: bytes) -> Told:
-        return Told(kept[:_HASH], self._coding.values(kept[_HASH:]))
+        answer, _, places = kept[_HASH:].partition(b"\n")
+        return self._coding.told(kept[:_HASH], answer, places or None)
 
     def _stood(self, lane: Lane, assumed: int, first: int, changes: Sequence[bytes]) -> Kept | More:
         """A lane of which these changes from number `first` on are kept, to one that assumed another number: what happened since, if that
