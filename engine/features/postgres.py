@@ -16,7 +16,7 @@ from engine.features.server import SCHEMA, SECONDS, ServerLog, change_time
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.features.log import Assumed, Event, Key
     from engine.features.spec import Layout
@@ -25,6 +25,7 @@ _TABLES: Final = """
 CREATE TABLE kaskade_fact (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE kaskade_event (key text PRIMARY KEY, kept bytea NOT NULL);
 CREATE TABLE kaskade_change (lane text, number bigint, time bigint NOT NULL, change bytea NOT NULL, PRIMARY KEY (lane, number));
+CREATE TABLE kaskade_note (name text PRIMARY KEY, value text NOT NULL);
 """
 # Locks are had in one order by all, so that no two wait for each other, and each statement sees what was there when it began: what is found
 # was written before the lock was had. Tables grow from nothing between two looks of the planner at them: the indexes are always right.
@@ -62,6 +63,20 @@ BEGIN
         swept.number + 1);
   END IF;
 END $$"""
+
+# Nothing where another history is there.
+_NOTE: Final = """
+CREATE FUNCTION kaskade_note(own text, names text[], befores text[], afters text[]) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock(locks.place) FROM (
+    SELECT hashtextextended(own || 'note ' || named, 0) AS place FROM unnest(names) AS named ORDER BY 1) AS locks;
+  IF (SELECT value FROM kaskade_fact WHERE name = 'made') IS DISTINCT FROM own THEN RETURN NULL; END IF;
+  IF EXISTS (SELECT 1 FROM unnest(names, befores) AS asked (name, before)
+      WHERE (SELECT value FROM kaskade_note WHERE kaskade_note.name = asked.name) IS DISTINCT FROM before) THEN RETURN false; END IF;
+  INSERT INTO kaskade_note SELECT * FROM unnest(names, afters) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+  RETURN true;
+END $$"""
+_NOTES: Final = "SELECT name, value FROM kaskade_note WHERE name = ANY(%s)"
 
 _PLANS: Final = """
 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan
@@ -109,6 +124,7 @@ class PostgresLog(ServerLog):
             if run("SELECT to_regclass('kaskade_fact')").fetchone()[0] is None:
                 run(_TABLES, prepare=False)
                 run(_APPEND, prepare=False)
+                run(_NOTE, prepare=False)
                 for fact in (("schema", str(SCHEMA)), ("features", self._layout.fingerprint), ("made", secrets.token_hex(8))):
                     run(_FACT, fact)
             there = self._taken()
@@ -184,6 +200,25 @@ class PostgresLog(ServerLog):
             if found or number < 0
         }
         return Found(event, since, changed)
+
+    # --- notes ------------------------------------------------------------------------------------------------------------
+
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        found = dict(self._turn(lambda: self._run(_NOTES, ([name(one) for one in names],))))
+        return [found.get(name(one)) for one in names]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        names, (befores, afters) = [name(one) for one in changes], zip(*changes.values(), strict=True)
+        values = self._made, names, list(befores), list(afters)
+
+        def put() -> bool:
+            ((done,),) = self._run("SELECT kaskade_note(%s, %s::text[], %s::text[], %s::text[])", values)
+            if done is None:
+                self._taken()
+                self._anew = True
+            return bool(done)
+
+        return self._turn(put)
 
     # --- the server ------------------------------------------------------------------------------------------------------
 

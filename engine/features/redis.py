@@ -19,7 +19,7 @@ from engine.features.server import SCHEMA, SECONDS, ServerLog, change_time
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.features.log import Assumed, Event, Key, Lane
     from engine.features.spec import Layout
@@ -83,6 +83,17 @@ change as assumed, the one that is added or nothing, the moment up to which chan
 as assumed."""
 
 
+_NOTE: Final = """
+if redis.call('HGET', KEYS[1], 'made') ~= ARGV[1] then return -1 end
+for i = 2, #ARGV, 3 do
+  if (redis.call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then return 0 end
+end
+for i = 2, #ARGV, 3 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2]) end
+return 1
+"""
+"""Keys: facts, notes. Arguments: which history; for every note its name, its text as assumed or nothing, its text from now on."""
+
+
 class RedisLog(ServerLog):
     """A log in one database of a server, under keys that begin with ``kaskade:``.
 
@@ -113,12 +124,12 @@ class RedisLog(ServerLog):
             raise StoreError(f"the store `{self.place}` drops keys when it is full (maxmemory-policy {policy}); set noeviction")
         opened = SCHEMA, self._layout.fingerprint, "" if since is None else since, secrets.token_hex(4)
         check_since(self.place, since, self._taken(self._client.eval(_OPEN, 1, _FACTS, *opened)))
-        self._script = self._client.script_load(_ASK)
+        self._scripts = {script: self._client.script_load(script) for script in (_ASK, _NOTE)}
         self._connect()
 
     def _taken(self, facts: list[bytes | None]) -> int | None:
         since = self._check([None if fact is None else fact.decode() for fact in facts])
-        self._events, self._rows = (f"{_PREFIX}{self._made}:{what}" for what in ("events", "rows:"))
+        self._events, self._notes, self._rows = (f"{_PREFIX}{self._made}:{what}" for what in ("events", "notes", "rows:"))
         return since
 
     def since(self) -> int | None:
@@ -138,7 +149,7 @@ class RedisLog(ServerLog):
         since = "" if assumed.since is None else assumed.since
         asked = "" if key is None else name(coding.key(key))
         kept, begins = ("", "") if event is None else (self._kept(event), event.since)
-        said = self._exchange(len(keys), *keys, self._made, asked, since, kept, begins, assumed.content or b"", *lanes)
+        said = self._run(_ASK, len(keys), *keys, self._made, asked, since, kept, begins, assumed.content or b"", *lanes)
         return None if said == 1 else self._found(said, assumed)
 
     def _changed(self, event: Event | None, lane: Lane) -> tuple[bytes, bytes]:
@@ -149,14 +160,17 @@ class RedisLog(ServerLog):
         head = _HEAD.pack(change.standing.number, change_time(change) - FOREVER)
         return head + self._coding.change(event.key, change), b"" if change.gone == FOREVER else _TIME.pack(change.gone - FOREVER)
 
-    def _exchange(self, *asked: Any) -> Any:
-        """One round trip of the script. The library's way for any command takes longer than the server for this one."""
+    def _run(self, script: str, *asked: Any) -> Any:
+        try:
+            return self._exchange("EVALSHA", self._scripts[script], *asked)
+        except self._redis.exceptions.NoScriptError:  # the server was started again
+            return self._exchange("EVAL", script, *asked)
+
+    def _exchange(self, *command: Any) -> Any:
+        """One round trip. The library's way for any command takes longer than the server for these."""
         connection = self._connection
         try:
-            connection.send_packed_command(connection.pack_command("EVALSHA", self._script, *asked), check_health=False)
-            return connection.read_response()
-        except self._redis.exceptions.NoScriptError:  # it was started again, and others were quicker
-            connection.send_command("EVAL", _ASK, *asked, check_health=False)
+            connection.send_packed_command(connection.pack_command(*command), check_health=False)
             return connection.read_response()
         except BaseException as error:
             if not isinstance(error, self._redis.ResponseError):
@@ -166,14 +180,35 @@ class RedisLog(ServerLog):
     def _found(self, said: Any, assumed: Assumed) -> Found:
         facts, event, lanes = said
         if facts[0] != self._made.encode():
-            since = self._taken(self._client.hmget(_FACTS, "schema", "features", "since", "made"))
-            return Found(None, since, {}, anew=True)
+            return Found(None, self._another(), {}, anew=True)
         changed = {
             lane: self._stood(lane, number, _HEAD.unpack_from(rows[0])[0] if rows else 0, [row[_HEAD.size :] for row in rows])
             for (lane, number), rows in zip(assumed.lanes.items(), lanes, strict=True)
             if rows is not None
         }
         return Found(None if event is None else self._told(event), None if facts[1] is None else int(facts[1]), changed)
+
+    def _another(self) -> int | None:
+        """Another history is there: this one was lost, or built anew."""
+        return self._taken(self._exchange("HMGET", _FACTS, "schema", "features", "since", "made"))
+
+    # --- notes ------------------------------------------------------------------------------------------------------------
+
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        found = self._turn(lambda: self._exchange("HMGET", self._notes, *map(name, names)))
+        return [None if text is None else text.decode() for text in found]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        texts = [text for one, (before, after) in changes.items() for text in (name(one), before or "", after)]
+
+        def put() -> bool:
+            done = self._run(_NOTE, 2, _FACTS, self._notes, self._made, *texts)
+            if done < 0:
+                self._another()
+                self._anew = True
+            return bool(done > 0)
+
+        return self._turn(put)
 
     # --- the server ------------------------------------------------------------------------------------------------------
 

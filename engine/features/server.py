@@ -7,7 +7,7 @@ what happened since.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.errors import StoreDown, StoreError
 from engine.features.cells import Coding
@@ -15,12 +15,13 @@ from engine.features.log import CLOSED, Entered, Found, Kept, Left, Log, More, c
 from engine.features.sliding import NOTHING, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from engine.features.log import Assumed, Change, Event, Key, Lane, Told
     from engine.features.spec import Layout
 
+T = TypeVar("T")
 SCHEMA: Final = 2
 SECONDS: Final = 5
 """How long connecting may take, and one answer, unless address or server say otherwise."""
@@ -38,6 +39,8 @@ class ServerLog(Log):
         """The library's error for a connection that broke, and perhaps for more."""
         self._closed, self._made = False, ""
         self._connection: Any = None
+        self._anew = False
+        """Whether the server may have lost what it said: it may have been started again since. Nobody has been told yet."""
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
         return self._said(event.key, assumed, event)
@@ -46,19 +49,29 @@ class ServerLog(Log):
         return self._said(key, assumed, None)
 
     def _said(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
+        def ask() -> Found | None:
+            if not self._anew:
+                return self._ask(key, assumed, event)
+            found = self._ask(key, assumed._replace(lanes=dict.fromkeys(assumed.lanes, _UNKNOWN)), None)
+            self._anew = False
+            return Found(None, assumed.since, {}, anew=True) if found is None else found._replace(anew=True)
+
+        return self._turn(ask)
+
+    def _turn(self, work: Callable[[], T]) -> T:
+        """Do work on the connection; once more on another where that broke, for it may be dead though the server lives."""
         if self._closed:
             raise StoreError(CLOSED)
         with self._trouble():
             if self._connection is not None:
                 try:
-                    return self._ask(key, assumed, event)
-                except self._broken:  # a connection may be dead though the server lives; then it is given up
+                    return work()
+                except self._broken:
                     if self._connection is not None:
                         raise
-            # the server may have been started again, and be back without what it said last
             self._connect()
-            found = self._ask(key, assumed._replace(lanes=dict.fromkeys(assumed.lanes, _UNKNOWN)), None)
-            return Found(None, assumed.since, {}, anew=True) if found is None else found._replace(anew=True)
+            self._anew = True
+            return work()
 
     @abstractmethod
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
