@@ -25,7 +25,7 @@ from engine.features.spec import THIS, BoundFeatures, History, Layout, Slot, for
 from engine.features.store import HistoryFrom, complete_since
 from engine.features.tallies import OUT, RAW, SURE, prepared
 from engine.lang import ir
-from engine.plan import NOW, Row
+from engine.plan import NOW, TICK, Row
 from engine.values import Interval, Missing, Type, Value, first
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
     """All features of the rows of `frame`, typed and in order of arrival, going on from the frames before.
 
     A row without key or time is rejected, and one whose key came before with other content; one that came before with the same content
-    counts once and gets the answer it got then.
+    counts once and gets the answer it got then. A row that the flag column `@tick` marks looks and does not enter: it needs no key, comes
+    never again, and counts in no window.
     """
     new, place, rejects = _sort_out(frame, state)
     whole = len(new) == frame.height
@@ -120,25 +121,36 @@ def _sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[list[int], list[
     new: list[int] = []
     place: list[int] = []
     rejects: list[Reject] = []
-    for row, (key, time, content) in enumerate(zip(keys, times, hashes, strict=True)):
+    for row, (key, time, content, tick) in enumerate(zip(keys, times, hashes, _ticks(frame), strict=True)):
         number = state.rows + len(new)
-        there = None if key.__class__ is Missing or time is None else state.seen.setdefault(key if several else key[0], number)
+        if time is None or (key.__class__ is Missing and not tick):
+            there = None
+        else:
+            there = number if tick else state.seen.setdefault(key if several else key[0], number)
         if there == number:
             state.contents.append(content)
             new.append(row)
         elif there is None or state.contents[there] != content:
             place.append(-1)
-            rejects.append(Reject(row, _why(frame[row], record, None if there is None else key)))
+            needed = (record.time,) if tick else (*record.key, record.time)
+            rejects.append(Reject(row, _lacks(frame[row], record, needed) if there is None else _other_content(record, key)))
             continue
         place.append(there)
     return new, place, rejects
 
 
-def _why(row: pl.DataFrame, record: Record, key: Any) -> str:
-    if key is not None:
-        shown = ", ".join(f"`{name}` = {value!r}" for name, value in zip(record.key, key, strict=True))
-        return f"an event with {shown} was there before with other content"
-    values = unpack(row, {name: record.field(name).type for name in (*record.key, record.time)})[0]
+def _ticks(frame: pl.DataFrame) -> list[bool]:
+    """For every row whether it is a moment and no event."""
+    return frame[TICK].fill_null(False).to_list() if TICK in frame.columns else [False] * frame.height
+
+
+def _other_content(record: Record, key: tuple[Value, ...]) -> str:
+    shown = ", ".join(f"`{name}` = {value!r}" for name, value in zip(record.key, key, strict=True))
+    return f"an event with {shown} was there before with other content"
+
+
+def _lacks(row: pl.DataFrame, record: Record, needed: Sequence[str]) -> str:
+    values = unpack(row, {name: record.field(name).type for name in needed})[0]
     name, value = next((name, value) for name, value in values.items() if value.__class__ is Missing)
     return f"an event needs `{name}`: it is {value!r}"
 
@@ -179,12 +191,11 @@ def _values(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
 def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     layout = state.layout
     times: list[int] = frame[layout.record.time].to_list()
-    if times and state.since is None:
-        state.since = times[0]
+    sinces = _sinces(frame, times, state)
     judged = frame.with_columns(pl.col(layout.record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
     found: dict[str, list[Value]] = {}
     for index in range(len(layout.histories)):
-        found |= _history(judged, times, state, index)
+        found |= _history(judged, times, sinces, state, index)
     series = [
         part for column, values in found.items() for part in packed(column, values, layout.types[column], dtype(layout.types[column]))
     ]
@@ -194,7 +205,17 @@ def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     return answers.select(columns(layout.types))
 
 
-def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
+def _sinces(frame: pl.DataFrame, times: list[int], state: WindowState) -> list[int]:
+    """For every row since when history is complete, as far as was known then; a moment before the first event knows of none but itself."""
+    if state.since is not None:
+        return [state.since] * len(times)
+    begin = next((row for row, tick in enumerate(_ticks(frame)) if not tick), len(times))
+    if begin < len(times):
+        state.since = times[begin]
+    return times[:begin] + times[begin : begin + 1] * (len(times) - begin)
+
+
+def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
     """Every measure of one history, by column; `frame` also holds `now`."""
     layout, history, waiting, pasts = state.layout, state.layout.histories[index], state.waiting[index], state.pasts[index]
     cells = [judge.cells(frame) for judge in state.judges[index]]
@@ -205,7 +226,7 @@ def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: i
         if key.__class__ is Missing:
             found[row] = [key] * len(history.measures)
         for one in entered if key.__class__ is Missing or key in entered else (key, *entered):
-            asked = Asked(row, times[row], currencies[row], state.since or 0, this[row], one == key, one in entered)
+            asked = Asked(row, times[row], currencies[row], sinces[row], this[row], one == key, one in entered)
             by_key.setdefault(one, []).append(asked)
     for key, events in by_key.items():
         past = pasts.get(key)
@@ -220,12 +241,12 @@ def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: i
 
 def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
     """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
-    keys = _keys(frame, history.per, record)
+    keys, ticks = _keys(frame, history.per, record), _ticks(frame)
     if not history.matched:
-        return [(key, () if key.__class__ is Missing else (key,)) for key in keys]
+        return [(key, () if tick or key.__class__ is Missing else (key,)) for key, tick in zip(keys, ticks, strict=True)]
     bearing = zip(*(_values(frame, name, record.field(name).type) for name in history.matched), strict=True)
     kept = [tuple(dict.fromkeys((value,) for value in values if value.__class__ is not Missing)) for values in bearing]
-    return list(zip(keys, kept, strict=True))
+    return [(key, () if tick else keys) for key, keys, tick in zip(keys, kept, ticks, strict=True)]
 
 
 def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:
