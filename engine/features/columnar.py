@@ -20,6 +20,7 @@ from engine.backends import columnar, single
 from engine.backends.columnar_layout import dtype, names, pack, packed, unpack
 from engine.errors import InputError
 from engine.features.looking import Asked, Cell, Waiting, cell
+from engine.features.networked import NetworkPast
 from engine.features.sliding import Past
 from engine.features.spec import THIS, BoundFeatures, History, Layout, Slot, formula_steps
 from engine.features.store import HistoryFrom, complete_since
@@ -59,7 +60,7 @@ class WindowState:
     def __init__(self, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> None:
         self.layout = Layout(record, tuple(groups))
         self.since = complete_since(history_from, record)
-        self.pasts: list[dict[tuple[Value, ...], Past]] = [{} for _ in self.layout.histories]
+        self.pasts: list[dict[tuple[Value, ...], Past | NetworkPast]] = [{} for _ in self.layout.histories]
         self.rows = 0
         # one entry a row is what a batch remembers without end: the number of a key's event, and by number a hash of what it said
         self.seen: dict[Value, int] = {}
@@ -231,7 +232,7 @@ def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: Wi
     for key, events in by_key.items():
         past = pasts.get(key)
         if past is None:
-            past = pasts[key] = Past(len(history.slots))
+            past = pasts[key] = (NetworkPast if history.network else Past)(len(history.slots))
         for asked, values in zip(events, past.walk(history, waiting, events, cells, layout.late), strict=True):
             if asked.looks:
                 found[asked.row] = values
@@ -242,6 +243,8 @@ def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: Wi
 def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
     """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
     keys, ticks = _keys(frame, history.per, record), _ticks(frame)
+    if history.network:
+        keys = [key if key.__class__ is Missing else () for key in keys]
     if not history.matched:
         return [(key, () if tick or key.__class__ is Missing else (key,)) for key, tick in zip(keys, ticks, strict=True)]
     bearing = zip(*(_values(frame, name, record.field(name).type) for name in history.matched), strict=True)
@@ -253,6 +256,7 @@ def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:
     """For every row what conditions and windows read of the event that looks, under names that say so."""
     types = {name: type_ for slot in history.slots for name, type_ in slot.fields(this=True).items()}
     fields = {measure.reach.window.field for measure in history.measures}
+    fields |= set(history.per) if history.network else set()
     types |= {name: layout.record.field(name).type for name in fields if name is not None}
     if not types:
         return [{}] * frame.height

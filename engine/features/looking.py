@@ -17,7 +17,7 @@ from engine.features.windows import FOREVER, Bounds, periods
 from engine.values import DAY, Interval, Missing, Value, first, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.lang import ir
     from engine.plan import Row
@@ -69,6 +69,10 @@ class Waiting:
     @staticmethod
     def _compiled(condition: ir.Expr | None) -> Any:
         return (lambda _: True) if condition is None else single.compile_expr(condition)
+
+    def judge(self, this: Row) -> Callable[[Row], bool | None]:
+        """Whether a row counts to the event, by what its conditions read."""
+        return lambda fields: _truth(self._where({**fields, **this}))
 
     def look(self, rows: Rows, this: Row) -> Rows:
         """The rows as the event sees them, without those that do not count."""

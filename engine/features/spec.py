@@ -15,7 +15,7 @@ from engine.backends.rules import ComputeStep
 from engine.features.windows import FOREVER, Clock, Reach
 from engine.lang import ir
 from engine.lang.judge import counts_up, never_negative
-from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, known, missing
+from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -213,20 +213,31 @@ class Measure:
 @dataclass(frozen=True, slots=True)
 class History:
     """The rows kept for one combination of key fields. An event looks under its values of `per`; a row is kept under that key too, or,
-    with `matched`, under every value it bears in one of those columns. `reaches` gives for each slot those of its windows."""
+    with `matched`, under every value it bears in one of those columns. `reaches` gives for each slot those of its windows.
+
+    A `network` is one history for all accounts: its `per` are the ends of a hop, and what has both is kept and looks under the key ``()``.
+    It cannot be parted by account."""
 
     per: tuple[str, ...]
     matched: tuple[str, ...]
     slots: tuple[Slot, ...]
     reaches: tuple[tuple[Reach, ...], ...]
     measures: tuple[Measure, ...]
+    network: bool = False
+
+    def key(self, row: Row) -> tuple[Value, ...] | Missing:
+        """The key an event looks under, or the missing value that stands in its place."""
+        key = tuple(row[name] for name in self.per)
+        if not all(map(known, key)):
+            return first(key)
+        return () if self.network else key
 
     def keys(self, row: Row) -> Iterator[tuple[Value, ...]]:
         """The keys under which a row is kept, each once."""
         if self.matched:
             yield from dict.fromkeys((row[name],) for name in self.matched if known(row[name]))
-        elif all(known(row[name]) for name in self.per):
-            yield tuple(row[name] for name in self.per)
+        elif not isinstance(key := self.key(row), Missing):
+            yield key
 
 
 def value_type(aggregate: ir.Aggregate) -> Type:
@@ -237,7 +248,7 @@ def value_type(aggregate: ir.Aggregate) -> Type:
     'money USD'
     """
     of = of_type(aggregate)
-    if aggregate.function in ("count", "distinct", "most repeated"):
+    if aggregate.function in ("count", "distinct", "most repeated", "cycles", "middlemen"):
         return INTEGER
     if aggregate.function == "time since last":
         return DURATION
@@ -266,21 +277,22 @@ class Layout:
         # one order whatever the order of steps in a cascade: a store counts histories and slots
         object.__setattr__(self, "groups", tuple(sorted(self.groups, key=lambda group: group.prefix)))
         features = [feature for group in self.groups for feature in group.bound]
-        kinds = dict.fromkeys((f.value.per, f.value.matched) for f in features if isinstance(f.value, ir.Aggregate))
-        object.__setattr__(self, "histories", tuple(self._history(per, matched, features) for per, matched in kinds))
+        kinds = dict.fromkeys(_kind(f.value) for f in features if isinstance(f.value, ir.Aggregate))
+        object.__setattr__(self, "histories", tuple(self._history(kind, features) for kind in kinds))
         object.__setattr__(self, "formulas", tuple(f for f in features if not isinstance(f.value, ir.Aggregate)))
 
-    def _history(self, per: tuple[str, ...], matched: tuple[str, ...], features: Iterable[ir.Feature]) -> History:
+    def _history(self, kind: _Kind, features: Iterable[ir.Feature]) -> History:
         slots: dict[Slot, int] = {}
         sights: dict[tuple[int, Reach], int] = {}
         measures = []
         for feature in features:
-            if isinstance(feature.value, ir.Aggregate) and (feature.value.per, feature.value.matched) == (per, matched):
+            if isinstance(feature.value, ir.Aggregate) and _kind(feature.value) == kind:
                 slot = slots.setdefault(_slot(feature.value), len(slots))
                 measure = self._measure(feature.name, slot, feature.value)
                 measures.append(replace(measure, sight=sights.setdefault((slot, measure.reach), len(sights))))
         reaches = (tuple(dict.fromkeys(m.reach for m in measures if m.slot == slot)) for slot in slots.values())
-        return History(per, matched, tuple(slots), tuple(reaches), tuple(measures))
+        per, matched, network = kind
+        return History(per, matched, tuple(slots), tuple(reaches), tuple(measures), network)
 
     def _measure(self, column: str, slot: int, aggregate: ir.Aggregate) -> Measure:
         window = aggregate.window
@@ -316,6 +328,14 @@ class Layout:
         record = self.record
         facts = [record.name, record.zone, list(record.key), record.time, canonical(self.time), record.late, record.revision]
         return _digest([facts, [group.fingerprint for group in self.groups]])
+
+
+_Kind = tuple[tuple[str, ...], tuple[str, ...], bool]
+
+
+def _kind(aggregate: ir.Aggregate) -> _Kind:
+    """What makes one history: the key, where a row may bear it, and whether it is a network."""
+    return aggregate.per, aggregate.matched, aggregate.network is not None
 
 
 def _slot(aggregate: ir.Aggregate) -> Slot:

@@ -305,8 +305,8 @@ class Aggregate(Node):
 
 @dataclass(frozen=True, slots=True)
 class Network(Node):
-    """`count of cycles from FIELD to FIELD of up to 4 hops over WINDOW [with AMOUNT within 10%] [where COND] [needs ...] [looking at no more
-    than 10_000 events]`, or `count of middlemen`, which has no hops.
+    """`count of cycles from FIELD to FIELD of up to 4 hops over WINDOW [with AMOUNT within 10%] [where COND] [needs ...] [looking at no
+    more than 10_000 events]`, or `count of middlemen`, which has neither hops nor amounts.
 
     `function` is cycles or middlemen, `ends` the two fields, `effort` how many events are looked at.
     """

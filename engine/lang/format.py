@@ -264,16 +264,22 @@ def _define(node: ast.Define) -> list[Line]:
 
 def _feature(node: ast.Feature) -> list[Line]:
     start = f"feature {node.name.text}{_title(node.title)}"
-    match node.value:
-        case ast.Aggregate() as value:
-            flat, broken = _aggregate(value), _long_aggregate
-        case ast.Network() as value:
-            flat, broken = _network(value), _long_network
-        case value:
-            flat, broken = _show(value, _OR), lambda value: _broken("  = ", value, "", "    ")
-    if len(f"{start} = {flat}") <= WIDTH:
-        return [Line(f"{start} = {flat}", node.span.line)]
-    return [Line(start, node.span.line), *broken(value)]
+    flat = f"{start} = {_flat_value(node.value)}"
+    if len(flat) <= WIDTH:
+        return [Line(flat, node.span.line)]
+    return [Line(start, node.span.line), *_long_value(node.value)]
+
+
+def _flat_value(node: ast.Aggregate | ast.Network | ast.Expr) -> str:
+    if isinstance(node, ast.Network):
+        return _network(node)
+    return _aggregate(node) if isinstance(node, ast.Aggregate) else _show(node, _OR)
+
+
+def _long_value(node: ast.Aggregate | ast.Network | ast.Expr) -> list[Line]:
+    if isinstance(node, ast.Network):
+        return _long_network(node)
+    return _long_aggregate(node) if isinstance(node, ast.Aggregate) else _broken("  = ", node, "", "    ")
 
 
 def _aggregate(node: ast.Aggregate) -> str:

@@ -211,8 +211,14 @@ def _network(m: Mistake) -> Answer | None:
         return None
     if m.found.value == "per" and "LOOKING_AT_NO_MORE_THAN" in m.accepts:
         return "syntax", "a network is not kept per anything: its two ends say between whom it runs", "take `per` and the key away"
-    near = suggest(m.next.value[:40], ("cycles", "middlemen")) if m.next is not None and (m.before.value, m.found.value) == ("count", "of") else None
-    if near is None or m.next is None:
+    if m.found.value == "with" and "LOOKING_AT_NO_MORE_THAN" in m.accepts:
+        return "syntax", "only cycles compare amounts in this way", "compare them with this event's in `where`"
+    if m.accepts == {"OF"} and any(token.value == "cycles" for token in m.tokens[: m.index]):
+        return "syntax", "of how many hops a cycle may be is missing here", "write for example `of up to 4 hops`"
+    if m.next is None or (m.before.value, m.found.value) != ("count", "of"):
+        return None
+    near = suggest(m.next.value[:40], ("cycles", "middlemen"))
+    if near is None:
         return None
     if "OVER" in m.accepts and _open(m) is not None:
         return "syntax", f"`count of {m.next.value}` stands in a feature of its own, not inside another", None

@@ -96,6 +96,7 @@ def _needs(node: ast.Needs | None, over: ir.Window | None, program: Program) -> 
     if node is None or over is None:
         return None
     if node.kind == "events":
-        program.report.error("bad-needs", "a network has no number of events that is enough", node.span, "write for example `needs 1 month of history`")
+        message, hint = "a network has no number of events that is enough", "write for example `needs 1 month of history`"
+        program.report.error("bad-needs", message, node.span, hint)
         return None
     return windows.needs(node, over, program)[1]
