@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
     from engine.record import Record
 
+ANSWER: Final = "@answer"
+"""A column: the number of the answer a row gets, which is that of the first row that said the same."""
+CONTENT: Final = "@content"
+"""A column: the hash of what a row says in the record's fields."""
+
 _KEPT_ROWS: Final = 1 << 16
 """Answers to so many rows stay in memory, for events that come again; older ones wait on disk."""
 
@@ -61,7 +66,7 @@ class WindowState:
         self.layout = Layout(record, tuple(groups))
         self.since = complete_since(history_from, record)
         self.pasts: list[dict[tuple[Value, ...], Past | NetworkPast]] = [{} for _ in self.layout.histories]
-        self.rows = 0
+        self.answered = 0
         # one entry a row is what a batch remembers without end: the number of a key's event, and by number a hash of what it said
         self.seen: dict[Value, int] = {}
         self.contents = array("Q")
@@ -78,18 +83,25 @@ def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
     counts once and gets the answer it got then. A row that the flag column `@tick` marks looks and does not enter: it needs no key, comes
     never again, and counts in no window.
     """
-    new, place, rejects = _sort_out(frame, state)
-    whole = len(new) == frame.height
-    fresh = frame if whole else frame[new]
-    answers = _features(fresh, state)
-    numbered = state.rows
-    state.rows += fresh.height
-    state.answers.keep(answers, numbered)
-    if not whole:
-        frame = frame[[row for row, number in enumerate(place) if number >= 0]]
-        wanted = [number for number in place if number >= 0]
-        answers = state.answers.rows(wanted) if wanted and state.layout.types else answers
-    return Observed(frame.hstack(answers), tuple(rejects))
+    kept, rejects = sort_out(frame, state)
+    return Observed(answered(kept, state).drop(ANSWER), rejects)
+
+
+def answered(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """What `sort_out` kept, with every feature. Ticks may have come in between, `@answer` of which is null."""
+    if not state.layout.types:
+        return frame
+    new = frame.select(pl.col(ANSWER).is_null() | (pl.col(ANSWER).is_first_distinct() & (pl.col(ANSWER) >= state.answered))).to_series()
+    fresh = frame.filter(new)
+    answers = features(fresh, state)
+    events = answers.filter(fresh[ANSWER].is_not_null())
+    state.answers.keep(events, state.answered)
+    state.answered += events.height
+    if new.all():
+        return frame.hstack(answers)
+    answers = pl.concat([answers, state.answers.rows(frame[ANSWER].filter(~new).to_list())])
+    order = pl.select(pl.when(new).then(new.cum_sum()).otherwise(fresh.height + (~new).cum_sum()) - 1).to_series()
+    return frame.hstack(answers[order])
 
 
 def many(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
@@ -113,31 +125,33 @@ def constant(row: Row, types: Mapping[str, Type], height: int) -> pl.DataFrame:
 # --- which rows are new ----------------------------------------------------------------------------------------------
 
 
-def _sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[list[int], list[int], list[Reject]]:
-    """The rows that are new; for every row the number of the answer it gets, or -1; and the rejected ones."""
+def sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[pl.DataFrame, tuple[Reject, ...]]:
+    """The rows that can be taken, with the number of the answer each of them gets in `@answer` (null for a tick); and the others.
+
+    Where the frame brings `@content`, it is what `content` says of whole rows, and of the record key, time and revision are enough.
+    """
     record = state.layout.record
     keys = _keys(frame, record.key, record)
-    times, hashes = frame[record.time].to_list(), _content(frame, record)
+    times = frame[record.time].to_list()
+    hashes = (frame[CONTENT] if CONTENT in frame.columns else content(frame, record)).to_list()
     several = len(record.key) > 1
-    new: list[int] = []
-    place: list[int] = []
+    kept: list[int] = []
+    places: list[int | None] = []
     rejects: list[Reject] = []
-    for row, (key, time, content, tick) in enumerate(zip(keys, times, hashes, _ticks(frame), strict=True)):
-        number = state.rows + len(new)
+    for row, (key, time, said, tick) in enumerate(zip(keys, times, hashes, _ticks(frame), strict=True)):
         if time is None or (key.__class__ is Missing and not tick):
-            there = None
-        else:
-            there = number if tick else state.seen.setdefault(key if several else key[0], number)
-        if there == number:
-            state.contents.append(content)
-            new.append(row)
-        elif there is None or state.contents[there] != content:
-            place.append(-1)
-            needed = (record.time,) if tick else (*record.key, record.time)
-            rejects.append(Reject(row, _lacks(frame[row], record, needed) if there is None else _other_content(record, key)))
+            rejects.append(Reject(row, _lacks(frame[row], record, (record.time,) if tick else (*record.key, record.time))))
             continue
-        place.append(there)
-    return new, place, rejects
+        place = None if tick else state.seen.setdefault(key if several else key[0], len(state.contents))
+        if place == len(state.contents):
+            state.contents.append(said)
+        elif place is not None and state.contents[place] != said:
+            rejects.append(Reject(row, _other_content(record, key)))
+            continue
+        kept.append(row)
+        places.append(place)
+    taken = frame[kept] if rejects else frame
+    return taken.with_columns(pl.Series(ANSWER, places, dtype=pl.Int64)), tuple(rejects)
 
 
 def _ticks(frame: pl.DataFrame) -> list[bool]:
@@ -156,7 +170,7 @@ def _lacks(row: pl.DataFrame, record: Record, needed: Sequence[str]) -> str:
     return f"an event needs `{name}`: it is {value!r}"
 
 
-def _content(frame: pl.DataFrame, record: Record) -> list[int]:
+def content(frame: pl.DataFrame, record: Record) -> pl.Series:
     """A hash of what each row says in the record's fields."""
     parts = []
     for field in record.fields:
@@ -165,7 +179,7 @@ def _content(frame: pl.DataFrame, record: Record) -> list[int]:
                 parts.append(pl.col(physical))
             elif physical == f"{field.name}#":
                 parts.append(pl.col(field.name).is_null().cast(pl.UInt8).alias(physical))
-    return frame.select(pl.struct(parts).hash()).to_series().to_list()
+    return frame.select(pl.struct(parts).hash()).to_series()
 
 
 def _keys(frame: pl.DataFrame, fields: Sequence[str], record: Record) -> list[Any]:
@@ -189,7 +203,8 @@ def _values(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
 # --- features --------------------------------------------------------------------------------------------------------
 
 
-def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+def features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """The features alone, of rows of which it is known that they are new, or ticks."""
     layout = state.layout
     times: list[int] = frame[layout.record.time].to_list()
     sinces = _sinces(frame, times, state)

@@ -42,29 +42,36 @@ def said(history: History, a: ir.Aggregate) -> Value:
     ends = [this[name] for name in a.per]
     if not all(map(known, ends)):
         return first(ends)
-    kept = entered(history, a)
-    if kept and now < max(row[NOW] for row in kept) - history.late:
+    kept, ever = entered(history, a)
+    if ever and now < max(ever) - history.late:
         return missing("late")
-    if a.needs is not None and not any(row[NOW] <= history.back(now, *a.needs[1:]) for row in kept):
+    if a.needs is not None and not any(time <= history.back(now, *a.needs[1:]) for time in ever):
         return missing("short history")
     given = None if a.window.field is None else this[a.window.field]
     if isinstance(given, Missing):
         return given
     begin, end = history.span(a.window)
-    in_order = sorted((row for row in kept if row[NOW] <= now), key=lambda row: row[NOW])
+    others = [row for row in kept if row[NOW] <= now and (this.get(TICK) or not history.same(row, this))]
+    in_order = sorted(others, key=lambda row: row[NOW])
     found = [looked(history, a, place, row) for place, row in enumerate(in_order) if history.in_time(a.window, row)]
     hops = [hop for hop in found if hop is not None]
     own = itself(history, a) if begin < end and ends[0] != ends[1] else False
     return answer(a, hops, Hop(len(in_order), *ends, own), begin < end and begin < history.since)
 
 
-def entered(history: History, a: ir.Aggregate) -> list[Row]:
-    """The rows of the network in order of arrival: those with both ends, without what came too late."""
+def entered(history: History, a: ir.Aggregate) -> tuple[list[Row], list[int]]:
+    """The rows of the network in order of arrival, those that have both ends, and the times of all that ever entered it. What came too late
+    did not touch it: it neither entered, nor took away the version that it corrects."""
     kept: list[Row] = []
+    ever: list[int] = []
     for row in history.arrived:
-        if all(known(row[name]) for name in a.per) and not (kept and row[NOW] < max(other[NOW] for other in kept) - history.late):
+        if ever and row[NOW] < max(ever) - history.late:
+            continue
+        kept = [other for other in kept if not history.same(other, row)]
+        if all(known(row[name]) for name in a.per):
             kept.append(row)
-    return kept
+            ever.append(row[NOW])
+    return kept, ever
 
 
 def looked(history: History, a: ir.Aggregate, place: int, row: Row) -> Hop | None:
