@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from fractions import Fraction
-from math import ceil, floor, inf
+from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.features.aggregate import lack
@@ -137,12 +137,11 @@ def _close(amount: Value, within: int) -> Callable[[Value], bool | None]:
     if isinstance(amount, Money):
         near = _close(amount.units, within)
         return lambda other: near(other.units) if other.currency == amount.currency else None
-    exact = Fraction(amount)
-    far = abs(exact) * within / PERCENT_UNIT
     if isinstance(amount, int):
-        least, most = ceil(exact - far), floor(exact + far)
-        return lambda other: least <= other <= most
-    low, high = exact - far, exact + far
+        far = abs(amount) * within // PERCENT_UNIT
+        return lambda other: abs(other - amount) <= far
+    exact = Fraction(amount)
+    low, high = exact - abs(exact) * within / PERCENT_UNIT, exact + abs(exact) * within / PERCENT_UNIT
     return lambda other: low <= other <= high
 
 
