@@ -19,12 +19,12 @@ import polars as pl
 from engine.backends import columnar, single
 from engine.backends.columnar_layout import dtype, names, pack, packed, unpack
 from engine.errors import InputError
-from engine.features.looking import Asked, Cell, Waiting, cell
-from engine.features.networked import NetworkPast
+from engine.features.looking import Asked, Cell, cell
+from engine.features.networked import course
 from engine.features.sliding import Past
 from engine.features.spec import THIS, BoundFeatures, History, Layout, Slot, formula_steps
 from engine.features.store import HistoryFrom, complete_since
-from engine.features.tallies import OUT, RAW, SURE, prepared
+from engine.features.tallies import OUT, RAW, SURE
 from engine.lang import ir
 from engine.plan import NOW, TICK, Row
 from engine.values import Interval, Missing, Type, Value, first
@@ -65,7 +65,7 @@ class WindowState:
     def __init__(self, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> None:
         self.layout = Layout(record, tuple(groups))
         self.since = complete_since(history_from, record)
-        self.pasts: list[dict[tuple[Value, ...], Past | NetworkPast]] = [{} for _ in self.layout.histories]
+        self.pasts: list[dict[tuple[Value, ...], Past]] = [{} for _ in self.layout.histories]
         self.answered = 0
         # one entry a row is what a batch remembers without end: the number of a key's event, and by number a hash of what it said
         self.seen: dict[Value, int] = {}
@@ -73,7 +73,7 @@ class WindowState:
         self.answers = _Answers()
         self.formulas = formula_steps(self.layout)
         self.judges = [[_Judge(slot, self.layout) for slot in history.slots] for history in self.layout.histories]
-        self.waiting = [[Waiting(slot) if slot.looks else None for slot in history.slots] for history in self.layout.histories]
+        self.courses = [course(history, self.layout.late) for history in self.layout.histories]
 
 
 def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
@@ -233,7 +233,7 @@ def _sinces(frame: pl.DataFrame, times: list[int], state: WindowState) -> list[i
 
 def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
     """Every measure of one history, by column; `frame` also holds `now`."""
-    layout, history, waiting, pasts = state.layout, state.layout.histories[index], state.waiting[index], state.pasts[index]
+    layout, history, pasts = state.layout, state.layout.histories[index], state.pasts[index]
     cells = [judge.cells(frame) for judge in state.judges[index]]
     currencies, this = _currencies(frame, history, layout.record), _this(frame, history, layout)
     found: list[list[Value]] = [[]] * frame.height
@@ -247,11 +247,10 @@ def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: Wi
     for key, events in by_key.items():
         past = pasts.get(key)
         if past is None:
-            past = pasts[key] = (NetworkPast if history.network else Past)(len(history.slots))
-        for asked, values in zip(events, past.walk(history, waiting, events, cells, layout.late), strict=True):
+            past = pasts[key] = Past(state.courses[index])
+        for asked, values in zip(events, past.walk(events, cells), strict=True):
             if asked.looks:
                 found[asked.row] = values
-        past.forget(layout.late, history)
     return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
 
 
@@ -294,28 +293,34 @@ class _Judge:
         asked = {} if slot.looks else {name: condition for name, condition in conditions.items() if condition is not None}
         self._conditions = columnar.compile_exprs(asked) if asked else None
         self._of = None if slot.of is None else _judged(slot.of, layout)
+        self._ends = {name: layout.record.field(name).type for name in slot.ends}
 
     def cells(self, frame: pl.DataFrame) -> list[Cell]:
         """One cell a row; `frame` also holds `now`."""
         if self.slot.looks:
             fields = unpack(frame, self._fields) if self._fields else [{}] * frame.height
             return [(RAW, pair) for pair in zip(self._values(frame), fields, strict=True)]
-        if self._conditions is None and self._of is None and not self.slot.share:
+        bare = self._of is None and not self.slot.share and not self.slot.ends
+        if self._conditions is None and bare:
             return [(SURE, True)] * frame.height
         judged = pl.DataFrame() if self._conditions is None else self._conditions(frame)
         truths, parts, events = (
             judged[name].to_list() if name in judged.columns else [True] * frame.height for name in ("@where", "@part", "@event")
         )
-        if self._of is None and not self.slot.share and self.slot.event is None:
+        if bare and self.slot.event is None:
             return [_COUNTED[truth] for truth in truths]
         cells = [cell(*given, self.slot.share) for given in zip(truths, self._values(frame), parts, strict=True)]
         return cells if self.slot.event is None else [_marked(event, one) for event, one in zip(events, cells, strict=True)]
 
     def _values(self, frame: pl.DataFrame) -> list[Any]:
-        """The prepared values; none where they are not known."""
+        """The values; none where they are not known."""
         if self._of is None:
-            return [True] * frame.height
-        return [None if value.__class__ in (Missing, Interval) else prepared(value, self.slot.type) for value in self._of(frame)]
+            values: list[Any] = [True] * frame.height
+        else:
+            values = [None if value.__class__ in (Missing, Interval) else value for value in self._of(frame)]
+        if not self.slot.ends:
+            return values
+        return list(zip(*(_values(frame, name, self._ends[name]) for name in self.slot.ends), values, strict=True))
 
 
 def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from fractions import Fraction
-from math import inf
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.features.aggregate import lack
@@ -39,7 +38,7 @@ class Hop(NamedTuple):
 
 
 class Graph:
-    """The hops of one slot, found by the account they leave and by the one they reach, by time and then arrival.
+    """Hops, found by the account they leave and by the one they reach, by time and then arrival.
 
     >>> graph = Graph()
     >>> for number, (source, target) in enumerate(["AB", "BC", "AC", "CC"]):
@@ -48,45 +47,29 @@ class Graph:
     (['B', 'C'], ['A'])
     """
 
-    __slots__ = ("_leaving", "_reaching", "_swept", "rows")
+    __slots__ = ("_leaving", "_reaching")
 
     def __init__(self) -> None:
         self._leaving: dict[Value, list[Any]] = {}
         self._reaching: dict[Value, list[Any]] = {}
-        self.rows = self._swept = 0
 
     def add(self, hop: Hop) -> None:
         """Keep a row; one that leads back to where it began is no hop."""
         if hop.source != hop.target:
-            self.rows += 1
             for lane in (self._leaving.setdefault(hop.source, []), self._reaching.setdefault(hop.target, [])):
-                if not lane or lane[-1] < hop:
+                if not lane or lane[-1][:2] < hop[:2]:
                     lane.append(hop)
                 else:
-                    lane.insert(bisect_left(lane, hop), hop)
+                    lane.insert(bisect_left(lane, hop[:2]), hop)
 
-    def remove(self, time: int, number: int, source: Value, target: Value) -> None:
-        """Take away the row with this time and number between these accounts, if it is there."""
-        found = False
-        for lane in (self._leaving.get(source, []), self._reaching.get(target, [])):
-            place = bisect_left(lane, (time, number))
-            found = place < len(lane) and lane[place][:2] == (time, number)
-            if found:
-                del lane[place]
-        self.rows -= found
-
-    def forget(self, gone: int) -> None:
-        """Drop the rows up to and with the moment `gone`: in one go, whenever there are twice as many as were left the last time."""
-        if self.rows <= 2 * self._swept:
-            return
-        for lanes in (self._leaving, self._reaching):
-            for account in [account for account, lane in lanes.items() if not lane or lane[0].time <= gone]:
+    def remove(self, hop: Hop) -> None:
+        """Take a row that was added away again."""
+        if hop.source != hop.target:
+            for lanes, account in ((self._leaving, hop.source), (self._reaching, hop.target)):
                 lane = lanes[account]
-                del lane[: bisect_left(lane, (gone + 1,))]
+                del lane[bisect_left(lane, hop[:2])]
                 if not lane:
                     del lanes[account]
-        self.rows = sum(map(len, self._leaving.values()))
-        self._swept = max(1_000, self.rows)
 
     def leaving(self, account: Value, after: Place, before: Place, most: int) -> list[Hop]:
         """At most so many of the rows that leave an account between two places, the oldest, and those first."""
@@ -149,13 +132,13 @@ def _close(amount: Value, within: int) -> Callable[[Value], bool | None]:
 
 
 class Asker(NamedTuple):
-    """The event that looks: its accounts, the moments between which rows are in its window, whether rows may be there that nobody has
-    seen, whether it is a hop itself (none where nobody knows), and which rows are hops to it."""
+    """The event that looks: its accounts, between which places the rows of its window lie, whether rows may be there that nobody has seen,
+    whether it is a hop itself (none where nobody knows), and which rows are hops to it."""
 
     source: Value
     target: Value
-    after: int
-    now: int
+    begin: Place
+    end: Place
     short: bool
     own: bool | None
     stands: Callable[[Hop], bool | None]
@@ -167,7 +150,7 @@ def followed(function: str, graph: Graph, asker: Asker, network: ir.Network) -> 
     >>> from engine.lang.ir import Network
     >>> graph = Graph()
     >>> graph.add(Hop(1, 0, "B", "A", True))
-    >>> asker = Asker("A", "B", 0, 2, False, True, stands(None, None))
+    >>> asker = Asker("A", "B", (0,), (2,), False, True, stands(None, None))
     >>> followed("cycles", graph, asker, Network(effort=1)), followed("cycles", graph, asker, Network(effort=0))
     (1, Interval(low=0, high=None, cause='too many'))
     """
@@ -193,7 +176,7 @@ class _Walk:
 
     def __init__(self, graph: Graph, asker: Asker, network: ir.Network, generous: bool) -> None:
         self.graph, self.asker, self.generous, self.left = graph, asker, generous, network.effort
-        self.begin, self.end = (asker.after + 1,), (asker.now, inf)
+        self.begin, self.end = asker.begin, asker.end
         self.found = 0
         self.spent = self.settled = False
         own = asker.own if asker.source != asker.target else False

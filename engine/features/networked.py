@@ -1,82 +1,88 @@
-"""What a batch carries of a network from frame to frame, and what its measures say to every event. It knows no frames."""
+"""The history of a network: all its rows in one lane, each also a hop of a graph, and windows that follow the hops."""
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from engine.features.looking import Asked, Cell, Waiting
 from engine.features.network import Asker, Graph, Hop, followed, stands
+from engine.features.sliding import Course, Lane, Window
 from engine.features.spec import THIS
-from engine.features.tallies import OUT, RAW, SURE_LACKING
-from engine.values import Missing, Value, missing
+from engine.features.tallies import RAW, SURE
+from engine.values import Missing, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.features.looking import Asked, Cell, Waiting
     from engine.features.spec import History, Measure
 
 
-class NetworkPast:
-    """The oldest and the newest time of a network, and for each slot its graph. As `sliding.Past`, for one key that all accounts share."""
+class _Hops(Lane):
+    """The rows of one slot, and the hop that each of them is."""
 
-    __slots__ = ("graphs", "newest", "number", "oldest")
+    __slots__ = ("graph", "hops", "number")
 
-    def __init__(self, slots: int) -> None:
-        self.oldest: int | None = None
-        self.newest: int | None = None
-        self.number = 0
-        self.graphs = [Graph() for _ in range(slots)]
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph, self.number = Graph(), 0
+        self.hops: list[Hop] = []
 
-    def walk(
-        self, history: History, waiting: list[Waiting | None], events: list[Asked], cells: list[list[Cell]], late: int
-    ) -> list[list[Value]]:
-        """For every event, in order of arrival, the values of all measures."""
-        tardy: list[Value] = [missing("late")] * len(history.measures)
-        found: list[list[Value]] = []
-        for asked in events:
-            if self.newest is not None and asked.time < self.newest - late:
-                found.append(tardy)
-                continue
-            own = [slot[asked.row] for slot in cells]
-            ends = (asked.this[f"{THIS}{history.per[0]}"], asked.this[f"{THIS}{history.per[1]}"])
-            found.append([self._value(measure, waiting[measure.slot], asked, own[measure.slot], ends) for measure in history.measures])
-            if asked.enters:
-                self._enter(asked.time, own, ends)
-        return found
-
-    def _value(self, measure: Measure, waiting: Waiting | None, asked: Asked, own: Cell, ends: tuple[Value, Value]) -> Value:
-        kind, length, unit = measure.aggregate.needs or ("", 0, "")
-        if kind == "history" and (self.oldest is None or self.oldest > measure.reach.clock.back(asked.time, length, unit)):
-            return missing("short history")
-        field, network = measure.reach.window.field, measure.aggregate.network
-        bounds = measure.reach.bounds(asked.time, None if field is None else asked.this[f"{THIS}{field}"])
-        if isinstance(bounds, Missing):
-            return bounds
-        assert network is not None
-        judge = None if waiting is None else waiting.judge(asked.this)
-        counts, amount = _hop(own)
-        covers = bounds[0] < bounds[1]
-        truth = (counts if judge is None else judge(counts)) if asked.enters and covers else False
-        asker = Asker(*ends, *bounds, covers and bounds[0] + 1 < asked.since, truth, stands(amount, network.within, judge))
-        return followed(measure.aggregate.function, self.graphs[measure.slot], asker, network)
-
-    def _enter(self, time: int, own: list[Cell], ends: tuple[Value, Value]) -> None:
-        """Keep the event."""
-        for graph, cell in zip(self.graphs, own, strict=True):
-            if cell[0] != OUT:
-                graph.add(Hop(time, self.number, *ends, *_hop(cell)))
+    def insert(self, place: int, time: int, one: Cell, key: Any) -> None:
+        super().insert(place, time, one, key)
+        state, value = one
+        (source, target, amount), counts = value if state == RAW else (value, True if state == SURE else None)
+        hop = Hop(time, self.number, source, target, counts, amount)
         self.number += 1
-        self.oldest = time if self.oldest is None else min(self.oldest, time)
-        self.newest = time if self.newest is None else max(self.newest, time)
+        self.hops.insert(place, hop)
+        self.graph.add(hop)
 
-    def forget(self, late: int, history: History) -> None:
-        """Drop what no later window can see."""
-        if self.newest is not None:
-            for graph, reaches in zip(self.graphs, history.reaches, strict=True):
-                graph.forget(min(reach.seen_before(self.newest - late) for reach in reaches))
+    def remove(self, place: int) -> None:
+        super().remove(place)
+        self.graph.remove(self.hops.pop(place))
+
+    def cut(self, number: int) -> None:
+        super().cut(number)
+        for hop in self.hops[:number]:
+            self.graph.remove(hop)
+        del self.hops[:number]
 
 
-def _hop(cell: Cell) -> tuple[Any, Value]:
-    """Whether a row counts, or what waits to be judged, and its amount."""
-    state, value = cell
-    if state == RAW:
-        return value[1], value[0]
-    return (False if state == OUT else True if state <= SURE_LACKING else None), value
+class _Following(Window):
+    """One measure that follows the hops of its lane."""
+
+    __slots__ = ("ends",)
+
+    def __init__(self, measure: Measure, lane: Lane, waiting: Waiting | None) -> None:
+        super().__init__(measure, lane, waiting)
+        self.ends = tuple(f"{THIS}{name}" for name in measure.aggregate.per)
+
+    def value(self, asked: Asked, own: int | None) -> Value:
+        seen, lane, network = self.seen(asked, own), self.lane, self.measure.aggregate.network
+        if isinstance(seen, Missing):
+            return seen
+        assert network is not None and isinstance(lane, _Hops)
+        judge = None if self.waiting is None else self.waiting.judge(asked.this)
+        hop = None if own is None else lane.hops[own]
+        counts: bool | None = False
+        if hop is not None and seen.own:
+            counts = hop.counts if judge is None else judge(hop.counts)
+        source, target = (asked.this[end] for end in self.ends)
+        begin, end = (seen.span[0] + 1,), (asked.time, inf) if hop is None else hop[:2]
+        near = stands(None if hop is None else hop.amount, network.within, judge)
+        return followed(self.measure.aggregate.function, lane.graph, Asker(source, target, begin, end, seen.short, counts, near), network)
+
+
+class _Network(Course):
+    """A history whose lanes are graphs."""
+
+    def lanes(self) -> list[Lane]:
+        return [_Hops() for _ in self.history.slots]
+
+    def window(self, measure: Measure, lanes: Sequence[Lane]) -> Window:
+        return _Following(measure, lanes[measure.slot], self.waiting[measure.slot])
+
+
+def course(history: History, late: int) -> Course:
+    """What the keys of a history have in common."""
+    return (_Network if history.network else Course)(history, late)

@@ -164,15 +164,16 @@ def _digest(meaning: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What one history keeps of a row: whether `where` holds, the value of `of`, for a share whether the row is in the `part`, and for
-    windows that begin with an event whether it is that `event`. Judged once, when the row is observed; only what asks for the event that
-    looks waits for it (`looks`): then the slot keeps the fields that the conditions read."""
+    """What one history keeps of a row: whether `where` holds, the value of `of`, for a share whether the row is in the `part`, for windows
+    that begin with an event whether it is that `event`, and in a network the accounts in its `ends`. Judged once, when the row is
+    observed; only what asks for the event that looks waits for it (`looks`): then the slot keeps the fields that the conditions read."""
 
     where: ir.Expr | None
     of: ir.Expr | None
     part: ir.Expr | None = None
     event: ir.Expr | None = None
     share: bool = False
+    ends: tuple[str, ...] = ()
 
     @property
     def type(self) -> Type | None:
@@ -342,7 +343,7 @@ def _slot(aggregate: ir.Aggregate) -> Slot:
     rows = aggregate if aggregate.inner is None else aggregate.inner
     if rows.function == "share":
         return Slot(rows.among, rows.of, rows.where, rows.window.event, share=True)
-    return Slot(rows.where, rows.of, None, rows.window.event)
+    return Slot(rows.where, rows.of, None, rows.window.event, ends=() if rows.network is None else rows.per)
 
 
 def unavailable(groups: Iterable[BoundFeatures]) -> Row:

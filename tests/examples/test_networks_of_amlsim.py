@@ -1,4 +1,4 @@
-"""Offline graph work agrees: the cycles that networkx finds in the transfers of AMLSim are those that the feature counts, event by event."""
+"""Offline graph work agrees: the cycles that networkx finds in AMLSim's transfers are those that the feature counts, event by event."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from bench.networks import by_batch, network, transfers
 from engine.plan import Row
 
-DAYS, LAST_DAY = 20, 25
+DAYS, LAST_DAY = 40, 45
 ROWS = [row for row in transfers() if row["day"] <= LAST_DAY]
 
 
