@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TOO_MANY: Final = "too many"
 
-Place = tuple[float, ...]
+Place = tuple[Any, ...]
 """Where a row stands in order: its time, then the number of its arrival."""
 
 
@@ -30,7 +30,7 @@ class Hop(NamedTuple):
     the event that looks, what it is judged by), and its amount, none where that is not known."""
 
     time: int
-    number: int
+    number: Fraction | int
     source: Value
     target: Value
     counts: Any

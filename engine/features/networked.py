@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,18 @@ class _Hops(Lane):
         super().insert(place, time, one, key)
         state, value = one
         (source, target, amount), counts = value if state == RAW else (value, True if state == SURE else None)
-        hop = Hop(time, self.number, source, target, counts, amount)
-        self.number += 1
+        hop = Hop(time, self._number(place, time), source, target, counts, amount)
         self.hops.insert(place, hop)
         self.graph.add(hop)
+
+    def _number(self, place: int, time: int) -> Fraction | int:
+        """The next number; for a row that is put back between others of its time one between theirs."""
+        if place == len(self.hops) or self.hops[place].time > time:
+            self.number += 1
+            return self.number
+        above = self.hops[place].number
+        below = self.hops[place - 1].number if place and self.hops[place - 1].time == time else above - 2
+        return Fraction(below + above) / 2
 
     def remove(self, place: int) -> None:
         super().remove(place)
@@ -83,6 +92,6 @@ class _Network(Course):
         return _Following(measure, lanes[measure.slot], self.waiting[measure.slot])
 
 
-def course(history: History, late: int) -> Course:
+def course(history: History, late: int, corrected: bool = False) -> Course:
     """What the keys of a history have in common."""
-    return (_Network if history.network else Course)(history, late)
+    return (_Network if history.network else Course)(history, late, corrected)

@@ -48,7 +48,8 @@ class Explainer(Protocol):
 class Decision:
     """One decision.
 
-    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. `score` and `score_range` are those of the
+    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
+    history was looked at. `score` and `score_range` are those of the
     deciding step: the points of its rules that hit, after policies, and the lowest and highest they can come to before them. `hits` are
     rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first
     reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the columns of `values` their types.
@@ -68,6 +69,7 @@ class Decision:
     open_row: Mapping[str, Value] = field(repr=False)
     outputs: Mapping[str, Type] = field(repr=False)
     explainer: Explainer = field(repr=False)
+    tick: Mapping[str, Any] | None = None
     lock: str | None = None
     id: str | None = None
 
@@ -109,6 +111,7 @@ class Decision:
         """The decision as `grammar/decision.schema.json` describes it."""
         return {
             "key": list(self.key) if isinstance(self.key, tuple) else self.key,
+            **({} if self.tick is None else {"tick": dict(self.tick)}),
             "time": self.time,
             "outcome": self.outcome,
             "possible": list(self.possible),
