@@ -67,8 +67,8 @@ class RowByRow:
 
 def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
     """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
-    keys, moments = _keys(frame, history.per, record), ticks(frame)
-    if history.network:
+    keys, moments = _keys(frame, history.ends or history.per, record), ticks(frame)
+    if history.ends:
         keys = [key if key.__class__ is Missing else () for key in keys]
     if not history.matched:
         return [(key, () if tick or key.__class__ is Missing else (key,)) for key, tick in zip(keys, moments, strict=True)]
@@ -80,8 +80,7 @@ def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tupl
 def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:
     """For every row what conditions and windows read of the event that looks, under names that say so."""
     types = {name: type_ for slot in history.slots for name, type_ in slot.fields(this=True).items()}
-    fields = {*history.per} if history.network else set[str | None]()
-    fields |= {measure.reach.window.field for measure in history.measures}
+    fields = {*history.ends, *(measure.reach.window.field for measure in history.measures)}
     types |= {name: layout.record.field(name).type for name in fields if name is not None}
     if not types:
         return [{}] * frame.height

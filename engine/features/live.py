@@ -160,9 +160,10 @@ class LiveStore:
         expression over others, or the window has no key or no beginning."""
         history, place = self._places.get(column, (None, 0))
         row = self._now(row)
-        if history is None or history.looked(row).__class__ is not tuple:
+        key = None if history is None else history.looked(row)
+        if history is None or not isinstance(key, tuple):
             return []
-        lane = (history.index, history.looked(row))
+        lane = (history.index, key)
         with self._lock:
             self._check_open()
             for _ in range(_TRIES):
@@ -343,7 +344,7 @@ class _History:
         self.looked = history.key
         self._judges = [Judge(slot) for slot in history.slots]
         self._by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
-        names = {name for slot in history.slots for name in (*slot.fields(this=True), *slot.ends)}
+        names = {name for slot in history.slots for name in (*slot.fields(this=True), *slot.compared())}
         self._this = sorted(names | {measure.reach.window.field for measure in history.measures if measure.reach.window.field is not None})
 
     def cells(self, row: Row) -> list[Cell]:

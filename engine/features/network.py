@@ -7,7 +7,6 @@ a walk had to end. What it is held against is the brute force of the tests. It k
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -166,18 +165,24 @@ def followed(function: str, graph: Graph, asker: Asker, network: ir.Network) -> 
     return interval(surely.found, None if perhaps.spent else perhaps.found, TOO_MANY if perhaps.spent else lack(False).cause)
 
 
+def trails(function: str, graph: Graph, asker: Asker, network: ir.Network) -> list[Hop]:
+    """The hops of all that the event finds, those in doubt among them: by time and arrival, each once."""
+    walk = _WALKS[function](graph, asker, network, True)
+    return sorted({hop[:2]: hop for trail in walk.trails for hop in trail}.values(), key=lambda hop: hop[:2])
+
+
 class _Spent(Exception):
     """The walk has looked at as many rows as it may."""
 
 
 class _Walk:
-    """One walk: what it `found`; whether it was `spent` and had to end; whether it met a row in `doubt`, of which nobody knows whether it
-    is a hop; whether it is `settled`, because no other row could change what it found. To be `generous` is to take rows in doubt."""
+    """One walk: the hops of each thing it found; whether it was `spent` and had to end; whether it met a row in `doubt`, of which nobody
+    knows whether it is a hop; whether it is `settled`, because no other row could change what it found. To be `generous` is to take rows
+    in doubt."""
 
     def __init__(self, graph: Graph, asker: Asker, network: ir.Network, generous: bool) -> None:
         self.graph, self.asker, self.generous, self.left = graph, asker, generous, network.effort
-        self.begin, self.end = asker.begin, asker.end
-        self.found = 0
+        self.trails: list[tuple[Hop, ...]] = []
         self.spent = self.settled = False
         own = asker.own if asker.source != asker.target else False
         self.doubt = own is None
@@ -187,6 +192,10 @@ class _Walk:
         except _Spent:
             self.spent = True
 
+    @property
+    def found(self) -> int:
+        return len(self.trails)
+
     def go(self, hops: int) -> None:
         raise NotImplementedError
 
@@ -194,7 +203,7 @@ class _Walk:
         return filter(self._takes, self.graph.leaving(account, after, before, self.left + 1))
 
     def reaching(self, account: Value, before: Place) -> Iterator[Hop]:
-        return filter(self._takes, self.graph.reaching(account, self.begin, before, self.left + 1))
+        return filter(self._takes, self.graph.reaching(account, self.asker.begin, before, self.left + 1))
 
     def _takes(self, hop: Hop) -> bool:
         if not self.left:
@@ -211,42 +220,47 @@ class _Cycles(_Walk):
     """The chains of accounts from this event's target back to its source, each hop later than the one before, no account twice."""
 
     def go(self, hops: int) -> None:
-        self.last: dict[Value, Place] = {}
+        source, target = self.asker.source, self.asker.target
         if not self.own:
             self.settled = not self.doubt
             return
-        for hop in self.reaching(self.asker.source, self.end):
-            self.last.setdefault(hop.source, hop[:2])
+        self.last: dict[Value, Hop] = {}
+        for hop in self.reaching(source, self.asker.end):
+            self.last.setdefault(hop.source, hop)
         if self.last:
-            self.latest = max(self.last.values())
-            self._follow(self.asker.target, self.begin, {self.asker.source, self.asker.target}, hops - 1)
+            self.latest = max(hop[:2] for hop in self.last.values())
+            self._follow(target, self.asker.begin, (), {source, target}, hops - 1)
 
-    def _follow(self, account: Value, place: Place, passed: set[Value], hops: int) -> None:
+    def _follow(self, account: Value, place: Place, trail: tuple[Hop, ...], passed: set[Value], hops: int) -> None:
         """From an account that was reached at a place, with so many hops to go; the earliest way to each next account leads furthest."""
-        self.found += self.last.get(account, ()) > place
+        last = self.last.get(account)
+        if last is not None and last[:2] > place:
+            self.trails.append((*trail, last))
         if hops > 1:
             met = set(passed)
             for hop in self.leaving(account, place, self.latest):
                 if hop.target not in met:
                     met.add(hop.target)
-                    self._follow(hop.target, hop[:2], passed | {hop.target}, hops - 1)
+                    self._follow(hop.target, hop[:2], (*trail, hop), passed | {hop.target}, hops - 1)
 
 
 class _Middlemen(_Walk):
     """The most accounts through which one source reached this event's target, each having received before it passed on."""
 
     def go(self, hops: int) -> None:
-        target, through = self.asker.target, Counter[Value]()
-        last: dict[Value, Place] = {self.asker.source: self.end} if self.own else {}
-        for hop in self.reaching(target, self.end):
-            last.setdefault(hop.source, hop[:2])
-        for account, place in last.items():
+        source, target, end = self.asker.source, self.asker.target, self.asker.end
+        through: dict[Value, list[tuple[Hop, ...]]] = {}
+        last: dict[Value, Hop | None] = {source: None} if self.own else {}
+        for hop in self.reaching(target, end):
+            last.setdefault(hop.source, hop)
+        for account, passed in last.items():
             met = {account, target}
-            for hop in self.reaching(account, place):
+            for hop in self.reaching(account, end if passed is None else passed[:2]):
                 if hop.source not in met:
                     met.add(hop.source)
-                    through[hop.source] += 1
-                    self.found = max(self.found, through[hop.source])
+                    found = through.setdefault(hop.source, [])
+                    found.append((hop,) if passed is None else (hop, passed))
+                    self.trails = max(self.trails, found, key=len)
 
 
 _WALKS: Final[dict[str, type[_Walk]]] = {"cycles": _Cycles, "middlemen": _Middlemen}

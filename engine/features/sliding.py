@@ -365,7 +365,7 @@ class Past:
     def contents(self, place: int, asked: Asked) -> list[Content]:
         """The rows in the window of the measure at `place`, as a look sees them."""
         measure = self.course.history.measures[place]
-        window = Window(measure, self.lanes[measure.slot], self.course.waiting[measure.slot])
+        window = self.course.window(measure, self.lanes)
         seen = None if self.late(asked.time) else window.seen(asked, None)
         if seen is None or isinstance(seen, Missing):
             return []

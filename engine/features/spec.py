@@ -190,6 +190,11 @@ class Slot:
         wanted = sorted((node for node in reads if node.name.startswith(THIS) == this), key=lambda node: node.name)
         return {node.name.removeprefix(THIS): node.type for node in wanted}
 
+    def compared(self) -> frozenset[str]:
+        """What a network reads of the event that looks, beside what conditions do: its accounts and its amount."""
+        amount = frozenset[str]() if self.of is None else ir.reads(self.of)
+        return frozenset(self.ends) | amount if self.ends else frozenset()
+
     def _conditions(self) -> list[ir.Expr]:
         return [condition for condition in (self.where, self.part, self.event) if condition is not None]
 
@@ -216,22 +221,26 @@ class History:
     """The rows kept for one combination of key fields. An event looks under its values of `per`; a row is kept under that key too, or,
     with `matched`, under every value it bears in one of those columns. `reaches` gives for each slot those of its windows.
 
-    A `network` is one history for all accounts: its `per` are the ends of a hop, and what has both is kept and looks under the key ``()``.
-    It cannot be parted by account."""
+    A network is one history of all accounts, kept under the key ``()``: of what has both `ends` of a hop. It cannot be parted by account.
+    """
 
     per: tuple[str, ...]
     matched: tuple[str, ...]
     slots: tuple[Slot, ...]
     reaches: tuple[tuple[Reach, ...], ...]
     measures: tuple[Measure, ...]
-    network: bool = False
+    ends: tuple[str, ...] = ()
+
+    @property
+    def network(self) -> bool:
+        return bool(self.ends)
 
     def key(self, row: Row) -> tuple[Value, ...] | Missing:
         """The key an event looks under, or the missing value that stands in its place."""
-        key = tuple(row[name] for name in self.per)
+        key = tuple(row[name] for name in self.ends or self.per)
         if not all(map(known, key)):
             return first(key)
-        return () if self.network else key
+        return () if self.ends else key
 
     def keys(self, row: Row) -> Iterator[tuple[Value, ...]]:
         """The keys under which a row is kept, each once."""
@@ -292,8 +301,7 @@ class Layout:
                 measure = self._measure(feature.name, slot, feature.value)
                 measures.append(replace(measure, sight=sights.setdefault((slot, measure.reach), len(sights))))
         reaches = (tuple(dict.fromkeys(m.reach for m in measures if m.slot == slot)) for slot in slots.values())
-        per, matched, network = kind
-        return History(per, matched, tuple(slots), tuple(reaches), tuple(measures), network)
+        return History(kind[0], kind[1], tuple(slots), tuple(reaches), tuple(measures), kind[2])
 
     def _measure(self, column: str, slot: int, aggregate: ir.Aggregate) -> Measure:
         window = aggregate.window
@@ -331,12 +339,12 @@ class Layout:
         return _digest([facts, [group.fingerprint for group in self.groups]])
 
 
-_Kind = tuple[tuple[str, ...], tuple[str, ...], bool]
+_Kind = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
 def _kind(aggregate: ir.Aggregate) -> _Kind:
-    """What makes one history: the key, where a row may bear it, and whether it is a network."""
-    return aggregate.per, aggregate.matched, aggregate.network is not None
+    """What makes one history: its key, where a row may bear it, and in a network the ends of a hop."""
+    return (aggregate.per, aggregate.matched, ()) if aggregate.network is None else ((), (), aggregate.per)
 
 
 def _slot(aggregate: ir.Aggregate) -> Slot:

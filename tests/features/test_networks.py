@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.features.store import Store, open_store
 from engine.lang import ir
 from engine.plan import Row
 from engine.values import DAY, MISSING, Interval, Money, missing
-from tests.features.events import HOUR, INCOMING, corrected, days, event, feature, read, record, this
+from tests.features.events import HOUR, INCOMING, bound, corrected, days, event, feature, live, read, record, this, tick
 from tests.features.oracle import FOREVER
+from tests.features.servers import address
 
 START = 1000 * DAY
 AMOUNT = read("amount")
@@ -219,6 +224,37 @@ def test_whoever_is_paid_by_everybody_costs_no_more_than_the_bound(say: Any) -> 
     assert found[:60] == [0] * 60 and found[60:] == [Interval(0, None, MANY), 0, 1]
 
 
+# --- looking ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    near = replace(cycles(3, within=10_000_000), name="near")
+    groups = [bound([cycles(3), near, replace(middlemen(), name="through")], record())]
+    with open_store(address(request.param, tmp_path), groups, record(), FOREVER) as opened:
+        for row in [*flow("AB BC BC XC"), pays("B", "C", 5, 90, id="close"), pays("C", "X", 6, id="other")]:
+            opened.observe(row)
+        yield opened
+
+
+def test_a_moment_is_no_hop(store: Store) -> None:
+    assert store.observe(pays("C", "A", 7), record=False) == {"n": 1, "near": 1, "through": 1}
+    assert store.look(pays("C", "A", 7)) == {"n": 0, "near": 0, "through": 0}
+    assert store.look(tick(START + 7 * HOUR, record())) == dict.fromkeys(("n", "near", "through"), MISSING)
+    assert store.look(pays("S", "C", 7))["through"] == 1
+
+
+def test_contents_are_the_hops_of_what_an_event_would_find(store: Store) -> None:
+    hops = store.contents("n", pays("C", "A", 7))
+    assert [(row.time - START, row.value, row.surely) for row in hops] == [(0, True, True), (5 * HOUR, True, True)]
+    assert hops[1].key == ("close",)
+    assert [row.value for row in store.contents("near", pays("C", "A", 7, 99))] == [100, 90]
+    assert [row.surely for row in store.contents("near", pays("C", "A", 7, MISSING))] == [False, False]
+    assert [row.key for row in store.contents("near", pays("C", "A", 7, 150))] == []
+    assert [row.time - START for row in store.contents("through", pays("Y", "C", 7))] == [0, 5 * HOUR]
+    assert store.contents("n", pays("C", MISSING, 7)) == []
+
+
 # --- roles that say the rest -----------------------------------------------------------------------------------------
 
 
@@ -235,12 +271,10 @@ def test_gather_scatter_is_said_by_degrees_of_one_account(say: Any) -> None:
 
 
 def test_a_correction_takes_its_version_out_of_the_network() -> None:
-    """What the definition says; the laws hold the stores and the batch against it."""
-    from tests.features import oracle
-    from tests.features.events import bound
-
+    """The laws hold every store and the batch against this."""
     under = record(revision="version")
     rows = [pays("A", "B", version=1), pays("B", "A", 1, version=1)]
     stream = [*rows, corrected(rows[0], payee="C"), pays("B", "A", 2, version=1), pays("C", "A", 3, version=1)]
-    found = oracle.features(stream, bound([cycles(2)], under), under, FOREVER)
-    assert [row["n"] for row in found] == [0, 1, 0, 0, 1]
+    group = bound([cycles(2)], under)
+    with open_store("memory:", [group], under, FOREVER) as corrected_store:
+        assert [row["n"] for row in live(stream, corrected_store)] == [0, 1, 0, 0, 1]

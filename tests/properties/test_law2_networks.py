@@ -6,14 +6,20 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.features.spec import BoundFeatures
+from engine.features.store import open_store
 from engine.lang import ir
-from engine.plan import Row
+from engine.plan import TICK, Row
+from engine.record import Record
 from engine.values import DATE, DATETIME, DAY, MISSING, Money, Type, Value, known, missing
-from tests.features.events import HOUR, INCOMING, bound, calendar, feature, read, record, this
-from tests.properties.test_law2 import FOREVER, Choose, everywhere
+from tests.features import oracle
+from tests.features.events import HOUR, INCOMING, batch, bound, calendar, feature, read, record, this, tick
+from tests.properties.test_law2 import FOREVER, Choose, everywhere, exactly
+from tests.properties.test_law2_corrections import ANSWERED, Answer, with_corrections
 
 ENDS = ("account", "payee")
 BEGIN = 19_783
@@ -98,13 +104,40 @@ def cut(choose: Choose, stream: Sequence[Row]) -> list[list[Row]]:
     return chunks
 
 
+def case(seed: int, revision: str | None = None) -> tuple[Record, BoundFeatures, list[Row], int | None, Random]:
+    random = Random(seed)
+    time = random.choice([DATE, DATETIME])
+    late, zone = random.choice([0, DAY, 3 * DAY]), random.choice(["America/New_York", "UTC"])
+    under = record(time, late=late, zone=zone, revision=revision)
+    group = bound(features(random.choice, 5, time), under)
+    stream = rows(random, time, random.choice([10, 40]), random.choice(["ABC", "ABCD", "ABCDE"]), random.choice([0, 0, 0.05]))
+    return under, group, stream, random.choice([None, FOREVER, FOREVER, BEGIN * (1 if time == DATE else DAY)]), random
+
+
 @settings(max_examples=120, deadline=None)
 @given(st.integers(0, 2**32))
 def test_networks_say_what_they_mean_live_and_in_batch(seed: int) -> None:
-    random = Random(seed)
-    time = random.choice([DATE, DATETIME])
-    under = record(time, late=random.choice([0, DAY, 3 * DAY]), zone=random.choice(["America/New_York", "UTC"]))
-    group = bound(features(random.choice, 5, time), under)
-    stream = rows(random, time, random.choice([10, 40]), random.choice(["ABC", "ABCD", "ABCDE"]), random.choice([0, 0, 0.05]))
-    since = random.choice([None, FOREVER, FOREVER, BEGIN * (1 if time == DATE else DAY)])
+    under, group, stream, since, random = case(seed)
     everywhere(under, group, stream, cut(random.choice, stream), since)
+
+
+@pytest.mark.parametrize("answer", ANSWERED)
+@settings(max_examples=80, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_corrected_networks_mean_the_same_everywhere(answer: Answer, seed: int) -> None:
+    under, group, stream, since, random = case(seed, "version")
+    stream = with_corrections(random, stream)
+    assert exactly(answer(stream, group, under, since, random)) == exactly(oracle.features(stream, group, under, since))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_moments_look_and_are_no_hops(seed: int) -> None:
+    under, group, stream, since, random = case(seed)
+    ends = [random.choice(stream) for _ in range(5)]
+    moments = [tick(row["at"], under, **{name: random.choice(stream)[name] for name in ENDS}) for row in ends]
+    mixed = sorted([*stream, *moments], key=lambda row: row["at"])
+    true = exactly(oracle.features(mixed, group, under, since))
+    assert exactly(batch(cut(random.choice, mixed), [group], under, since)) == true
+    with open_store("memory:", [group], under, since) as store:
+        assert exactly([store.look(row) if row.get(TICK) else store.observe(row) for row in mixed]) == true
