@@ -87,7 +87,7 @@ def cut(random: Random, rows: list[Row]) -> list[list[Row]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32))
 def test_arrays_say_what_the_definition_says(seed: int) -> None:
     random = Random(seed)
