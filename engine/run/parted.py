@@ -17,7 +17,7 @@ from engine.features.columnar_seen import ANSWER, CONTENT, Seen, content
 from engine.features.spec import BoundFeatures, History, Layout
 from engine.lang import ir
 from engine.plan import TICK
-from engine.run.arrived import Piece
+from engine.run.arrived import NONE, Piece
 from engine.run.border import ROW
 from engine.run.parts import PART, Joined, Parts
 from engine.run.ticks import Ticks
@@ -42,6 +42,15 @@ ROW_BYTES: Final = 120
 SLOT_BYTES: Final = 90
 """How much memory an event takes: to be known again; in a history; and for each thing that is kept of it there. Measured, with nothing
 dropped: see bench/memory.py."""
+
+
+def size(number: int) -> str:
+    """A number of bytes in words.
+
+    >>> size(1_900_000_000), size(70_000_000), size(1_000)
+    ('1.9 GB', '70 MB', '1 MB')
+    """
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{max(1, round(number / 1e6))} MB"
 
 
 class _Stored(NamedTuple):
@@ -72,8 +81,7 @@ class Aside:
     def pieces(self) -> Iterator[Piece]:
         """The pieces, which then are no longer there."""
         for one in self._stored:
-            rejects = self._shelf.take(one.rejects) if one.rejects is not None else pl.DataFrame()
-            yield Piece(self._shelf.take(one.frame), rejects)
+            yield Piece(self._shelf.take(one.frame), NONE if one.rejects is None else self._shelf.take(one.rejects))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,8 @@ class Lone:
     def of(cls, layout: Layout, history: History) -> Lone:
         groups = tuple(group for one in layout.groups if (group := _only(one, history)).features.features)
         types = {field.name: field.type for field in layout.record.fields}
-        given = (*layout.record.key, layout.record.time, *history.per, *history.matched, *(name for group in groups for name in group.reads))
+        read = (name for group in groups for name in group.reads)
+        given = (*layout.record.key, layout.record.time, *history.per, *history.matched, *read)
         reads = tuple(physical for name in dict.fromkeys(given) if name in types for physical in names(name, types[name]))
         # a row lies in the part of each key it bears, and there under all of them
         bearing = max(1, len(history.matched)) ** 2
@@ -100,8 +109,8 @@ class Lone:
         new = pl.col(ANSWER).is_null() | (pl.col(ANSWER) == pl.col(NUMBER))
         ticks = [TICK] if TICK in frame.columns else []
         rows = frame.select(AT, ANSWER, new.alias(_NEW), pl.lit(True).alias(_LOOKS), *ticks, *self.reads)
-        # one whose key is not known finds no rows wherever it looks
-        own = pl.coalesce(_part(self.history.per, count), pl.col(AT) % count).cast(pl.UInt32).alias(PART)
+        # one whose key is not known finds no rows wherever it looks; but where it comes again it looks for its answer there
+        own = pl.coalesce(_part(self.history.per, count), pl.coalesce(ANSWER, AT) % count).cast(pl.UInt32).alias(PART)
         rows = rows.with_columns(own)
         if not self.history.matched:
             return rows
@@ -126,17 +135,24 @@ def _only(group: BoundFeatures, history: History) -> BoundFeatures:
 
 
 class Parted:
-    """One run whose history takes about `limit` bytes at a time; `say` hears how far it has come."""
+    """One run whose history takes about `limit` bytes at a time; `say` hears how far it has come, `notes` takes what is to be known."""
 
-    def __init__(self, run: BatchRun, every: Every | None, shelf: Shelf, limit: int, say: Callable[[str], None]) -> None:
+    def __init__(self, run: BatchRun, every: Every | None, shelf: Shelf, limit: int, say: Callable[[str], None], notes: list[str]) -> None:
         self.run, self.every, self.shelf, self.limit, self.say = run, every, shelf, limit, say
         self.record = run.plan.record
+        self.notes = notes
         self.lone = [Lone.of(run.state.layout, history) for history in run.state.layout.histories]
-        self.notes: list[str] = []
 
     def bytes(self, rows: int) -> int:
         """About how much memory the history of so many events takes, if no window drops any of them."""
         return rows * (SEEN_BYTES + sum(lone.bytes for lone in self.lone))
+
+    def plan(self, rows: int) -> str:
+        """What is to be done with so many events, for who runs it."""
+        needed, parts = size(self.bytes(rows)), max([self._count(rows, lone.bytes) for lone in self.lone], default=1)
+        if self.bytes(rows) <= self.limit:
+            return f"history of {rows:,} rows takes up to {needed}, which fits into --memory"
+        return f"history of {rows:,} rows takes up to {needed}, more than --memory: it was computed key by key, in {parts} parts"
 
     def decided(self, aside: Aside, arrived: Arrived, refusals: Refusals) -> Iterator[Decided]:
         """Every piece, decided; the same as a run in memory gives."""
@@ -177,10 +193,10 @@ class Parted:
             for number, answer in zip(numbers, answers, strict=True):
                 if answer == len(firsts):
                     firsts.append(number)
-            refused = [reject.row for reject in rejects]
-            taken = pl.DataFrame([numbers, [firsts[answer] for answer in answers], [None] * kept.height], _VERDICT)
-            others = pl.DataFrame([frame[NUMBER][refused], [None] * len(rejects), [reject.message for reject in rejects]], _VERDICT)
-            joined.add(pl.concat([taken, others]).sort(NUMBER))
+            reasons = {NUMBER: frame[NUMBER][[one.row for one in rejects]], ANSWER: None, _REASON: [one.message for one in rejects]}
+            taken = {NUMBER: numbers, ANSWER: [firsts[answer] for answer in answers], _REASON: None}
+            both = pl.DataFrame(taken, _VERDICT), pl.DataFrame(reasons, _VERDICT)
+            joined.add(pl.concat(both).sort(NUMBER))
 
     # --- who is looked at ---
 
@@ -235,7 +251,7 @@ class Parted:
     def _note(self, lone: Lone, rows: int) -> None:
         if rows * lone.bytes > 2 * self.limit:
             per = ", ".join(lone.history.per)
-            self.notes.append(f"{rows:,} rows per `{per}` had to be looked at in one part: few keys have very many events, and take more memory")
+            self.notes.append(f"{rows:,} rows per `{per}` stood in one part, and took more memory: few keys have very many events")
 
     def _say_again(self, joined: Joined, again: pl.DataFrame | None) -> None:
         """The answers of rows that came before, of which the first came in the same part."""
