@@ -15,7 +15,6 @@ from engine.backends.columnar_layout import names
 from engine.features.columnar import WindowState, completed, features
 from engine.features.columnar_seen import ANSWER, CONTENT, Seen, content
 from engine.features.spec import BoundFeatures, History, Layout
-from engine.lang import ir
 from engine.plan import TICK
 from engine.run.arrived import NONE, Piece
 from engine.run.border import ROW
@@ -104,6 +103,11 @@ class Lone:
         bearing = max(1, len(history.matched)) ** 2
         return cls(history, groups, reads, bearing * (ROW_BYTES + SLOT_BYTES * len(history.slots)))
 
+    @property
+    def per(self) -> str:
+        """The key in words."""
+        return ", ".join(self.history.ends or self.history.per)
+
     def dealt(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
         """The rows with the parts they go to, and whether they look there: a row looks under one key, and lies under all that it bears."""
         new = pl.col(ANSWER).is_null() | (pl.col(ANSWER) == pl.col(NUMBER))
@@ -120,7 +124,9 @@ class Lone:
 
 
 def _part(key: Sequence[str], count: int) -> pl.Expr:
-    """The part of a key; null where it is not known."""
+    """The part of a key; null where it is not known. What has no key is one part."""
+    if not key:
+        return pl.lit(0, pl.UInt32)
     hashed = pl.col(key[0]).hash() if len(key) == 1 else pl.struct(key).hash()
     known = pl.all_horizontal(pl.col(name).is_not_null() for name in key)
     return pl.when(known).then(hashed % count).cast(pl.UInt32)
@@ -128,8 +134,7 @@ def _part(key: Sequence[str], count: int) -> pl.Expr:
 
 def _only(group: BoundFeatures, history: History) -> BoundFeatures:
     """The aggregates of a feature set that look into this history."""
-    key = history.per, history.matched
-    inside = {one.name for one in group.bound if isinstance(one.value, ir.Aggregate) and (one.value.per, one.value.matched) == key}
+    inside = {measure.column for measure in history.measures}
     kept = tuple(feature for feature in group.features.features if f"{group.prefix}{feature.name}" in inside)
     return replace(group, features=replace(group.features, features=kept))
 
@@ -149,7 +154,7 @@ class Parted:
 
     def plan(self, rows: int) -> str:
         """What is to be done with so many events, for who runs it."""
-        needed, parts = size(self.bytes(rows)), max([self._count(rows, lone.bytes) for lone in self.lone], default=1)
+        needed, parts = size(self.bytes(rows)), max([self._count(rows, lone) for lone in self.lone], default=1)
         if self.bytes(rows) <= self.limit:
             return f"history of {rows:,} rows takes up to {needed}, which fits into --memory"
         return f"history of {rows:,} rows takes up to {needed}, more than --memory: it was computed key by key, in {parts} parts"
@@ -157,7 +162,7 @@ class Parted:
     def decided(self, aside: Aside, arrived: Arrived, refusals: Refusals) -> Iterator[Decided]:
         """Every piece, decided; the same as a run in memory gives."""
         verdicts = self._verdicts(aside)
-        parts = [Parts(self.shelf, self._count(aside.rows, lone.bytes)) for lone in self.lone]
+        parts = [Parts(self.shelf, self._count(aside.rows, lone)) for lone in self.lone]
         for frame in self._stream(aside.frames(), verdicts):
             self._begin(frame)
             for lone, dealt in zip(self.lone, parts, strict=True):
@@ -166,14 +171,16 @@ class Parted:
         for frame in self._stream(self._told(aside, arrived, refusals, verdicts), verdicts):
             yield self.run.conclude(self._with_history(frame, found))
 
-    def _count(self, rows: int, each: int) -> int:
-        return max(1, -(-rows * each // self.limit))
+    def _count(self, rows: int, lone: Lone | None = None) -> int:
+        """How many parts; without a history those in which repeats are looked for."""
+        each = SEEN_BYTES if lone is None else lone.bytes
+        return 1 if lone is not None and lone.history.network else max(1, -(-rows * each // self.limit))
 
     # --- which rows are new ---
 
     def _verdicts(self, aside: Aside) -> list[Path]:
         """For every piece a frame with the number of the row whose answer each row gets, or why it gets none."""
-        parts = Parts(self.shelf, self._count(aside.rows, SEEN_BYTES))
+        parts = Parts(self.shelf, self._count(aside.rows))
         needed = dict.fromkeys((*self.record.key, self.record.time, *([self.record.revision] if self.record.revision else [])))
         columns = [physical for name in needed for physical in names(name, self.record.field(name).type)]
         for frame, _ in aside.frames([NUMBER, CONTENT, *columns]):
@@ -236,7 +243,7 @@ class Parted:
         """What the features of one history say, part by part."""
         joined = Joined(self.shelf, AT)
         for part in range(parts.count):
-            self.say(f"history per {', '.join(lone.history.per)}, part {part + 1} of {parts.count}")
+            self.say(f"history per {lone.per}, part {part + 1} of {parts.count}")
             joined.part()
             state, again = WindowState(lone.groups, self.record, self.run.state.since), []
             for rows in parts.take(part):
@@ -250,8 +257,8 @@ class Parted:
 
     def _note(self, lone: Lone, rows: int) -> None:
         if rows * lone.bytes > 2 * self.limit:
-            per = ", ".join(lone.history.per)
-            self.notes.append(f"{rows:,} rows per `{per}` stood in one part, and took more memory: few keys have very many events")
+            what = "a network cannot be parted" if lone.history.network else "few keys have very many events"
+            self.notes.append(f"{rows:,} rows per `{lone.per}` stood in one part, and took more memory: {what}")
 
     def _say_again(self, joined: Joined, again: pl.DataFrame | None) -> None:
         """The answers of rows that came before, of which the first came in the same part."""

@@ -43,6 +43,7 @@ feature touched = count over 30 days per payer, matched as payer or payee
 feature same = count over 30 days per payer where payee = this.payee
 feature here = count of distinct payee over 3 days per branch
 feature pairs = time since last over 60 days per payer, payee
+feature rounds = count of cycles from payer to payee of up to 3 hops over 2 days
 feature ratio = touched / count_7d
 """
 RULES = """
@@ -187,12 +188,13 @@ def test_one_key_with_very_many_events_is_told(tmp_path: Path) -> None:
     whole, parted = (run(engine, [tmp_path / "x.jsonl"], tmp_path, **given) for given in ({}, {"memory": 30_000}))
     assert parted[:2] == whole[:2]
     assert "400 rows per `payer` stood in one part, and took more memory: few keys have very many events" in parted[3]
+    assert "400 rows per `payer, payee` stood in one part, and took more memory: a network cannot be parted" in parted[3]
 
 
 def test_a_folder_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Path) -> None:
     engine = workspace(tmp_path)
     files = feed(tmp_path, 0, 10)
-    with pytest.raises(EngineError, match="cannot put rows aside in `.*gone`: no such file or directory; name another folder"):
+    with pytest.raises(EngineError, match=r"cannot put rows aside in `.*gone`: no such file or directory; name another folder"):
         run(engine, files, tmp_path, memory=10_000, aside=tmp_path / "gone")
     assert not (tmp_path / "d.jsonl").exists() and not list(tmp_path.glob(".unfinished*"))
 
