@@ -8,13 +8,13 @@ from engine.backends import single
 from engine.features.looking import cell, truth
 from engine.features.spec import Slot
 from engine.features.tallies import OUT, RAW
-from engine.values import known
+from engine.lang import ir
+from engine.values import known, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.features.looking import Cell
-    from engine.lang import ir
     from engine.plan import Row
     from engine.values import Value
 
@@ -29,6 +29,8 @@ class Judge:
     def __init__(self, slot: Slot) -> None:
         self._looks, self._share, self._fields = slot.looks, slot.share, tuple(slot.fields())
         self._where, self._of, self._part, self._event = map(_compiled, (slot.where, slot.of, slot.part, slot.event))
+        # a calculation in whole units of money ends here; a finer one goes on until it is summed up
+        self._ends = slot.of is not None and slot.of.type.kind == "money" and slot.of.type.scale == 1 and not isinstance(slot.of, ir.Read)
 
     def cell(self, row: Row) -> Cell:
         """What is kept of a row, which also says what time it is."""
@@ -48,6 +50,8 @@ class Judge:
     def _value(self, row: Row) -> Value:
         """None where it is not known."""
         value = True if self._of is None else self._of(row)
+        if self._ends:
+            value = settle(value, 1)
         return value if known(value) else None
 
 
