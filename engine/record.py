@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from engine import zones
 from engine.errors import InputError
@@ -140,7 +140,12 @@ class Border:
         text = " and ".join(f"`{shown(raw)}`" for raw in raws)
         if cause == "overflow":
             return f"{role} `{name}` is out of range" + ("" if BEYOND in raws else f": {text}")
-        return f"{role} `{name}` cannot be read as {self.record.field(name).type}: {text}"
+        type_ = record.field(name).type
+        return f"{role} `{name}` cannot be read as {type_}{_FORMS.get(type_.kind, '')}: {text}"
+
+
+_FORMS: Final = {"date": " (like `2026-03-31`)", "datetime": " (like `2026-03-31T14:30:00`)"}
+"""How a value of a type is written, for who wrote it otherwise."""
 
 
 def _dots(name: str) -> list[int]:
@@ -164,12 +169,18 @@ def read_event(record: Record, event: Mapping[str, Any]) -> dict[str, Value]:
     return border(record).read(event)
 
 
+MAX_EVENT: Final = 16_000_000
+"""How large the JSON of one event may be; far beyond what any payment says."""
+
+
 def decode_event(data: bytes | str) -> dict[str, Any]:
-    """One event from JSON. Raises `InputError` for what is no JSON object, holds a key twice or is nested too deep.
+    """One event from JSON. Raises `InputError` for what is no JSON object, is too large, holds a key twice or is nested too deep.
 
     >>> decode_event('{"id": "T1", "amount": 9700.0}')
     {'id': 'T1', 'amount': 9700.0}
     """
+    if len(data) > MAX_EVENT:
+        raise InputError(f"the event is larger than {MAX_EVENT // 1_000_000} MB: an event is one JSON object")
     try:
         event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

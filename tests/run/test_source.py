@@ -369,7 +369,7 @@ def test_xlsx_cells_are_read_as_they_stand(tmp_path: Path) -> None:
     assert chunk.arrival.notes == ("only the first of 2 sheets is read: `Sheet`",)
     typed = read(RECORD, chunk)
     assert typed.frame.select("day", "amount", "note").rows() == [(16189, 5232, "007")]
-    assert typed.rejects["reason"].to_list() == ["time `day` is missing", "time `day` cannot be read as date: `soon`"]
+    assert typed.rejects["reason"].to_list() == ["time `day` is missing", "time `day` cannot be read as date (like `2026-03-31`): `soon`"]
 
 
 # --- several files ---------------------------------------------------------------------------------------------------
