@@ -27,10 +27,9 @@ class Judge:
     """
 
     def __init__(self, slot: Slot) -> None:
-        self._looks, self._share, self._fields = slot.looks, slot.share, tuple(slot.fields())
+        self._looks, self._share, self._ends, self._fields = slot.looks, slot.share, slot.ends, tuple(slot.fields())
         self._where, self._of, self._part, self._event = map(_compiled, (slot.where, slot.of, slot.part, slot.event))
-        # a calculation in whole units of money ends here; a finer one goes on until it is summed up
-        self._ends = slot.of is not None and slot.of.type.kind == "money" and slot.of.type.scale == 1 and not isinstance(slot.of, ir.Read)
+        self._settles = _is_whole(slot.of)
 
     def cell(self, row: Row) -> Cell:
         """What is kept of a row, which also says what time it is."""
@@ -50,9 +49,15 @@ class Judge:
     def _value(self, row: Row) -> Value:
         """None where it is not known."""
         value = True if self._of is None else self._of(row)
-        if self._ends:
+        if self._settles:
             value = settle(value, 1)
-        return value if known(value) else None
+        value = value if known(value) else None
+        return (*(row[name] for name in self._ends), value) if self._ends else value
+
+
+def _is_whole(of: ir.Expr | None) -> bool:
+    """Whether it is a calculation in whole units of money, which ends here: a finer one goes on until it is summed up."""
+    return of is not None and of.type.kind == "money" and of.type.scale == 1 and not isinstance(of, ir.Read)
 
 
 def _compiled(expr: ir.Expr | None) -> Callable[[Row], Value] | None:

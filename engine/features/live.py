@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Place, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
-from engine.features.sliding import Course, Past
+from engine.features.networked import course
+from engine.features.sliding import Past
 from engine.features.spec import THIS, Layout, formula_steps
 from engine.features.tallies import OUT
 from engine.features.versions import Version, corrects, needed
 from engine.features.windows import FOREVER
 from engine.plan import NOW, Row
-from engine.values import Value, first, known, missing
+from engine.values import Value, known, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -159,9 +160,10 @@ class LiveStore:
         expression over others, or the window has no key or no beginning."""
         history, place = self._places.get(column, (None, 0))
         row = self._now(row)
-        if history is None or history.looked(row).__class__ is not tuple:
+        key = None if history is None else history.looked(row)
+        if history is None or not isinstance(key, tuple):
             return []
-        lane = (history.index, history.looked(row))
+        lane = (history.index, key)
         with self._lock:
             self._check_open()
             for _ in range(_TRIES):
@@ -312,9 +314,15 @@ class LiveStore:
 
     def _learn(self, found: Found) -> None:
         self._since = found.since
+        if found.anew:
+            self._pasts.clear()
         for lane, kept in found.lanes.items():
-            past = self._pasts[lane] = Past(self._histories[lane[0]].course)
-            past.load(kept.standing, kept.rows)
+            if isinstance(kept, More):
+                if lane in self._pasts:  # else it is unknown again, and comes whole
+                    _follow(self._pasts[lane], kept)
+            else:
+                past = self._pasts[lane] = Past(self._histories[lane[0]].course)
+                past.load(kept.standing, kept.rows)
 
     def _evict(self, lanes: Sequence[Lane]) -> None:
         """What nobody knows to be right is loaded again."""
@@ -336,19 +344,14 @@ class _History:
 
     def __init__(self, index: int, layout: Layout) -> None:
         history = layout.histories[index]
-        self.index, self.course = index, Course(history, layout.late, layout.record.revision is not None)
+        self.index, self.course = index, course(history, layout.late, layout.record.revision is not None)
         self.columns = tuple(measure.column for measure in history.measures)
         self.entered = history.keys
-        self._per = history.per
+        self.looked = history.key
         self._judges = [Judge(slot) for slot in history.slots]
         self._by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
-        names = {name for slot in history.slots for name in slot.fields(this=True)}
+        names = {name for slot in history.slots for name in (*slot.fields(this=True), *slot.compared())}
         self._this = sorted(names | {measure.reach.window.field for measure in history.measures if measure.reach.window.field is not None})
-
-    def looked(self, row: Row) -> Any:
-        """The key a row looks under, or the missing value that stands in its place."""
-        key = tuple(row[name] for name in self._per)
-        return key if all(map(known, key)) else first(key)
 
     def cells(self, row: Row) -> list[Cell]:
         return [judge.cell(row) for judge in self._judges]
@@ -357,6 +360,16 @@ class _History:
         currencies = [None if by is None else row[by] for by in self._by]
         this = {f"{THIS}{name}": row[name] for name in self._this}
         return Asked(0, row[NOW], currencies, since, this, looks, enters, key)
+
+
+def _follow(past: Past, more: More) -> None:
+    for step in more.steps:
+        if isinstance(step, Left):
+            past.withdraw(*step)
+        else:
+            past.take(*step)
+    past.standing = more.standing
+    past.forget(_SWEEP)
 
 
 def _take_back(touched: list[_Touched]) -> None:

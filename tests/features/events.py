@@ -109,8 +109,10 @@ def feature(
 
 
 def _type(a: ir.Aggregate) -> Type:
-    if a.function in ("count", "distinct", "most repeated"):
-        return Type("integer", interval=a.function != "most repeated")
+    if a.function == "most repeated":
+        return Type("integer")
+    if a.function in ("count", "distinct", "cycles", "middlemen"):
+        return Type("integer", interval=True)
     if a.function == "time since last":
         return DURATION
     of = _type(a.inner) if a.inner is not None else a.of.type if a.of is not None else INTEGER
