@@ -33,7 +33,8 @@ _TABLES: Final = (
 )
 _STANDING: Final = "SELECT oldest, newest, number, id FROM lane WHERE history = ? AND key = ?"
 _ROWS: Final = (
-    "SELECT row.time, event.key, row.cells FROM row JOIN event ON event.number = row.event WHERE row.lane = ? ORDER BY row.time, row.number"
+    "SELECT row.time, event.key, row.cells FROM row LEFT JOIN event ON event.number = row.event"
+    " WHERE row.lane = ? ORDER BY row.time, row.number"
 )
 _TELL: Final = (
     "INSERT INTO event (key, content, answer, places) VALUES (?, ?, ?, ?) ON CONFLICT"
@@ -200,6 +201,8 @@ class SqliteLog(Log):
         if found is None:
             return Kept(NOTHING, ())
         rows, coding = self._db.execute(_ROWS, found[3:]).fetchall(), self._coding
+        if not all(number.__class__ is int for number in (*found, *(time for time, _, _ in rows))):
+            raise TypeError("times and numbers are whole numbers")  # SQLite keeps any text where it was told to expect a number
         return Kept(Standing(*found[:3]), [Entered(time, coding.event_key(key), coding.row(lane[0], cells)) for time, key, cells in rows])
 
     # --- writing -----------------------------------------------------------------------------------------------------

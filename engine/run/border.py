@@ -52,7 +52,7 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     >>> record = Record("bank/payment", "1.0.0", "UTC", ("at",), "at", (at, amount))
     >>> done = typed(record, pl.DataFrame({"at": ["1970-01-02", "soon"], "amount": ["1.50", "2"]}))
     >>> done.frame["amount"].to_list(), done.rejects["reason"].to_list()
-    ([150], ['key `at` cannot be read as date: `soon`'])
+    ([150], ['key `at` cannot be read as date (like `2026-03-31`): `soon`'])
     """
     edge = border(record)
     arrived = flattened(edge, frame)

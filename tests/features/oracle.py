@@ -184,6 +184,8 @@ class History:
         if truth is False:
             return None
         value = 1 if a.of is None else reference.evaluate(a.of, row)
+        if a.of is not None and a.of.type.kind == "money" and a.of.type.scale == 1:
+            value = settle(value, 1)  # whole units end in 64 bits; finer ones are settled once they are summed up
         is_part = True if part is None else reference.evaluate(part, seen)
         lacks = not known(value) or not known(is_part)
         return Seen(row, truth is True, None if lacks else value, is_part is True)
