@@ -138,14 +138,14 @@ def _window(node: ast.Window, program: Program) -> ir.Window | None:
 
 def _keys(node: ast.Aggregate, program: Program) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """The fields of the key, and those in which a row may bear it."""
-    per = _named(node.per, "the key", program)
+    per = keys(node.per, "the key", program)
     if not node.matched:
         return per, ()
     if len(node.per) > 1:
         several = f"`matched as` looks for one key in several fields, and this key has {len(node.per)}"
         program.report.error("matched-key", several, node.matched[0].span, "keep one field after `per`")
         return None, None
-    matched = _named(node.matched, "`matched as`", program)
+    matched = keys(node.matched, "`matched as`", program)
     if per is None or matched is None:
         return None, None
     key = program.history.fields[per[0]]
@@ -158,7 +158,8 @@ def _keys(node: ast.Aggregate, program: Program) -> tuple[tuple[str, ...] | None
     return per, matched
 
 
-def _named(nodes: tuple[ast.Name, ...], what: str, program: Program) -> tuple[str, ...] | None:
+def keys(nodes: tuple[ast.Name, ...], what: str, program: Program) -> tuple[str, ...] | None:
+    """The fields of a key, or none with the problems noted; `what` names it in messages."""
     names: list[str] = []
     for node in nodes:
         type_ = windows.field_type(node.path, node.span, program)
