@@ -21,6 +21,9 @@ Row = dict[str, Value]
 NOW, DAY_OF_EVENT = "now", "@date"
 """Columns of every row besides the record's fields: the event's own time, and its local date as days since 1970-01-01."""
 
+TICK = "@tick"
+"""A flag column of a frame: such rows are moments and no events. They look at history and leave nothing in it."""
+
 POLICY = "@policy"
 """A step's column that says whether a policy, an assumption or `on_missing` changed anything in this row."""
 

@@ -15,6 +15,9 @@ from engine.errors import InputError
 from engine.reading import BEYOND, CLASH, parse_json, read_value, shown
 from engine.values import DAY, MISSING, Missing, Type, Value, missing
 
+AHEAD = 366 * DAY
+"""How far ahead of its arrival the time of an event may lie where the record does not say: a year, as for a payment planned."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -31,7 +34,11 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The shape of one event. `zone` is an IANA name; `late` is microseconds; `arrival` is ``stream``, ``time``, or a field's name."""
+    """The shape of one event. `zone` is an IANA name; `late` and `ahead` are microseconds; `arrival` is ``stream``, ``time``, or a field.
+
+    `revision` names the field that says which of two events with one key is the newer: a higher one corrects what came before. None says
+    that events are never corrected. `ahead` is how far after its arrival the time of an event may lie; what lies further cannot be true.
+    """
 
     name: str
     version: str
@@ -42,6 +49,8 @@ class Record:
     late: int = DAY
     arrival: str = "stream"
     title: str | None = None
+    revision: str | None = None
+    ahead: int = AHEAD
 
     def field(self, name: str) -> Field:
         """The field of this name. Raises `KeyError`."""
@@ -54,7 +63,7 @@ class Record:
 class Border:
     """Where raw events of one record become typed rows. Made once per record; safe to share between threads.
 
-    `required` are the fields without which an event cannot be ordered: key, time, and the field that gives the order of arrival.
+    `required` are the fields without which an event cannot be ordered: key, time, revision, and the field that gives the order of arrival.
     `plain` are the fields in the order in which they are read: a ``money by FIELD`` comes after its currency.
     """
 
@@ -62,7 +71,8 @@ class Border:
         self.record = record
         names = {field.name for field in record.fields}
         arrival = (record.arrival,) if record.arrival in names else ()
-        self.required = tuple(dict.fromkeys((*record.key, record.time, *arrival)))
+        revision = () if record.revision is None else (record.revision,)
+        self.required = tuple(dict.fromkeys((*record.key, record.time, *revision, *arrival)))
         self.plain = tuple(sorted(record.fields, key=lambda field: field.type.by is not None))
         self.known = frozenset(name for field in record.fields for name in (field.name, *field.sources))
         self.nested = frozenset(name[:dot] for name in self.known for dot in _dots(name))
@@ -120,7 +130,9 @@ class Border:
 
     def problem(self, name: str, cause: str, raws: Sequence[Any]) -> str:
         """Why an event cannot be decided whose field `name` is missing for this cause."""
-        role = "key" if name in self.record.key else "time" if name == self.record.time else "order of arrival"
+        record = self.record
+        roles = ("key", name in record.key), ("time", name == record.time), ("revision", name == record.revision)
+        role = next((role for role, holds in roles if holds), "order of arrival")
         if cause == "absent":
             return f"{role} `{name}` is missing"
         if any(raw is CLASH for raw in raws):

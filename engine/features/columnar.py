@@ -25,13 +25,18 @@ from engine.features.spec import THIS, BoundFeatures, History, Layout, Slot, for
 from engine.features.store import HistoryFrom, complete_since
 from engine.features.tallies import OUT, RAW, SURE, prepared
 from engine.lang import ir
-from engine.plan import NOW, Row
+from engine.plan import NOW, TICK, Row
 from engine.values import Interval, Missing, Type, Value, first
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.record import Record
+
+ANSWER: Final = "@answer"
+"""A column: the number of the answer a row gets, which is that of the first row that said the same."""
+CONTENT: Final = "@content"
+"""A column: the hash of what a row says in the record's fields."""
 
 _KEPT_ROWS: Final = 1 << 16
 """Answers to so many rows stay in memory, for events that come again; older ones wait on disk."""
@@ -60,7 +65,7 @@ class WindowState:
         self.layout = Layout(record, tuple(groups))
         self.since = complete_since(history_from, record)
         self.pasts: list[dict[tuple[Value, ...], Past]] = [{} for _ in self.layout.histories]
-        self.rows = 0
+        self.answered = 0
         # one entry a row is what a batch remembers without end: the number of a key's event, and by number a hash of what it said
         self.seen: dict[Value, int] = {}
         self.contents = array("Q")
@@ -74,20 +79,28 @@ def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
     """All features of the rows of `frame`, typed and in order of arrival, going on from the frames before.
 
     A row without key or time is rejected, and one whose key came before with other content; one that came before with the same content
-    counts once and gets the answer it got then.
+    counts once and gets the answer it got then. A row that the flag column `@tick` marks looks and does not enter: it needs no key, comes
+    never again, and counts in no window.
     """
-    new, place, rejects = _sort_out(frame, state)
-    whole = len(new) == frame.height
-    fresh = frame if whole else frame[new]
-    answers = _features(fresh, state)
-    numbered = state.rows
-    state.rows += fresh.height
-    state.answers.keep(answers, numbered)
-    if not whole:
-        frame = frame[[row for row, number in enumerate(place) if number >= 0]]
-        wanted = [number for number in place if number >= 0]
-        answers = state.answers.rows(wanted) if wanted and state.layout.types else answers
-    return Observed(frame.hstack(answers), tuple(rejects))
+    kept, rejects = sort_out(frame, state)
+    return Observed(answered(kept, state).drop(ANSWER), rejects)
+
+
+def answered(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """What `sort_out` kept, with every feature. Ticks may have come in between, `@answer` of which is null."""
+    if not state.layout.types:
+        return frame
+    new = frame.select(pl.col(ANSWER).is_null() | (pl.col(ANSWER).is_first_distinct() & (pl.col(ANSWER) >= state.answered))).to_series()
+    fresh = frame.filter(new)
+    answers = features(fresh, state)
+    events = answers.filter(fresh[ANSWER].is_not_null())
+    state.answers.keep(events, state.answered)
+    state.answered += events.height
+    if new.all():
+        return frame.hstack(answers)
+    answers = pl.concat([answers, state.answers.rows(frame[ANSWER].filter(~new).to_list())])
+    order = pl.select(pl.when(new).then(new.cum_sum()).otherwise(fresh.height + (~new).cum_sum()) - 1).to_series()
+    return frame.hstack(answers[order])
 
 
 def many(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
@@ -111,39 +124,52 @@ def constant(row: Row, types: Mapping[str, Type], height: int) -> pl.DataFrame:
 # --- which rows are new ----------------------------------------------------------------------------------------------
 
 
-def _sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[list[int], list[int], list[Reject]]:
-    """The rows that are new; for every row the number of the answer it gets, or -1; and the rejected ones."""
+def sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[pl.DataFrame, tuple[Reject, ...]]:
+    """The rows that can be taken, with the number of the answer each of them gets in `@answer` (null for a tick); and the others.
+
+    Where the frame brings `@content`, it is what `content` says of whole rows, and of the record key, time and revision are enough.
+    """
     record = state.layout.record
     keys = _keys(frame, record.key, record)
-    times, hashes = frame[record.time].to_list(), _content(frame, record)
+    times = frame[record.time].to_list()
+    hashes = (frame[CONTENT] if CONTENT in frame.columns else content(frame, record)).to_list()
     several = len(record.key) > 1
-    new: list[int] = []
-    place: list[int] = []
+    kept: list[int] = []
+    places: list[int | None] = []
     rejects: list[Reject] = []
-    for row, (key, time, content) in enumerate(zip(keys, times, hashes, strict=True)):
-        number = state.rows + len(new)
-        there = None if key.__class__ is Missing or time is None else state.seen.setdefault(key if several else key[0], number)
-        if there == number:
-            state.contents.append(content)
-            new.append(row)
-        elif there is None or state.contents[there] != content:
-            place.append(-1)
-            rejects.append(Reject(row, _why(frame[row], record, None if there is None else key)))
+    for row, (key, time, said, tick) in enumerate(zip(keys, times, hashes, _ticks(frame), strict=True)):
+        if time is None or (key.__class__ is Missing and not tick):
+            rejects.append(Reject(row, _lacks(frame[row], record, (record.time,) if tick else (*record.key, record.time))))
             continue
-        place.append(there)
-    return new, place, rejects
+        place = None if tick else state.seen.setdefault(key if several else key[0], len(state.contents))
+        if place == len(state.contents):
+            state.contents.append(said)
+        elif place is not None and state.contents[place] != said:
+            rejects.append(Reject(row, _other_content(record, key)))
+            continue
+        kept.append(row)
+        places.append(place)
+    taken = frame[kept] if rejects else frame
+    return taken.with_columns(pl.Series(ANSWER, places, dtype=pl.Int64)), tuple(rejects)
 
 
-def _why(row: pl.DataFrame, record: Record, key: Any) -> str:
-    if key is not None:
-        shown = ", ".join(f"`{name}` = {value!r}" for name, value in zip(record.key, key, strict=True))
-        return f"an event with {shown} was there before with other content"
-    values = unpack(row, {name: record.field(name).type for name in (*record.key, record.time)})[0]
+def _ticks(frame: pl.DataFrame) -> list[bool]:
+    """For every row whether it is a moment and no event."""
+    return frame[TICK].fill_null(False).to_list() if TICK in frame.columns else [False] * frame.height
+
+
+def _other_content(record: Record, key: tuple[Value, ...]) -> str:
+    shown = ", ".join(f"`{name}` = {value!r}" for name, value in zip(record.key, key, strict=True))
+    return f"an event with {shown} was there before with other content"
+
+
+def _lacks(row: pl.DataFrame, record: Record, needed: Sequence[str]) -> str:
+    values = unpack(row, {name: record.field(name).type for name in needed})[0]
     name, value = next((name, value) for name, value in values.items() if value.__class__ is Missing)
     return f"an event needs `{name}`: it is {value!r}"
 
 
-def _content(frame: pl.DataFrame, record: Record) -> list[int]:
+def content(frame: pl.DataFrame, record: Record) -> pl.Series:
     """A hash of what each row says in the record's fields."""
     parts = []
     for field in record.fields:
@@ -152,7 +178,7 @@ def _content(frame: pl.DataFrame, record: Record) -> list[int]:
                 parts.append(pl.col(physical))
             elif physical == f"{field.name}#":
                 parts.append(pl.col(field.name).is_null().cast(pl.UInt8).alias(physical))
-    return frame.select(pl.struct(parts).hash()).to_series().to_list()
+    return frame.select(pl.struct(parts).hash()).to_series()
 
 
 def _keys(frame: pl.DataFrame, fields: Sequence[str], record: Record) -> list[Any]:
@@ -176,15 +202,15 @@ def _values(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
 # --- features --------------------------------------------------------------------------------------------------------
 
 
-def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+def features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """The features alone, of rows of which it is known that they are new, or ticks."""
     layout = state.layout
     times: list[int] = frame[layout.record.time].to_list()
-    if times and state.since is None:
-        state.since = times[0]
+    sinces = _sinces(frame, times, state)
     judged = frame.with_columns(pl.col(layout.record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
     found: dict[str, list[Value]] = {}
     for index in range(len(layout.histories)):
-        found |= _history(judged, times, state, index)
+        found |= _history(judged, times, sinces, state, index)
     series = [
         part for column, values in found.items() for part in packed(column, values, layout.types[column], dtype(layout.types[column]))
     ]
@@ -194,7 +220,17 @@ def _features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     return answers.select(columns(layout.types))
 
 
-def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
+def _sinces(frame: pl.DataFrame, times: list[int], state: WindowState) -> list[int]:
+    """For every row since when history is complete, as far as was known then; a moment before the first event knows of none but itself."""
+    if state.since is not None:
+        return [state.since] * len(times)
+    begin = next((row for row, tick in enumerate(_ticks(frame)) if not tick), len(times))
+    if begin < len(times):
+        state.since = times[begin]
+    return times[:begin] + times[begin : begin + 1] * (len(times) - begin)
+
+
+def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
     """Every measure of one history, by column; `frame` also holds `now`."""
     layout, history, waiting, pasts = state.layout, state.layout.histories[index], state.waiting[index], state.pasts[index]
     cells = [judge.cells(frame) for judge in state.judges[index]]
@@ -205,7 +241,7 @@ def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: i
         if key.__class__ is Missing:
             found[row] = [key] * len(history.measures)
         for one in entered if key.__class__ is Missing or key in entered else (key, *entered):
-            asked = Asked(row, times[row], currencies[row], state.since or 0, this[row], one == key, one in entered)
+            asked = Asked(row, times[row], currencies[row], sinces[row], this[row], one == key, one in entered)
             by_key.setdefault(one, []).append(asked)
     for key, events in by_key.items():
         past = pasts.get(key)
@@ -220,12 +256,12 @@ def _history(frame: pl.DataFrame, times: list[int], state: WindowState, index: i
 
 def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
     """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
-    keys = _keys(frame, history.per, record)
+    keys, ticks = _keys(frame, history.per, record), _ticks(frame)
     if not history.matched:
-        return [(key, () if key.__class__ is Missing else (key,)) for key in keys]
+        return [(key, () if tick or key.__class__ is Missing else (key,)) for key, tick in zip(keys, ticks, strict=True)]
     bearing = zip(*(_values(frame, name, record.field(name).type) for name in history.matched), strict=True)
     kept = [tuple(dict.fromkeys((value,) for value in values if value.__class__ is not Missing)) for values in bearing]
-    return list(zip(keys, kept, strict=True))
+    return [(key, () if tick else keys) for key, keys, tick in zip(keys, kept, ticks, strict=True)]
 
 
 def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:

@@ -314,7 +314,7 @@ class Layout:
     def fingerprint(self) -> str:
         """What a store made for this layout means; a store with another fingerprint must not be read."""
         record = self.record
-        facts = [record.name, record.zone, list(record.key), record.time, canonical(self.time), record.late]
+        facts = [record.name, record.zone, list(record.key), record.time, canonical(self.time), record.late, record.revision]
         return _digest([facts, [group.fingerprint for group in self.groups]])
 
 

@@ -446,6 +446,8 @@ class File(Node):
     arrival: Word | None = None
     arrival_by_time: bool = False
     late: Literal | None = None
+    ahead: Literal | None = None
+    revision: Word | None = None
     language: Word | None = None
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)

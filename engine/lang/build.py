@@ -103,6 +103,12 @@ class Builder(FeatureBuilder):
     def late(self, c: Children) -> Part:
         return Part("late", c[3], self._from(c[0], c[-1]))
 
+    def ahead(self, c: Children) -> Part:
+        return Part("ahead", c[3], self._from(c[0], c[-1]))
+
+    def revision(self, c: Children) -> Part:
+        return Part("revision", word_of(c[1]), self._from(*c))
+
     def language(self, c: Children) -> Part:
         if c[1].value != "en":
             self._problem("unknown-language", f"there is no table of keywords for the language `{c[1].value}`", c[1].span, "there is `en`")
@@ -365,7 +371,9 @@ class Builder(FeatureBuilder):
         return ast.Row(tuple(header[:arrow]), tuple(header[arrow:]), span=tokens[0].span), tuple(rows)
 
 
-_HEADER_ONCE: Final = ("owner", "record", "on missing", "zone", "key", "time", "arrival", "arrival by", "late", "language")
+_HEADER_ONCE: Final = (
+    "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language",
+)  # fmt: skip
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from engine.diagnostics import Diagnostic, in_order
-from engine.lang import ast, ir, records
+from engine.lang import ast, declarations, ir, records
 from engine.lang.cases import TestCase
 from engine.lang.environment import Environment, list_name
 from engine.lang.expectations import cases
@@ -21,7 +21,7 @@ from engine.lang.history import feature_set
 from engine.lang.lists import ListValue, read_column
 from engine.lang.order import ordered
 from engine.lang.problems import Report
-from engine.lang.program import Program, written_list
+from engine.lang.program import Program
 from engine.lang.ruleset import RuleSetCheck
 from engine.lang.scope import Scope
 from engine.record import Record
@@ -68,7 +68,7 @@ def check_list(tree: ast.File, folder: Path | None = None, workspace: Path | Non
     elif node.values[0].effective is not None:
         report.error("not-yet", "a list with dates comes with a later release of the language", node.span)
     else:
-        value = written_list(node.values[0].value, Typer(Scope(), report))
+        value = declarations.written_list(node.values[0].value, Typer(Scope(), report))
     if value is None or report.failed:
         return None, in_order(report.found)
     return replace(value, name=list_name(tree.name.text), version=tree.version.text), in_order(report.found)
@@ -79,11 +79,11 @@ def check_features(tree: ast.File, env: Environment) -> tuple[ir.FeatureSet | No
     report = Report()
     records.check_places(tree, report)
     program = Program(tree, env, _NONE, report)
-    declared = program.collect()
+    declared = declarations.collect(program)
     order, broken = ordered(program.nodes, report)
     program.scope.silent.update(broken)
     for name in order:
-        program.check(name, declared[name])
+        declarations.check(program, name, declared[name])
     program.warn_unused(("param", "list", "define"))
     return (None if report.failed or program.incomplete else feature_set(program)), in_order(report.found)
 

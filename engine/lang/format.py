@@ -176,10 +176,12 @@ def _header(tree: ast.File) -> list[Line]:
         ("on missing ", tree.on_missing, ""),
         ('zone "', tree.zone, '"'),
         ("key ", key, ""),
+        ("revision ", tree.revision, ""),
         ("time ", tree.time, ""),
         ("arrival ", by_time, ""),
         ("arrival ", tree.arrival, ""),
         ("late up to ", tree.late, ""),
+        ("ahead up to ", tree.ahead, ""),
         ("language ", tree.language, ""),
     )
     for before, item, behind in items:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.lang import arithmetic, ast, builtins, fit, ir
 from engine.lang.builtins import BUILTINS, Builtin
@@ -11,8 +11,20 @@ from engine.values import FLAG, TEXT, Type
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
-    from engine.lang.expressions import Typer
     from engine.lang.problems import Report
+    from engine.lang.scope import Scope
+
+
+class Typer(Protocol):
+    """What types the expressions around a call, and so its arguments."""
+
+    scope: Scope
+    report: Report
+
+    def typed(self, node: ast.Expr) -> ir.Expr | None: ...
+
+    def read(self, column: str, span: Span, code: str, message: str) -> ir.Expr | None: ...
+
 
 _OPERATORS = ("+", "-", "*", "/", "starts with", "contains", "matches")
 

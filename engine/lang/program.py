@@ -1,26 +1,20 @@
-"""The declarations that rule sets and feature sets share: params, lists, defines and features, typed in the order they need.
-
-`Program` holds what is known of one file while it is checked. It knows nothing of rules.
-"""
+"""What is known of one file while it is checked: its names, and what stands for them so far. It types nothing itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.lang import ast, fit, history, ir, lists, literals
-from engine.lang.arithmetic import describe
-from engine.lang.defines import Defines
+from engine.lang import ast, ir
+from engine.lang.defines import Defines, Inlined
 from engine.lang.environment import Environment, base_scope
-from engine.lang.expressions import Typer
-from engine.lang.lists import ListValue
-from engine.lang.order import Declared, mentioned
 from engine.lang.scope import RESERVED, Refusal
 from engine.values import SCORE, Type
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
+    from engine.lang.order import Declared
     from engine.lang.problems import Report
     from engine.lang.scope import Scope
 
@@ -44,7 +38,7 @@ class Program:
         self.features: dict[str, ir.Feature] = {}
         self.params: dict[str, ir.Const] = {}
         self.names: dict[str, tuple[str, Span]] = {}
-        self.history = history.Names(self)
+        self.history = Names(self)
 
     @property
     def incomplete(self) -> bool:
@@ -72,112 +66,6 @@ class Program:
         self.names[name] = (what, word.span)
         return True
 
-    def collect(self) -> dict[str, Any]:
-        """Declare params, lists, inputs, defines and features, and put them into the graph; gives them by name."""
-        found: dict[str, Any] = {}
-        for node in self.tree.declarations:
-            match node:
-                case ast.Param():
-                    self._node(found, node, "param", [value.value for value in node.values])
-                case ast.ListDecl() if node.name is not None:
-                    self._node(found, node, "list", [value.value for value in node.values])
-                case ast.Define():
-                    self._node(found, node, "define", [node.value])
-                case ast.Feature():
-                    self._node(found, node, "feature", [node.value])
-                case ast.Input():
-                    if self.declare(node.name, "input"):
-                        self._input(node)
-        return found
-
-    def _node(self, found: dict[str, Any], node: Any, what: str, reads: list[Any]) -> None:
-        if self.declare(node.name, what):
-            found[node.name.text] = node
-            self.nodes[node.name.text] = Declared(f"{what} `{node.name.text}`", node.name.span, mentioned(*reads))
-
-    def _input(self, node: ast.Input) -> None:
-        type_ = literals.type_of(node.type, self.report)
-        if type_ is not None and type_.kind == "money" and not (type_.currency or type_.by):
-            message = "an input of money needs its currency"
-            self.report.error("money-currency", message, node.type.span, "write `money USD`, or `money by` the field that holds it")
-            type_ = None
-        if type_ is None:
-            self.scope.silent.add(node.name.text)
-        else:
-            # a cascade may wire in what is only known between two bounds, like a score while rules are undecided
-            self.scope.columns[node.name.text] = replace(
-                type_, interval=type_.kind in ("integer", "number", "money", "percent", "duration")
-            )
-
-    # --- one declaration at a time, in order -------------------------------------------------------------------------
-
-    def check(self, name: str, node: Any, is_late: bool = False) -> None:
-        """Type one declaration; where it is faulty, what reads it stays quiet."""
-        match node:
-            case ast.Param():
-                done = self._param(node)
-            case ast.ListDecl():
-                done = self._list(node)
-            case ast.Define():
-                done = self._define(node, is_late)
-            case _:
-                done = self._feature(node)
-        if not done:
-            self.scope.silent.add(name)
-
-    def _param(self, node: ast.Param) -> bool:
-        value = self._value(node.values, "a param")
-        type_ = literals.type_of(node.type, self.report) if node.type is not None else None
-        if value is None or (node.type is not None and type_ is None):
-            return False
-        name = node.name.text
-        constant = Typer(self.scope, self.report).constant(self.overrides.get(name, value), f"the param `{name}`")
-        if constant is None:
-            return False
-        if type_ is not None:
-            constant = Typer(self.scope, self.report).fitted(constant, type_, f"the param `{name}`")
-        if constant is None:
-            return False
-        self.params[name] = self.scope.constants[name] = replace(constant, name=name)
-        return True
-
-    def _value(self, values: tuple[ast.Dated, ...], what: str) -> ast.Expr | None:
-        if values and values[0].effective is not None:
-            self.report.error("not-yet", f"{what} with dates comes with a later release of the language", values[0].effective.span)
-            return None
-        return values[0].value if values else None
-
-    def _list(self, node: ast.ListDecl) -> bool:
-        name = node.name.text if node.name is not None else ""
-        value = list_value(node, self, self.env.folder, self.env.workspace)
-        if value is None:
-            return False
-        self.scope.lists[name] = replace(value, name=name)
-        return True
-
-    def _define(self, node: ast.Define, is_late: bool) -> bool:
-        name = node.name.text
-        value = Typer(self.late if is_late else self.scope, self.report).typed(node.value)
-        if value is None:
-            return False
-        self.defines.add(ir.Define(name, value, node.title))
-        if is_late:
-            self.late_columns[name] = value.type
-        elif isinstance(value, ir.Const):
-            self.scope.constants[name] = replace(value, name=name)
-        else:
-            self.scope.columns[name] = value.type
-        return True
-
-    def _feature(self, node: ast.Feature) -> bool:
-        feature = history.feature(node, self)
-        if feature is None:
-            return False
-        self.features[feature.name] = feature
-        self.scope.columns[feature.name] = feature.type
-        self.history.add_feature(feature)
-        return True
-
     def warn_unused(self, kinds: tuple[str, ...]) -> None:
         """Point out what is declared and read by nobody."""
         for name, (what, span) in self.names.items():
@@ -185,29 +73,46 @@ class Program:
                 self.report.warning("never-used", f"the {what} `{name}` is never used", span, "delete it, or use it")
 
 
-def list_value(node: ast.ListDecl, program: Program, folder: Any, workspace: Any) -> ListValue | None:
-    """The values of a list declaration, from the text or from its file; none with the problem noted."""
-    if node.file is not None:
-        return lists.read_column(program.report, node.span, node.file, node.column, folder, workspace)
-    value = program._value(node.values, "a list")
-    return written_list(value, Typer(program.scope, program.report)) if value is not None else None
+class Names:
+    """What features may read: in rows of history the record's fields, in formulas also the features before them; defines are put in."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.fields: dict[str, Type] = {f.name: f.type for f in program.env.record.fields}
+        self._columns = dict(self.fields)
+        self._rows, self._formulas = Inlined(program.defines, self.fields), Inlined(program.defines, self._columns)
+
+    def add_feature(self, feature: ir.Feature) -> None:
+        self._columns[feature.name] = feature.type
+
+    def rows(self, *, this: bool = False) -> Scope:
+        """The names a row of history can be asked for; with `this`, also the fields of the event that looks, as ``this.FIELD``."""
+        refused = _Refusals(self._program, "history holds the record's fields only")
+        extra = {f"this.{name}": type_ for name, type_ in self.fields.items()} if this else {}
+        return replace(self._program.scope, columns=self.fields, inlined=self._rows, refused=refused, extra=extra)
+
+    def formulas(self) -> Scope:
+        """The names a feature that is no aggregate can read."""
+        refused = _Refusals(self._program, "a feature reads the record's fields and the features of its own file")
+        return replace(self._program.scope, columns=self._columns, inlined=self._formulas, refused=refused)
 
 
-def written_list(value: ast.Expr, typer: Typer) -> ListValue | None:
-    """A list written out in the text: constants of one type."""
-    items = value.items if isinstance(value, ast.Tuple) else (value,)
-    constants = [typer.constant(item, "a list") for item in items]
-    if any(constant is None for constant in constants):
-        return None
-    first = next(constant for constant in constants if constant is not None)
-    type_ = fit.settled(first).type
-    values = set()
-    for constant in constants:
-        made = fit.to_type(constant, type_) if constant is not None else None
-        if constant is None or made is None:
-            span = constant.span if constant is not None else value.span
-            kinds = f"{describe(type_)} and {describe(constant.type)}" if constant is not None else describe(type_)
-            typer.report.error("list-type", f"a list holds values of one type, here stand {kinds}", span)
-            return None
-        values.add(made.value)
-    return ListValue("", None, replace(type_, choices=None), frozenset(values))
+class _Refusals(dict[str, Refusal]):
+    """Refuses every name the file or the components around it do have, saying why."""
+
+    def __init__(self, program: Program, why: str) -> None:
+        super().__init__()
+        self._program, self._why = program, why
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str) or self._program.scope.is_silent(name):
+            return False
+        return name.startswith(("flags.", "hit(")) or name in self._program.names or name in self._program.scope.columns or name == "score"
+
+    def __getitem__(self, name: str) -> Refusal:
+        defines = self._program.defines
+        if name in defines and defines.too_much(defines[name]):
+            return Refusal("too-deep", f"`{name}` stands for too much to be looked up in every row of history", "use simpler defines here")
+        return Refusal(
+            "not-in-history", f"`{name}` cannot be read here: {self._why}", "make a feature of the rest, and join them in a rule"
+        )

@@ -9,7 +9,7 @@ from engine import zones
 from engine.lang import ast, literals
 from engine.lang.arithmetic import describe
 from engine.lang.scope import RESERVED
-from engine.record import Field, Record
+from engine.record import AHEAD, Field, Record
 from engine.values import DAY
 
 if TYPE_CHECKING:
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _RANGE = re.compile(r"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){0,2}")
+_REVISION = ("integer", "date", "datetime")
+_MOST_AHEAD = 36_525 * DAY
 _ORDERING = ("integer", "number", "date", "datetime", "text")
 
 _HEADER = {
-    "record": ("zone", "key", "time", "arrival", "arrival_by_time", "late"),
+    "record": ("zone", "key", "time", "arrival", "arrival_by_time", "late", "ahead", "revision"),
     "ruleset": ("uses", "on_missing"),
     "features": ("uses",),
     "list": (),
@@ -32,7 +34,10 @@ _BODY: dict[str, tuple[type, ...]] = {
     "list": (ast.ListDecl,),
 }
 _SPECIAL = {name for names in _HEADER.values() for name in names}
-_WORDS = {"on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "uses": "record` or `uses"}
+_WORDS = {
+    "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
+    "uses": "record` or `uses",
+}  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.Input: "input", ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
     ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
@@ -74,12 +79,13 @@ def record(tree: ast.File, report: Report) -> Record | None:
     _check_sources(declared, report)
     types = {field.name: field.type for field in fields}
     zone, late = _zone(tree, report), _late(tree, report)
+    ahead, revision = _ahead(tree, by_name, report), _revision(tree, by_name, types, report)
     key = _key(tree, by_name, report)
     time = _time(tree, by_name, types, report)
     arrival = _arrival(tree, by_name, types, report)
     if report.failed or time is None:
         return None
-    return Record(tree.name.text, tree.version.text, zone, key, time, tuple(fields), late, arrival, tree.title)
+    return Record(tree.name.text, tree.version.text, zone, key, time, tuple(fields), late, arrival, tree.title, revision, ahead)
 
 
 def _by_name(declared: list[ast.Field], report: Report) -> dict[str, ast.Field]:
@@ -164,16 +170,49 @@ def _zone(tree: ast.File, report: Report) -> str:
 
 
 def _late(tree: ast.File, report: Report) -> int:
-    if tree.late is None:
-        return DAY
-    constant = literals.constant(tree.late, report, "UTC")
+    value = None if tree.late is None else _length(tree.late, "late", report)
+    return DAY if value is None else value
+
+
+def _ahead(tree: ast.File, by_name: dict[str, ast.Field], report: Report) -> int:
+    """How far ahead times may lie. None at all would refuse whatever a clock that is a little fast has stamped."""
+    value = None if tree.ahead is None else _length(tree.ahead, "too far ahead", report)
+    if tree.ahead is None or value is None:
+        return AHEAD
+    if not value:
+        report.error("bad-length", "an event could not lie ahead at all, so a clock that is a little fast would refuse it", tree.ahead.span)
+    elif value > _MOST_AHEAD:
+        report.error("bad-length", "no time that anybody means lies more than 100 years ahead", tree.ahead.span, "write `366 days`")
+    elif value % DAY and tree.time is not None and tree.time.text in by_name and by_name[tree.time.text].type.kind == "date":
+        report.error("bad-length", f"`{tree.time.text}` is a date, so this must be a whole number of days", tree.ahead.span)
+    return value
+
+
+def _length(node: ast.Literal, what: str, report: Report) -> int | None:
+    """The microseconds of a duration, or none with the problem noted."""
+    constant = literals.constant(node, report, "UTC")
     if constant is None:
-        return DAY
+        return None
     if constant.type.kind == "months":
-        report.error("ambiguous-duration", "a month has no fixed length, so nobody knows what is late", tree.late.span, "write days")
-        return DAY
+        report.error("ambiguous-duration", f"a month has no fixed length, so nobody knows what is {what}", node.span, "write days")
+        return None
     value: int = constant.value
     return value
+
+
+def _revision(tree: ast.File, by_name: dict[str, ast.Field], types: dict[str, Any], report: Report) -> str | None:
+    if tree.revision is None:
+        return None
+    name, span = tree.revision.text, tree.revision.span
+    if name not in by_name:
+        report.error("unknown-name", f"there is no field `{name}`", span, report.suggest(name, by_name))
+    elif any(word.text == name for word in tree.key):
+        message = f"`{name}` is part of the key, so a correction would be an event of its own"
+        report.error("revision-type", message, span, "leave it out of the key: versions of one event have the same key")
+    elif name in types and types[name].kind not in _REVISION:
+        message = f"`{name}` is {describe(types[name])} and cannot say which version is the newer"
+        report.error("revision-type", message, span, "use an integer, a date or a datetime")
+    return name
 
 
 def _key(tree: ast.File, by_name: dict[str, ast.Field], report: Report) -> tuple[str, ...]:

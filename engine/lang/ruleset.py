@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, fit, ir, rules
+from engine.lang import ast, declarations, fit, ir, rules
 from engine.lang.environment import alias, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
@@ -38,14 +38,14 @@ class RuleSetCheck:
     def run(self) -> ir.RuleSet | None:
         """The typed rule set, or none with the problems noted."""
         program = self.program
-        shared = program.collect()
+        shared = declarations.collect(program)
         self._collect_rules()
         order, broken = ordered(program.nodes, self.report)
         program.scope.silent.update(broken)
         late = self._late(order)
         for name in order:
             if name in shared:
-                program.check(name, shared[name], name in late)
+                declarations.check(program, name, shared[name], name in late)
                 if name in program.defines:
                     self.typed[name] = program.defines.statements[name]
             else:

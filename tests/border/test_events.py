@@ -111,6 +111,13 @@ def test_the_field_that_orders_arrival_is_needed_too() -> None:
         read_event(replace(RECORD, arrival="count"), EVENT | {"count": "x"})
 
 
+def test_the_revision_is_needed_too() -> None:
+    record = replace(RECORD, revision="count")
+    with pytest.raises(InputError, match="revision `count` is missing"):
+        read_event(record, EVENT)
+    assert read_event(record, EVENT | {"count": 2})["count"] == 2
+
+
 def test_odd_keys_and_deep_nesting_that_no_field_takes_are_passed_over() -> None:
     deep: Any = 1
     for _ in range(10_000):

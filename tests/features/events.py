@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
+
 from engine.backends.columnar import pack, unpack
 from engine.features.columnar import WindowState, observe
 from engine.features.spec import BoundFeatures
 from engine.features.store import Store
 from engine.lang import ir
-from engine.plan import Row
+from engine.plan import TICK, Row
 from engine.record import Field, Record
 from engine.values import DATE, DATETIME, DAY, DURATION, INTEGER, MISSING, NUMBER, TEXT, Type, Value
 
@@ -141,10 +143,15 @@ def batch(chunks: Sequence[Sequence[Row]], groups: Sequence[BoundFeatures], unde
     types = {field.name: field.type for field in under.fields}
     found: list[Row] = []
     for chunk in chunks:
-        observed = observe(pack(chunk, types), state)
+        observed = observe(pack(chunk, types).with_columns(pl.Series(TICK, [bool(row.get(TICK)) for row in chunk], pl.Boolean)), state)
         assert not observed.rejects
         found += unpack(observed.frame, state.layout.types)
     return found
+
+
+def tick(at: int, under: Record, **keys: Value) -> Row:
+    """A moment and no event: it has a time and these keys, and nothing else."""
+    return {**{field.name: MISSING for field in under.fields}, **keys, "at": at, TICK: True}
 
 
 def live(rows: Sequence[Row], store: Store) -> list[Row]:

@@ -15,7 +15,7 @@ from engine import zones
 from engine.backends import reference
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
-from engine.plan import NOW, Row
+from engine.plan import NOW, TICK, Row
 from engine.record import Record
 from engine.values import DAY, Missing, Money, Type, Value, first, integer, interval, known, missing, number, percent, settle
 
@@ -25,23 +25,29 @@ SHORT, UNDECIDED, EMPTY = missing("short history"), missing("undecided history")
 
 
 def features(stream: Sequence[Row], group: BoundFeatures, record: Record, since: int | None) -> list[Row]:
-    """What the features say of every event, in order of arrival. An event that comes again gets the answer it got."""
+    """What the features say of every event, in order of arrival. An event that comes again gets the answer it got; a tick looks, and
+    leaves nothing."""
     arrived: list[Row] = []
     answers: dict[Any, Row] = {}
+    said: list[Row] = []
     for given in stream:
         row = {**given, NOW: given[record.time]}
         key = tuple(row[name] for name in record.key)
-        if key not in answers:
-            begin = since if since is not None else (arrived or [row])[0][NOW]
-            answer: Row = {}
-            for feature in group.bound:
-                if isinstance(feature.value, ir.Aggregate):
-                    answer[feature.name] = History(record, begin, arrived, row).value(feature.value)
-                else:
-                    answer[feature.name] = reference.evaluate(feature.value, {**row, **answer})
+        if not row.get(TICK) and key in answers:
+            said.append(answers[key])
+            continue
+        begin = since if since is not None else (arrived or [row])[0][NOW]
+        answer: Row = {}
+        for feature in group.bound:
+            if isinstance(feature.value, ir.Aggregate):
+                answer[feature.name] = History(record, begin, arrived, row).value(feature.value)
+            else:
+                answer[feature.name] = reference.evaluate(feature.value, {**row, **answer})
+        said.append(answer)
+        if not row.get(TICK):
             answers[key] = answer
             arrived.append(row)
-    return [answers[tuple(row[name] for name in record.key)] for row in stream]
+    return said
 
 
 class Seen(NamedTuple):
@@ -89,7 +95,7 @@ class History:
         if isinstance(given, Missing):
             return given
         rows = sorted((row for row in [*rows, self.this] if row[NOW] <= self.now), key=lambda row: row[NOW])
-        rows = [row for row in rows if row is not self.this or self.bears(a, row, key)]
+        rows = [row for row in rows if row is not self.this or (self.bears(a, row, key) and not row.get(TICK))]
         return self.nested(a, rows) if a.inner is not None else self.plain(a, rows)
 
     def of_key(self, a: ir.Aggregate, key: tuple[Value, ...]) -> list[Row]:

@@ -12,10 +12,10 @@ from engine.errors import InputError
 from engine.features import columnar
 from engine.features.columnar import Reject, WindowState, many, observe
 from engine.features.single import HistoryStep
-from engine.plan import Row
+from engine.plan import TICK, Row
 from engine.record import Record
 from engine.values import DAY, MISSING, Interval, missing
-from tests.features.events import bound, days, event, feature, read, record
+from tests.features.events import bound, days, event, feature, read, record, tick
 
 COUNT = feature("n", "count", days(7))
 GROUP = bound([COUNT, feature("sum", "sum", days(7), read("amount"), bounded=True)], record(), "profile.")
@@ -115,3 +115,41 @@ def test_the_step_over_a_state_and_over_none() -> None:
     assert counts(step.over(WindowState([GROUP], record(), 0)).many(given)) == [1, 2]
     unbound = unpack(step.many(given), step.types)
     assert unbound == [step.one({})] * 2
+
+
+def ticked(rows: list[Row]) -> pl.DataFrame:
+    return frame(rows).with_columns(pl.Series(TICK, [row.get(TICK) for row in rows], pl.Boolean))
+
+
+def test_a_tick_looks_and_never_enters() -> None:
+    rows = [event(START), tick(START, record(), account="A1"), tick(START, record(), account="A1"), event(START + 1)]
+    state = WindowState([GROUP], record(), 0)
+    observed = observe(ticked(rows), state)
+    assert not observed.rejects
+    assert observed.frame[TICK].to_list() == [None, True, True, None]
+    assert counts(observed.frame) == [1, 1, 1, 2]
+    assert counts(observe(ticked([tick(START + 1, record(), account="A1"), rows[0]]), state).frame) == [2, 1]
+
+
+def test_a_tick_needs_a_time_and_no_key() -> None:
+    rows = [event(START, id=MISSING), tick(MISSING, record(), account="A1"), tick(START, record())]
+    observed = observe(ticked(rows), WindowState([GROUP], record(), 0))
+    assert [(reject.row, reject.message) for reject in observed.rejects] == [
+        (0, "an event needs `id`: it is missing (absent)"),
+        (1, "an event needs `at`: it is missing (absent)"),
+    ]
+    assert counts(observed.frame) == [MISSING]
+
+
+def test_history_does_not_begin_with_a_tick() -> None:
+    state = WindowState([GROUP], record())
+    first = observe(ticked([tick(START - DAY, record(), account="A1")]), state)
+    assert counts(first.frame) == [Interval(0, None, "short history")]
+    assert state.since is None
+    observe(ticked([tick(START, record(), account="A1"), event(START + 1)]), state)
+    assert state.since == START + 1
+
+
+def test_a_tick_that_comes_too_late_is_told_so() -> None:
+    rows = [event(START), tick(START - DAY - 1, record(), account="A1"), tick(START - DAY - 1, record(), account="A2")]
+    assert counts(observe(ticked(rows), WindowState([GROUP], record(), 0)).frame) == [1, missing("late"), 0]

@@ -224,6 +224,8 @@ files = st.builds(
     st.none() | words(paths),
     st.booleans(),
     st.none() | durations,
+    st.none() | durations,
+    st.none() | words(paths),
     st.none() | words(st.just("en")),
     some(declarations, high=5) | st.tuples(listings),
 )

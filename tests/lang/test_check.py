@@ -368,6 +368,17 @@ def test_a_record():
     )
 
 
+CLAUSES = "record t/card version 1.2.3\n  key id\n  time at\n{}  field id: text\n  field at: datetime\n  field part: {}\n"
+
+
+@pytest.mark.parametrize("kind", ["integer", "date", "datetime"])
+def test_a_record_may_say_which_version_is_newer_and_how_far_ahead_a_time_may_lie(kind):
+    plain, _ = check.check_record(parse(CLAUSES.format("", kind), "x")[0])
+    assert (plain.revision, plain.ahead) == (None, 366 * DAY)
+    record, found = check.check_record(parse(CLAUSES.format("  revision part\n  ahead up to 30 days\n", kind), "x")[0])
+    assert (not found, record.revision, record.ahead) == (True, "part", 30 * DAY)
+
+
 def lists(tmp_path, content, source='from "x.csv" column "iso2"'):
     (tmp_path / "x.csv").write_bytes(content)
     return check.check_list(parse(f"list geo/risk version 1.0.0\n  {source}\n", "x")[0], tmp_path, tmp_path)

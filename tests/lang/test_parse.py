@@ -72,7 +72,8 @@ def test_what_comes_later_is_the_only_thing_refused_in_the_page_s_own_example():
 
 def test_a_header_holds_its_items_in_any_order():
     tree = read(
-        'late up to 2 days language en zone "America/New_York" key file, row time booked_at arrival by time',
+        'late up to 2 days ahead up to 30 days revision version language en zone "America/New_York" key file, row '
+        "time booked_at arrival by time",
         'record bank/transaction version 1.0.0 "A title" cites "a" owner "B" cites "c"\n',
     )
     assert (tree.kind, tree.name, tree.version, tree.title, tree.owner) == (
@@ -85,7 +86,8 @@ def test_a_header_holds_its_items_in_any_order():
     assert tree.cites == (word("a"), word("c"))
     assert tree.key == (word("file"), word("row"))
     assert (tree.zone, tree.time, tree.arrival, tree.arrival_by_time) == (word("America/New_York"), word("booked_at"), None, True)
-    assert tree.late == ast.Literal("duration", "2 days")
+    assert (tree.late, tree.ahead) == (ast.Literal("duration", "2 days"), ast.Literal("duration", "30 days"))
+    assert tree.revision == word("version")
     assert tree.language == word("en")
 
 

@@ -16,11 +16,11 @@ from engine.errors import InputError
 from engine.features.spec import FOREVER, BoundFeatures
 from engine.features.store import open_store
 from engine.lang import ir
-from engine.plan import Row
+from engine.plan import TICK, Row
 from engine.record import Record
 from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Missing, Money, Type, Value, known, missing
 from tests.features import oracle
-from tests.features.events import HOUR, INCOMING, batch, bound, calendar, feature, full, live, read, record, this
+from tests.features.events import HOUR, INCOMING, batch, bound, calendar, feature, full, live, read, record, this, tick
 
 HALF = Type("money", currency="USD", scale=10**8)
 PART = ir.Const(12_345_678, type=Type("percent"))
@@ -289,6 +289,26 @@ def _between(said: Interval, truth: Value) -> bool:
     low, high = (truth.low, truth.high) if isinstance(truth, Interval) else (truth, truth)
     above = said.low is None or (low is not None and said.low <= low)
     return above and (said.high is None or (high is not None and high <= said.high))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_ticks_see_what_events_left(seed: int) -> None:
+    """Moments between the events of a stream, in every role a key can have: the batch says of them what the definition does, and of the
+    events what it says without them."""
+    random = Random(seed)
+    time = random.choice([DATE, DATETIME])
+    under = record(time, late=random.choice([0, DAY]))
+    group = bound(features(random.choice, 8, time), under)
+    stream = long_stream(random, time)
+    moments = [tick(row["at"] + random.choice([-1, 0, 0, 1, 40]), under, account=random.choice("ABC"), branch=1) for row in stream]
+    mixed = [row for pair in zip(stream, moments, strict=True) for row in (pair if random.random() < 0.7 else pair[::-1])]
+    size = random.choice([1, 3, 1000])
+    chunks = [mixed[start : start + size] for start in range(0, len(mixed), size)]
+    since = random.choice([None, FOREVER, stream[0]["at"] + 1])
+    found = exactly(batch(chunks, [group], under, since))
+    assert found == exactly(oracle.features(mixed, group, under, since))
+    assert [answer for answer, row in zip(found, mixed, strict=True) if TICK not in row] == exactly(batch([stream], [group], under, since))
 
 
 @settings(max_examples=30, deadline=None)
