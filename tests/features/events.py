@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from engine.backends.columnar import pack, unpack
+from engine.errors import InputError
 from engine.features.columnar import WindowState, observe
 from engine.features.spec import BoundFeatures
 from engine.features.store import Store
@@ -17,12 +18,21 @@ from engine.plan import TICK, Row
 from engine.record import Field, Record
 from engine.values import DATE, DATETIME, DAY, DURATION, INTEGER, MISSING, NUMBER, TEXT, Type, Value
 
+REFUSED = "refused"
 USD = Type("money", currency="USD")
 ANY_MONEY = Type("money", by="currency")
 HOUR = DAY // 24
 
 
-def record(time: Type = DATETIME, *, late: int = DAY, zone: str = "America/New_York", key: tuple[str, ...] = ("id",)) -> Record:
+def record(
+    time: Type = DATETIME,
+    *,
+    late: int = DAY,
+    zone: str = "America/New_York",
+    key: tuple[str, ...] = ("id",),
+    revision: str | None = None,
+) -> Record:
+    """The record of these tests; with a `revision` it has that integer too, by which events are corrected."""
     types = {
         "id": TEXT,
         "at": time,
@@ -40,8 +50,9 @@ def record(time: Type = DATETIME, *, late: int = DAY, zone: str = "America/New_Y
         "opened": DATE,
         "login": time,
     }
+    types |= {} if revision is None else {revision: INTEGER}
     fields = tuple(Field(name, type_, not_negative=name in ("amount", "price", "rate")) for name, type_ in types.items())
-    return Record("bank/payment", "1.0.0", zone, key, "at", fields, late)
+    return Record("bank/payment", "1.0.0", zone, key, "at", fields, late, revision=revision)
 
 
 def read(name: str) -> ir.Read:
@@ -138,14 +149,14 @@ def event(at: int, account: Value = "A1", **given: Any) -> Row:
 
 
 def batch(chunks: Sequence[Sequence[Row]], groups: Sequence[BoundFeatures], under: Record, history_from: Any = None) -> list[Row]:
-    """The features of a stream that arrives in these chunks, by the batch."""
+    """The features of a stream that arrives in these chunks, by the batch; of a row that is refused, why."""
     state = WindowState(groups, under, history_from)
     types = {field.name: field.type for field in under.fields}
     found: list[Row] = []
     for chunk in chunks:
         observed = observe(pack(chunk, types).with_columns(pl.Series(TICK, [bool(row.get(TICK)) for row in chunk], pl.Boolean)), state)
-        assert not observed.rejects
-        found += unpack(observed.frame, state.layout.types)
+        refused, said = {one.row: refusal(one.message) for one in observed.rejects}, iter(unpack(observed.frame, state.layout.types))
+        found += [refused[place] if place in refused else next(said) for place in range(len(chunk))]
     return found
 
 
@@ -155,4 +166,22 @@ def tick(at: int, under: Record, **keys: Value) -> Row:
 
 
 def live(rows: Sequence[Row], store: Store) -> list[Row]:
-    return [store.observe(row) for row in rows]
+    """The features of events that a store observes one after another; of one that is refused, why."""
+    return [_observed(row, store) for row in rows]
+
+
+def _observed(row: Row, store: Store) -> Row:
+    try:
+        return store.observe(row)
+    except InputError as error:
+        return refusal(str(error))
+
+
+def refusal(message: str) -> Row:
+    """What stands in place of the features of an event that is refused."""
+    return {REFUSED: message}
+
+
+def corrected(row: Row, **changes: Value) -> Row:
+    """The next version of an event."""
+    return {**row, "version": row["version"] + 1, **changes}

@@ -26,18 +26,19 @@ SHORT, UNDECIDED, EMPTY = missing("short history"), missing("undecided history")
 
 def features(stream: Sequence[Row], group: BoundFeatures, record: Record, since: int | None) -> list[Row]:
     """What the features say of every event, in order of arrival. An event that comes again gets the answer it got; a tick looks, and
-    leaves nothing."""
+    leaves nothing. An event whose key is there with other content is refused, unless it has a higher revision: then it is a correction."""
     arrived: list[Row] = []
-    answers: dict[Any, Row] = {}
+    newest: dict[Any, tuple[Row, Row]] = {}
     said: list[Row] = []
     for given in stream:
         row = {**given, NOW: given[record.time]}
         key = tuple(row[name] for name in record.key)
-        if not row.get(TICK) and key in answers:
-            said.append(answers[key])
+        before, answer = newest.get(key, (None, {}))
+        if not row.get(TICK) and before is not None and not (record.revision and row[record.revision] > before[record.revision]):
+            said.append(answer if row == before else refusal(record, row, before))
             continue
         begin = since if since is not None else (arrived or [row])[0][NOW]
-        answer: Row = {}
+        answer = {}
         for feature in group.bound:
             if isinstance(feature.value, ir.Aggregate):
                 answer[feature.name] = History(record, begin, arrived, row).value(feature.value)
@@ -45,9 +46,20 @@ def features(stream: Sequence[Row], group: BoundFeatures, record: Record, since:
                 answer[feature.name] = reference.evaluate(feature.value, {**row, **answer})
         said.append(answer)
         if not row.get(TICK):
-            answers[key] = answer
+            newest[key] = row, answer
             arrived.append(row)
     return said
+
+
+def refusal(record: Record, row: Row, before: Row) -> Row:
+    """Why an event is refused whose key is there with other content."""
+    text = "an event with " + ", ".join(f"`{name}` = {row[name]!r}" for name in record.key) + " was there before with "
+    name = record.revision
+    if name is None:
+        return {"refused": text + "other content"}
+    now, then = row[name], before[name]
+    lower = f"a higher revision: `{name}` is {now}, it was {then}"
+    return {"refused": text + (lower if now < then else f"other content and the same revision: `{name}` is {now}")}
 
 
 class Seen(NamedTuple):
@@ -86,25 +98,36 @@ class History:
         key = tuple(self.this[name] for name in a.per)
         if not all(map(known, key)):
             return first(key)
-        rows = self.of_key(a, key)
-        if rows and self.now < max(row[NOW] for row in rows) - self.late:
+        rows, ever = self.of_key(a, key)
+        if ever and self.now < max(ever) - self.late:
             return missing("late")
-        if a.needs is not None and a.needs[0] == "history" and not any(row[NOW] <= self.back(self.now, *a.needs[1:]) for row in rows):
+        if a.needs is not None and a.needs[0] == "history" and not any(time <= self.back(self.now, *a.needs[1:]) for time in ever):
             return SHORT
         given = None if a.window.field is None else self.this[a.window.field]
         if isinstance(given, Missing):
             return given
+        rows = [row for row in rows if self.this.get(TICK) or not self.same(row, self.this)]
         rows = sorted((row for row in [*rows, self.this] if row[NOW] <= self.now), key=lambda row: row[NOW])
         rows = [row for row in rows if row is not self.this or (self.bears(a, row, key) and not row.get(TICK))]
         return self.nested(a, rows) if a.inner is not None else self.plain(a, rows)
 
-    def of_key(self, a: ir.Aggregate, key: tuple[Value, ...]) -> list[Row]:
-        """The rows under a key, without those that came too late to enter."""
+    def of_key(self, a: ir.Aggregate, key: tuple[Value, ...]) -> tuple[list[Row], list[int]]:
+        """The rows under a key, and the times of all that ever entered there. What came too late for this key did not touch it: it neither
+        entered, nor took away the version that it corrects."""
         kept: list[Row] = []
+        ever: list[int] = []
         for row in self.arrived:
-            if self.bears(a, row, key) and not (kept and row[NOW] < max(other[NOW] for other in kept) - self.late):
+            if ever and row[NOW] < max(ever) - self.late:
+                continue
+            kept = [other for other in kept if not self.same(other, row)]
+            if self.bears(a, row, key):
                 kept.append(row)
-        return kept
+                ever.append(row[NOW])
+        return kept, ever
+
+    def same(self, row: Row, other: Row) -> bool:
+        """Whether the two are versions of one event."""
+        return all(row[name] == other[name] for name in self.record.key)
 
     def bears(self, a: ir.Aggregate, row: Row, key: tuple[Value, ...]) -> bool:
         if a.matched:
