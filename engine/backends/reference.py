@@ -159,10 +159,7 @@ def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> 
     if not in_force(rule.effective, row):
         return State(False, False, False, in_force=False)
     raw = evaluate(ir.condition(rule), row)
-    if open_:
-        judged = state_of(raw)
-    else:
-        judged = apply(rule.policy, evaluate(ir.assumed(rule, defines), row) if rule.assume else raw)
+    judged = state_of(raw) if open_ else apply(rule.policy, evaluate(ir.assumed(rule, defines), row) if rule.assume else raw)
     if rule.once is None:
         return State(raw, judged, state_of(raw))
     before, state, opened = once(raw, judged, row[ir.held(rule.id)], open_)

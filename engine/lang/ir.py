@@ -353,6 +353,11 @@ def held(rule: str) -> str:
     return f'@held("{rule}")'
 
 
+def held_by(rule: str) -> str:
+    """The column that names the event whose hit holds this one back, and its time."""
+    return f'@held by("{rule}")'
+
+
 def children(expr: Expr) -> Iterator[Expr]:
     for part in fields(expr):
         value = getattr(expr, part.name)

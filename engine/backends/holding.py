@@ -1,0 +1,67 @@
+"""`once per KEY per WINDOW` while rules run: who is asked whether a hit is held back, and what becomes of the answer.
+
+It knows no store: a `Holder` does, and is asked only about hits, and about what may be one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from engine.lang import ir
+from engine.plan import Row
+from engine.values import MISSING, Value, missing
+
+UNASKED: Final = missing("skipped")
+
+
+class Ask(NamedTuple):
+    """A hit of a rule, or what may be one (`hit` false): `place` says which rule, `once` and `key` since when and for whom it asks. `number`
+    is the event's row in a frame."""
+
+    place: str
+    once: ir.Once
+    key: tuple[Value, ...]
+    time: int
+    hit: bool
+    number: int = 0
+
+
+class Answer(NamedTuple):
+    """Whether a hit is `held` back, or the missing value that says why nobody knows; and by which one, as text: its event and time."""
+
+    held: Value
+    by: Value = MISSING
+
+
+class Holder(Protocol):
+    """What remembers the hits that were let through."""
+
+    def ask(self, ask: Ask) -> Answer:
+        """The answer; a hit that is let through is remembered. The same event gets the same answer again."""
+        ...
+
+
+UNAVAILABLE: Final = Answer(missing("unavailable"))
+
+
+def hold(run: Callable[[Row], Row], rules: Sequence[ir.Rule], row: Row, ask: Callable[[ir.Rule, bool], Answer]) -> tuple[Row, Row]:
+    """What `run` gives once every rule with `once` knows whether it is held back, and the row with what each was told.
+
+    Rules are asked in their order, each when those before it are settled, so that one may read the state of another.
+    """
+    known, told = dict(row), dict[str, Answer]()
+    known.update(dict.fromkeys((ir.held(rule.id) for rule in rules), False))
+    result = run(known)
+    for rule in rules:
+        before = result[ir.before(rule.id)]
+        if before is not False:
+            told[rule.id] = answer = ask(rule, before is True)
+            known[ir.held(rule.id)] = answer.held
+            result = result if answer.held is False else run(known)
+    for rule in rules:
+        known[ir.held(rule.id)], known[ir.held_by(rule.id)] = told.get(rule.id, _NOT_ASKED)
+    return result, known
+
+
+_NOT_ASKED: Final = Answer(UNASKED)
