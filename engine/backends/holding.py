@@ -5,19 +5,19 @@ It knows no store: a `Holder` does, and is asked only about hits, and about what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from engine.lang import ir
-from engine.plan import Row
+from engine.plan import Row, Step
 from engine.values import MISSING, Value, missing
 
 UNASKED: Final = missing("skipped")
 
 
 class Ask(NamedTuple):
-    """A hit of a rule, or what may be one (`hit` false): `place` says which rule, `once` and `key` since when and for whom it asks. `number`
-    is the event's row in a frame."""
+    """A hit of a rule, or what may be one (`hit` false): `place` says which rule, `once` and `key` since when and for whom it asks.
+    `number` is the event's row in a frame."""
 
     place: str
     once: ir.Once
@@ -40,6 +40,11 @@ class Holder(Protocol):
     def ask(self, ask: Ask) -> Answer:
         """The answer; a hit that is let through is remembered. The same event gets the same answer again."""
         ...
+
+
+def bound(steps: Iterable[Step], holder: Holder, within: str = "") -> tuple[Step, ...]:
+    """The steps, of which those that hold rules with `once` ask `holder`; `within` leads through nested cascades."""
+    return tuple(step.bind(holder, within) if hasattr(step, "bind") else step for step in steps)
 
 
 UNAVAILABLE: Final = Answer(missing("unavailable"))

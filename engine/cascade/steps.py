@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
-from engine.backends.holding import Holder
-from engine.backends.rules import POSSIBLE, RuleStep
+from engine.backends.holding import Holder, bound
+from engine.backends.rules import POSSIBLE
 from engine.plan import DAY_OF_EVENT, NOW, POLICY, Plan, Row, Step
 from engine.values import Type, Value, missing
 
@@ -43,9 +43,9 @@ class GateStep:
 
     def bind(self, holder: Holder, within: str) -> Self:
         """The same step, whose rules with `once` ask `holder`."""
-        bound = copy.copy(self)
-        (bound.inner,) = bound_steps([self.inner], holder, within)
-        return bound
+        copied = copy.copy(self)
+        (copied.inner,) = bound([self.inner], holder, within)
+        return copied
 
     def one(self, row: Row) -> Row:
         passes = row[self.gate]
@@ -84,9 +84,9 @@ class NestedStep:
 
     def bind(self, holder: Holder, within: str) -> Self:
         """The same step, whose rules with `once` ask `holder`."""
-        bound = copy.copy(self)
-        bound.steps = bound_steps(self.steps, holder, f"{within}{self.name}.")
-        return bound
+        copied = copy.copy(self)
+        copied.steps = bound(self.steps, holder, f"{within}{self.name}.")
+        return copied
 
     def inside(self, row: Row) -> Row:
         """The row as the inner steps see it before the first of them."""
@@ -111,8 +111,3 @@ class NestedStep:
         from engine.cascade import columnar
 
         return columnar.nested(frame, self.steps, {**self.sources, **self.told}, self.plan.types, self.outputs, self.types)
-
-
-def bound_steps(steps: Iterable[Any], holder: Holder, within: str = "") -> tuple[Step, ...]:
-    """The steps, of which those that hold rules with `once` ask `holder`; `within` leads through nested cascades."""
-    return tuple(step.bind(holder, within) if isinstance(step, RuleStep | GateStep | NestedStep) else step for step in steps)

@@ -6,13 +6,13 @@ It knows neither rules nor where the hits are kept.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.backends.holding import UNAVAILABLE, Answer
 from engine.errors import StoreDown
 from engine.features.missed import LOG
 from engine.features.windows import FOREVER, Clock, Reach
-from engine.values import DAY, MISSING, Missing, Value, first, known, missing, plain, show
+from engine.values import DAY, Missing, Value, first, known, missing, plain, show
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +73,8 @@ class Passing:
     def judged(self, question: Question, passed: Passed, since: int) -> tuple[Answer, Passed]:
         """The answer, and the hits let through after it; history begins at `since`.
 
-        A hit is held back where its window holds another event's that had arrived before and was let through; of several the last in time is
-        named. What comes too late is let through and holds nothing back.
+        A hit is held back where its window holds another event's that had arrived before and was let through; of several the last in time
+        is named. What comes too late is let through and holds nothing back.
         """
         newest = max((time for time, _ in passed), default=FOREVER)
         if question.time < newest - self._late:
@@ -115,5 +115,3 @@ class LiveHolder:
         except StoreDown as error:
             LOG.warning("a hit is let through, since nobody knows of an earlier one: %s", error)
             return UNAVAILABLE
-
-

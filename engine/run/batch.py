@@ -12,8 +12,10 @@ from typing import Any
 import polars as pl
 
 from engine.backends.columnar_steps import UNDECIDED
+from engine.backends.holding import bound
 from engine.backends.rules import POSSIBLE
 from engine.features.columnar import WindowState, observe
+from engine.features.columnar_passed import BatchHolder
 from engine.plan import NOW, Plan, Step
 from engine.run.border import ROW, like, to_polars, typed, written
 from engine.run.shown import shown
@@ -64,6 +66,8 @@ class BatchRun:
     def __init__(self, plan: Plan, *, detail: str, values: bool = False, history_from: str | None = None) -> None:
         self.plan, self.detail, self.values = plan, detail, values
         self.state = WindowState(plan.history, plan.record, history_from)
+        self.holder = BatchHolder(plan.record)
+        self.closed = bound(plan.closed, self.holder) if plan.held else plan.closed
 
     def decide(self, frame: pl.DataFrame) -> Decided:
         """Decide the next chunk. A key that came before with other content is refused."""
@@ -75,11 +79,14 @@ class BatchRun:
 
     def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
-        closed = _through(self.plan.closed, frame)
+        if self.plan.held and self.state.since is not None:
+            self.holder.over(frame, self.state.since)
+        closed = _through(self.closed, frame)
         if not self.plan.policies:
             return closed, closed.clear()
         touched = closed.select(pl.any_horizontal(self.plan.policies)).to_series()
-        return closed, _through(self.plan.open, frame.filter(touched))
+        told = closed.select(part for held in self.plan.held.values() for name in (held.held, held.by) for part in (name, f"{name}#"))
+        return closed, _through(self.plan.open, frame.hstack(told).filter(touched))
 
     def read_off(self, closed: pl.DataFrame, opened: pl.DataFrame) -> pl.DataFrame:
         """The decision columns of both readings, in the order of the rows."""
@@ -101,6 +108,7 @@ class BatchRun:
             pl.col(f"{decided}{POSSIBLE}").alias("closed"),
             self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
+            *((self._names(plan.rules, self._held, "held"),) if plan.held else ()),
             *(self._values() if self.values else ()),
         )
         second = opened.select(
@@ -133,6 +141,10 @@ class BatchRun:
             return pl.lit([], dtype=pl.List(pl.String)).alias(name)
         marks = [pl.when(flag).then(pl.lit(text)) for flag, text in zip(flags, names, strict=True)]
         return pl.concat_list(marks).list.drop_nulls().alias(name)
+
+    def _held(self, column: str) -> pl.Expr:
+        held = self.plan.held.get(self.plan.rules[column])
+        return pl.lit(False) if held is None else _true(held.before) & _true(held.held)
 
     def _values(self) -> Sequence[pl.Expr]:
         return [column for name, type_ in self.plan.outputs.items() for column in shown(name, type_)]
