@@ -1,123 +1,144 @@
-"""Cells and answers as a file holds them: a state and one value of SQLite's own kinds, or JSON, without loss."""
+"""Keys, rows and answers as the text that a log keeps: JSON, compact and without loss."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.features.judging import OUT, Cell, Doubt, Marked, Raw
+from engine.features.tallies import RAW
 from engine.values import Interval, Missing, Money, Type, Value, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from engine.features.spec import Slot
+    from engine.features.log import Key
+    from engine.features.looking import Cell
+    from engine.features.spec import Layout, Slot
 
-_IN, _IN_LACKING, _MAYBE, _OUT = range(4)
-_MARKS: Final[tuple[bool | None, ...]] = (False, True, None)
-"""A state says what a row is to its slot, and above that, times four, whether it is the event a window begins with."""
+LONGEST_NAME: Final = 500
 
-_AS_IT_IS: Final = frozenset({"integer", "number", "percent", "date", "datetime", "duration", "months"})
+_AS_IT_IS: Final = frozenset({"text", "flag", "integer", "number", "percent", "date", "datetime", "duration", "months"})
 
-Coding = tuple["Callable[[Any], Any]", "Callable[[Any], Any]"]
+Decode = "Callable[[Any], Any]"
 
 
-class CellCodec:
-    """To and from what a file holds of the cells of one slot.
+def _other(value: Any) -> Any:
+    """What JSON has no kind for."""
+    if isinstance(value, Missing):
+        return {"cause": value.cause}
+    if isinstance(value, Interval):
+        return {"cause": value.cause, "low": value.low, "high": value.high}
+    raise TypeError(f"no value: {value!r}")
 
-    >>> from engine.features.spec import Slot
-    >>> codec = CellCodec(Slot(None, None))
-    >>> codec.encode(Doubt(False, True)), codec.decode(2, 1)
-    ((2, 1), Doubt(sure=False, value=True))
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False, allow_nan=False, default=_other).encode
+
+
+class Coding:
+    """To and from what a log keeps, for one layout.
+
+    >>> from engine.features.spec import Layout
+    >>> from engine.record import Field, Record
+    >>> from engine.values import TEXT
+    >>> coding = Coding(Layout(Record("r", "1.0.0", "UTC", ("id",), "at", (Field("id", TEXT),)), ()))
+    >>> coding.key(("ß",)), coding.event_key(coding.key(("ß",)))
+    ('["\\\\u00df"]', ('ß',))
     """
 
-    def __init__(self, slot: Slot) -> None:
-        self._encode, self._decode = _coding(slot)
+    def __init__(self, layout: Layout) -> None:
+        record = layout.record
+        self._event_key = [decoding(record.field(name).type) for name in record.key]
+        self._answer = [decoding(type_) for type_ in layout.types.values()]
+        self._slots = [[_cell_decoding(slot) for slot in history.slots] for history in layout.histories]
 
-    def encode(self, cell: Cell) -> tuple[int, Any]:
-        """State and value."""
-        if cell.__class__ is Marked:
-            state, value = self.encode(cell.cell)
-            return state + 4 * _MARKS.index(cell.event), value
-        if cell is OUT:
-            return _OUT, None
-        if cell.__class__ is not Doubt:
-            return _IN, self._encode(cell)
-        return _IN_LACKING if cell.sure else _MAYBE, None if cell.value is None else self._encode(cell.value)
+    def key(self, key: Key) -> str:
+        return _encode(key)
 
-    def decode(self, state: int, value: Any) -> Cell:
-        """The cell again; one that is not marked as an event comes back without the mark."""
-        if state == _IN:
-            return self._decode(value)
-        mark, state = divmod(state, 4)
-        if state == _OUT:
-            cell: Cell = OUT
-        elif state == _IN:
-            cell = self._decode(value)
-        else:
-            cell = Doubt(state == _IN_LACKING, None if value is None else self._decode(value))
-        return Marked(_MARKS[mark], cell) if mark else cell
+    def event_key(self, text: str | bytes) -> Key:
+        return _decoded(self._event_key, json.loads(text))
+
+    def answer(self, answer: tuple[Value, ...]) -> str:
+        """The values of all columns."""
+        return _encode(answer)
+
+    def values(self, text: str | bytes) -> tuple[Value, ...]:
+        return _decoded(self._answer, json.loads(text))
+
+    def cells(self, cells: Sequence[Cell]) -> str:
+        """What a row is to each slot of its history."""
+        return _encode([part for state, value in cells for part in (state, _plain(value) if state == RAW else value)])
+
+    def row(self, history: int, text: str | bytes) -> list[Cell]:
+        """The cells again."""
+        parts = json.loads(text)
+        return [(state, decode(value)) for decode, state, value in zip(self._slots[history], parts[::2], parts[1::2], strict=True)]
 
 
-def _coding(slot: Slot) -> Coding:
+def _plain(raw: Any) -> Any:
+    value, fields = raw
+    return value, list(fields.values())
+
+
+def _decoded(decode: Iterable[Callable[[Any], Any]], values: list[Any]) -> tuple[Value, ...]:
+    return tuple(one(value) for one, value in zip(decode, values, strict=True))
+
+
+def _cell_decoding(slot: Slot) -> Callable[[Any], Any]:
+    value = _lacking(_same if slot.type is None else decoding(slot.type))
     if slot.looks:
-        return _raw_coding(slot.type, tuple(slot.fields().values()))
+        fields = {name: decoding(type_) for name, type_ in slot.fields().items()}
+        return lambda raw: (value(raw[0]), dict(zip(fields, _decoded(fields.values(), raw[1]), strict=True)))
     if slot.share:
-        return (lambda cell: json.dumps([to_json(cell[0]), cell[1]])), lambda text: _pair(json.loads(text), slot.type)
-    return _value_coding(slot.type)
+        value = _lacking(_pair(value))
+    if slot.event is not None:
+        return _lacking(_marked(value))
+    return value
 
 
-def _pair(found: list[Any], type_: Type | None) -> tuple[Value, bool]:
-    value, part = found
-    return (value if type_ is None else from_json(value, type_)), part
+def _lacking(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else decode(value)
 
 
-def _raw_coding(type_: Type | None, types: tuple[Type, ...]) -> Coding:
-    def encode(cell: Raw) -> str:
-        return json.dumps([to_json(cell.value), [to_json(value) for value in cell.fields]])
-
-    def decode(text: str) -> Raw:
-        value, fields = json.loads(text)
-        value = value if value is None or type_ is None else from_json(value, type_)
-        return Raw(value, tuple(from_json(field, of) for field, of in zip(fields, types, strict=True)))
-
-    return encode, decode
+def _marked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda marked: (marked[0], decode(marked[1]))
 
 
-def _value_coding(type_: Type | None) -> Coding:
-    if type_ is None or type_.kind == "flag":
-        return int, bool
-    if type_.kind in _AS_IT_IS or (type_.kind == "money" and type_.by is None and type_.scale == 1):
-        return _same, _same
-    if type_.kind == "text":
-        # a lone surrogate is text here, though not to SQLite
-        return (lambda text: text.encode("utf-8", "surrogatepass")), lambda raw: raw.decode("utf-8", "surrogatepass")
-    return (lambda value: json.dumps(to_json(value))), lambda text: from_json(json.loads(text), type_)
+def _pair(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda pair: (decode(pair[0]), pair[1])
+
+
+def decoding(type_: Type) -> Callable[[Any], Value]:
+    """From JSON's kinds to a value of this type, known or not."""
+    exact = _exact(type_)
+
+    def decode(value: Any) -> Value:
+        if value.__class__ is not dict:
+            return exact(value)
+        if "low" not in value:
+            return missing(value["cause"])
+        low, high = (None if value[end] is None else exact(value[end]) for end in ("low", "high"))
+        return Interval(low, high, value["cause"])
+
+    return decode
+
+
+def _exact(type_: Type) -> Callable[[Any], Value]:
+    if type_.kind in _AS_IT_IS or (type_.kind == "money" and type_.by is None):
+        return _same
+    if type_.kind == "money":
+        return lambda pair: Money(*pair)
+    assert type_.item is not None
+    item = decoding(type_.item)
+    return lambda items: tuple(map(item, items))
 
 
 def _same(value: Any) -> Any:
     return value
 
 
-def to_json(value: Value) -> Any:
-    """A value of any type, known or not, in JSON's own kinds."""
-    if isinstance(value, Missing):
-        return {"cause": value.cause}
-    if isinstance(value, Interval):
-        return {"cause": value.cause, "low": to_json(value.low), "high": to_json(value.high)}
-    return [to_json(part) for part in value] if isinstance(value, tuple) else value
-
-
-def from_json(value: Any, type_: Type) -> Value:
-    """The value again."""
-    if isinstance(value, dict):
-        if "low" not in value:
-            return missing(value["cause"])
-        low, high = (None if value[end] is None else from_json(value[end], type_) for end in ("low", "high"))
-        return Interval(low, high, value["cause"])
-    if type_.kind == "money" and isinstance(value, list):
-        return Money(*value)
-    if type_.kind == "list" and type_.item is not None:
-        item = type_.item
-        return tuple(from_json(part, item) for part in value)
-    return value
+def name(text: str) -> str:
+    """A key's text as part of a server's key: short, however long that is."""
+    if len(text) <= LONGEST_NAME:
+        return text
+    return f"{text[:LONGEST_NAME]}... {hashlib.sha256(text.encode()).hexdigest()}"

@@ -19,11 +19,11 @@ import polars as pl
 from engine.backends import columnar, single
 from engine.backends.columnar_layout import dtype, names, pack, packed, unpack
 from engine.errors import InputError
-from engine.features.looking import Asked, Cell, Waiting, cell
-from engine.features.sliding import Past
+from engine.features.looking import Asked, Cell, cell
+from engine.features.sliding import Course, Past
 from engine.features.spec import THIS, BoundFeatures, History, Layout, Slot, formula_steps
 from engine.features.store import HistoryFrom, complete_since
-from engine.features.tallies import OUT, RAW, SURE, prepared
+from engine.features.tallies import OUT, RAW, SURE
 from engine.lang import ir
 from engine.plan import NOW, TICK, Row
 from engine.values import Interval, Missing, Type, Value, first
@@ -72,7 +72,7 @@ class WindowState:
         self.answers = _Answers()
         self.formulas = formula_steps(self.layout)
         self.judges = [[_Judge(slot, self.layout) for slot in history.slots] for history in self.layout.histories]
-        self.waiting = [[Waiting(slot) if slot.looks else None for slot in history.slots] for history in self.layout.histories]
+        self.courses = [Course(history, self.layout.late) for history in self.layout.histories]
 
 
 def observe(frame: pl.DataFrame, state: WindowState) -> Observed:
@@ -232,7 +232,7 @@ def _sinces(frame: pl.DataFrame, times: list[int], state: WindowState) -> list[i
 
 def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: WindowState, index: int) -> dict[str, list[Value]]:
     """Every measure of one history, by column; `frame` also holds `now`."""
-    layout, history, waiting, pasts = state.layout, state.layout.histories[index], state.waiting[index], state.pasts[index]
+    layout, history, pasts = state.layout, state.layout.histories[index], state.pasts[index]
     cells = [judge.cells(frame) for judge in state.judges[index]]
     currencies, this = _currencies(frame, history, layout.record), _this(frame, history, layout)
     found: list[list[Value]] = [[]] * frame.height
@@ -246,11 +246,10 @@ def _history(frame: pl.DataFrame, times: list[int], sinces: list[int], state: Wi
     for key, events in by_key.items():
         past = pasts.get(key)
         if past is None:
-            past = pasts[key] = Past(len(history.slots))
-        for asked, values in zip(events, past.walk(history, waiting, events, cells, layout.late), strict=True):
+            past = pasts[key] = Past(state.courses[index])
+        for asked, values in zip(events, past.walk(events, cells), strict=True):
             if asked.looks:
                 found[asked.row] = values
-        past.forget(layout.late, history)
     return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
 
 
@@ -308,10 +307,10 @@ class _Judge:
         return cells if self.slot.event is None else [_marked(event, one) for event, one in zip(events, cells, strict=True)]
 
     def _values(self, frame: pl.DataFrame) -> list[Any]:
-        """The prepared values; none where they are not known."""
+        """The values; none where they are not known."""
         if self._of is None:
             return [True] * frame.height
-        return [None if value.__class__ in (Missing, Interval) else prepared(value, self.slot.type) for value in self._of(frame)]
+        return [None if value.__class__ in (Missing, Interval) else value for value in self._of(frame)]
 
 
 def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]]:

@@ -2,100 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from engine.backends import single
-from engine.features.spec import THIS, Slot
-from engine.values import Missing, Value, known
+from engine.features.looking import cell, truth
+from engine.features.spec import Slot
+from engine.features.tallies import OUT, RAW
+from engine.values import known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
+    from engine.features.looking import Cell
     from engine.lang import ir
     from engine.plan import Row
-
-
-class Doubt(NamedTuple):
-    """A row that a slot cannot take at its word: `sure` where it counts but its value is not known; else nobody knows whether it
-    counts, and `value` is none where that is not known either."""
-
-    sure: bool
-    value: Value
-
-
-class Marked(NamedTuple):
-    """A row in a slot whose windows begin with an event: whether it is such an event (none where nobody knows), and the cell it is."""
-
-    event: bool | None
-    cell: Any
-
-
-class Raw(NamedTuple):
-    """A row that cannot be judged before another event looks: its value, none where that is not known, and what its conditions read."""
-
-    value: Value
-    fields: tuple[Value, ...]
-
-
-OUT: Final = object()
-"""The cell of a row that does not count, which is not kept."""
-
-Cell = Any
-"""A row's value (for a share the value and whether it is in the part), a `Doubt`, `Marked`, `Raw`, or ``OUT``."""
-
-
-_VALUE: Final = "@value"
+    from engine.values import Value
 
 
 class Judge:
-    """From rows to the cells of one slot."""
+    """From rows to the cells of one slot.
+
+    >>> Judge(Slot(None, None)).cell({})
+    (1, True)
+    """
 
     def __init__(self, slot: Slot) -> None:
-        self.looks = slot.looks
-        """Whether cells wait for the event that looks."""
-        self._share = slot.share
-        self._fields, self._this = tuple(slot.fields()), tuple(slot.fields(this=True))
+        self._looks, self._share, self._fields = slot.looks, slot.share, tuple(slot.fields())
         self._where, self._of, self._part, self._event = map(_compiled, (slot.where, slot.of, slot.part, slot.event))
 
-    def observe(self, row: Row) -> Cell:
-        """What is kept of a row."""
-        if self.looks:
-            value = True if self._of is None else self._of(row)
-            return Raw(value if known(value) else None, tuple(row[name] for name in self._fields))
-        return self._marked(row, self._of)
-
-    def look(self, cells: Sequence[Cell], row: Row) -> list[Cell]:
-        """The kept cells as the event in `row` sees them; what does not count is ``OUT``."""
-        this = {f"{THIS}{name}": row[name] for name in self._this}
-        return [self._marked({**this, **dict(zip(self._fields, cell.fields, strict=True)), _VALUE: cell.value}, _value) for cell in cells]
-
-    def _marked(self, row: Row, of: Callable[[Row], Value] | None) -> Cell:
-        cell = self._cell(row, of)
+    def cell(self, row: Row) -> Cell:
+        """What is kept of a row, which also says what time it is."""
+        if self._looks:
+            return RAW, (self._value(row), {name: row[name] for name in self._fields})
+        counts = True if self._where is None else truth(self._where(row))
+        if counts is False and self._event is None:
+            return OUT, None
+        part = True if self._part is None else truth(self._part(row))
+        state, value = cell(counts, self._value(row), part, self._share)
         if self._event is None:
-            return cell
-        event = _truth(self._event(row))
-        return OUT if cell is OUT and event is False else Marked(event, cell)
+            return state, value
+        event = truth(self._event(row))
+        # a row that neither counts nor may be the event a window begins with is not kept
+        return (state, value) if state == OUT and event is False else (state, (event, value))
 
-    def _cell(self, row: Row, of: Callable[[Row], Value] | None) -> Cell:
-        truth = True if self._where is None else self._where(row)
-        if truth is False:
-            return OUT
-        value = True if of is None else of(row)
-        if value is not None and not known(value):
-            value = None
-        if self._share:
-            part = True if self._part is None else _truth(self._part(row))
-            value = None if value is None or part is None else (value, part)
-        return value if truth is True and value is not None else Doubt(truth is True, value)
-
-
-def _value(row: Row) -> Value:
-    return row[_VALUE]
+    def _value(self, row: Row) -> Value:
+        """None where it is not known."""
+        value = True if self._of is None else self._of(row)
+        return value if known(value) else None
 
 
 def _compiled(expr: ir.Expr | None) -> Callable[[Row], Value] | None:
     return None if expr is None else single.compile_expr(expr)
-
-
-def _truth(value: Value) -> bool | None:
-    return None if value.__class__ is Missing else value

@@ -1,127 +1,69 @@
-"""How one event meets history: which rows its windows hold, what they say, and what the event leaves behind.
+"""Live history: one past for each key, in this process, that every event is told to, and a log that keeps what it leaves.
 
-What is kept of a row is judged in `judging`, which rows a window holds is settled in `picking`, what they say in `concluding`. The
-stores only keep and find rows; nothing here knows where. A store makes reading and writing one atomic step.
+What a past says stands in `sliding`; where the log keeps things, nothing here knows. An answer is given on what this process believes, and
+holds once the log has appended the event because everything stood as was believed; else the pasts are loaded, and it is given anew.
 """
 
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
-from engine.features.asking import Asked, Asking
-from engine.features.concluding import conclude
-from engine.features.judging import OUT, Cell, Judge
+from engine.features.judging import Judge
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Told
+from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
-from engine.features.picking import Picked, gone_events, gone_since_event, last_events, since_event, without
-from engine.features.spec import BoundFeatures, History, Layout, Measure, formula_steps
-from engine.features.windows import FOREVER, Clock, Reach
+from engine.features.sliding import Course, Past
+from engine.features.spec import THIS, Layout, formula_steps
+from engine.features.tallies import OUT
+from engine.features.windows import FOREVER
 from engine.plan import NOW, Row
-from engine.values import Missing, Value, first, known, missing
+from engine.values import Value, first, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from engine.features.log import Found, Key, Lane, Log, Measured
+    from engine.features.looking import Cell
+    from engine.features.sliding import Standing
+    from engine.features.spec import BoundFeatures
     from engine.record import Record
 
-LATE: Final = missing("late")
+MOST_KEYS: Final = 50_000
+"""So many pasts of a log stay in this process, those asked last; the others are loaded when they are asked."""
+_SWEEP: Final = 32
+"""After so many changes of a lane is looked which of its rows no later event sees."""
+_TRIES: Final = 1000
 
-Key = tuple[Value, ...]
+
+class _Touched(NamedTuple):
+    """A past that one event has met: how it stood before, and the event's place in each of its lanes, none where it did not enter."""
+
+    lane: Lane
+    past: Past
+    before: Standing
+    own: Sequence[int | None] | None
+    row: Entered
 
 
-class Entry(NamedTuple):
-    """What an event leaves in one history: for each slot its cell.
+class LiveStore:
+    """A store as `engine.features.store.Store` describes it. Threads take turns.
 
-    `oldest` and `newest` are the key's with this row; `gone` gives for each slot the last moment that no later window can see.
+    While its log is down, the events it should have remembered wait in this process, and enter history before the next answer.
     """
 
-    history: int
-    key: Key
-    time: int
-    oldest: int
-    newest: int
-    cells: tuple[Any, ...]
-    gone: tuple[int, ...]
-
-
-class Event(NamedTuple):
-    """All that an event leaves: its key and content, the answer it got, since when history is complete, and its entries."""
-
-    key: Key
-    content: bytes
-    answer: Row
-    since: int
-    entries: tuple[Entry, ...]
-
-
-class Turn(ABC):
-    """One event's view of the rows kept, from its first read to its write."""
-
-    @abstractmethod
-    def seen(self, key: Key) -> tuple[bytes, Row] | None:
-        """Content and answer of the event with this key, if it has been observed."""
-
-    @abstractmethod
-    def since(self) -> int | None:
-        """The first moment of complete history; none while nothing is known of it."""
-
-    @abstractmethod
-    def known(self, history: int, key: Key) -> tuple[int, int] | None:
-        """The oldest and the newest time that have entered this key's history; none while nothing has."""
-
-    @abstractmethod
-    def rows(self, history: int, slot: int, key: Key, after: int, upto: int) -> tuple[list[int], list[Cell]]:
-        """What a slot keeps of the rows with ``after < time <= upto``: fresh lists of their times and cells, by time and arrival."""
-
-    @abstractmethod
-    def write(self, event: Event) -> None:
-        """Keep everything of this event; called at most once."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """One event looking at one key's history; `oldest` is the time of the first row that ever entered it, `sights` what measures saw."""
-
-    row: Row
-    since: int
-    turn: Turn
-    history: int
-    key: Key
-    oldest: int | None
-    sights: dict[int, Picked | Missing] = field(default_factory=dict)
-
-    def old_enough(self, kind: str, length: int, unit: str, clock: Clock) -> bool:
-        """Whether the key has been there for as long as is needed."""
-        return kind != "history" or (self.oldest is not None and self.oldest <= clock.back(self.row[NOW], length, unit))
-
-
-class LiveStore(ABC):
-    """A store as `engine.features.store.Store` describes it, but for the keeping of rows.
-
-    While it is down, the events it should have remembered wait in this process, and enter history before the next answer.
-    """
-
-    def __init__(self, groups: Sequence[BoundFeatures], record: Record) -> None:
-        self.layout = Layout(record, tuple(groups))
-        self._judges = [[Judge(slot) for slot in history.slots] for history in self.layout.histories]
-        self._formulas = formula_steps(self.layout)
-        self._fields = tuple(sorted(field.name for field in record.fields))
-        self._asking = Asking(self.layout)
+    def __init__(self, layout: Layout, log: Log) -> None:
+        self.layout, self.log = layout, log
+        self._histories = [_History(index, layout) for index in range(len(layout.histories))]
+        self._pasts: dict[Lane, Past] = {}
+        self._since = log.since()
+        self._formulas = formula_steps(layout)
+        self._columns = tuple(layout.types)
+        self._fields = tuple(sorted(field.name for field in layout.record.fields))
+        self._lock, self._open = threading.Lock(), True
         self._missed = Missed()
-
-    @abstractmethod
-    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
-        """Do `work` in one atomic step, whose rows are what `asked` says; an exception, or not to `record`, undoes it.
-
-        The work may be done again from the start. Raises `StoreDown` for trouble that passes.
-        """
-
-    @abstractmethod
-    def release(self) -> None:
-        """Let go of the rows or of the file; safe to call twice."""
 
     def close(self) -> None:
         """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice."""
@@ -129,7 +71,9 @@ class LiveStore(ABC):
             self._missed.catch_up(self._observe, at_once=True)
         except StoreError as error:
             LOG.error("%d events never entered history, send them again: %s", self._missed.forget(), error)
-        self.release()
+        with self._lock:
+            self._open, self._pasts = False, {}
+            self.log.close()
 
     def __enter__(self) -> Self:
         return self
@@ -142,129 +86,210 @@ class LiveStore(ABC):
         mine = {group.fingerprint for group in self.layout.groups}
         return all(group.fingerprint in mine for group in groups)
 
+    def measured(self) -> Measured:
+        """How much history there is."""
+        with self._lock:
+            self._check_open()
+            told = self.log.measured()
+            if self.log.lasting:
+                return told
+            rows = sum(len(lane.times) for past in self._pasts.values() for lane in past.lanes)
+            return told._replace(keys=len(self._pasts), rows=rows)
+
     def observe(self, row: Row, record: bool = True) -> Row:
         """The features of one event, which is then part of history; without `record` nothing is left behind.
 
         An event that was observed before gets the answer it got then. Raises `InputError` where key or time are missing, or where the key
         was observed with other content; `StoreError` where the rows cannot be read or kept, `StoreDown` where that is so for now.
         """
-        key = self._key(row)
+        self._check(row)
         try:
             self._missed.catch_up(self._observe)
-            return self._observe(row, record, key)
+            return self._observe(row, record)
         except StoreDown as error:
             self._missed.note(row if record else None, error)
             raise
 
-    def _observe(self, row: Row, record: bool = True, key: Key | None = None) -> Row:
-        key = self._key(row) if key is None else key
-        row = {**row, NOW: row[self.layout.record.time]}
+    def look(self, row: Row) -> Row:
+        """The features as they stand at the time of a row that is no event: it is in none of its windows, and leaves nothing behind."""
+        if not known(row[self.layout.record.time]):
+            raise InputError(f"a look needs `{self.layout.record.time}`: it is {row[self.layout.record.time]!r}")
+        self._missed.catch_up(self._observe)
+        with self._lock:
+            self._check_open()
+            return self._row(self._answered(self._now(row), None, b"", False))
+
+    def _observe(self, row: Row, record: bool = True) -> Row:
+        key = tuple(row[name] for name in self.layout.record.key)
         content = content_hash(row, self._fields)
-        judged = [tuple(judge.observe(row) for judge in judges) for judges in self._judges]
+        with self._lock:
+            self._check_open()
+            told = self.log.seen(key)
+            answer = self._answered(self._now(row), key, content, record) if told is None else self._again(told, key, content)
+        return self._row(answer)
 
-        def work(turn: Turn) -> Row:
-            before = turn.seen(key)
-            if before is not None:
-                if before[0] != content:
-                    raise other_content(self.layout.record, key)
-                return before[1]
-            since = turn.since()
-            since = row[NOW] if since is None else since
-            values, entries = self._meet(row, since, judged, turn)
-            answer = self._answer(row, values)
-            if record:
-                turn.write(Event(key, content, answer, since, tuple(entries)))
-            return answer
+    def _check_open(self) -> None:
+        if not self._open:
+            raise StoreError(CLOSED)
 
-        return self.atomic(Asked(self._asking, row, key), record, work)
-
-    def _key(self, row: Row) -> Key:
+    def _check(self, row: Row) -> None:
         record = self.layout.record
         for name in (*record.key, record.time):
             if not known(row[name]):
                 raise InputError(f"an event needs `{name}`: it is {row[name]!r}")
-        return tuple(row[name] for name in record.key)
 
-    def _meet(self, row: Row, since: int, judged: list[tuple[Cell, ...]], turn: Turn) -> tuple[Row, list[Entry]]:
+    def _now(self, row: Row) -> Row:
+        return {**row, NOW: row[self.layout.record.time]}
+
+    def _row(self, answer: tuple[Value, ...]) -> Row:
+        return dict(zip(self._columns, answer, strict=True))
+
+    def _again(self, told: Told, key: Key, content: bytes) -> tuple[Value, ...]:
+        """What an event is told that was there before."""
+        if told.content != content:
+            raise other_content(self.layout.record, key)
+        return told.answer
+
+    # --- one event ---------------------------------------------------------------------------------------------------
+
+    def _answered(self, row: Row, key: Key | None, content: bytes, record: bool) -> tuple[Value, ...]:
+        """The answer to a row that also says what time it is; to an event with this key, or to a look, which has none."""
+        for _ in range(_TRIES):
+            since = row[NOW] if self._since is None else self._since
+            touched: list[_Touched] = []
+            try:
+                answer = self._meet(row, key, since, touched)
+                found = self._settle(key, content, answer, since, touched) if record else self._settle_look(key, touched)
+            except BaseException:
+                self._evict([one.lane for one in touched])
+                raise
+            if found is None:
+                return answer
+            self._learn(found)
+            if found.event is not None and key is not None:
+                return self._again(found.event, key, content)
+        raise StoreDown("the store is down: too many others write history of the same key")
+
+    def _meet(self, row: Row, key: Key | None, since: int, touched: list[_Touched]) -> tuple[Value, ...]:
+        """Tell the row to every past it looks at or enters."""
         values: Row = {}
-        entries: list[Entry] = []
-        for index, history in enumerate(self.layout.histories):
-            keys = list(history.keys(row))
-            key = tuple(row[name] for name in history.per)
-            lack = None if all(map(known, key)) else first(key)
-            there = None if lack is not None else turn.known(index, key)
-            if there is not None and row[NOW] < there[1] - self.layout.late:
-                lack = LATE
-            if lack is None:
-                look = _Look(row, since, turn, index, key, None if there is None else there[0])
-                for measure in history.measures:
-                    own = judged[index][measure.slot] if key in keys else OUT
-                    values[measure.column] = self._value(measure, look, own)
-            else:
-                values.update((measure.column, lack) for measure in history.measures)
-            for entered in keys:
-                entries += self._entry(index, history, entered, row[NOW], judged[index], turn)
-        return values, entries
+        for history in self._histories:
+            looked, entered, cells = history.looked(row), tuple(history.entered(row)) if key is not None else (), history.cells(row)
+            if looked.__class__ is not tuple:
+                values.update((column, looked) for column in history.columns)
+            for one in entered if looked.__class__ is not tuple or looked in entered else (looked, *entered):
+                lane = (history.index, one)
+                past = self._past(lane)
+                asked = history.asked(row, since, key, one == looked, one in entered)
+                before = past.standing
+                said, own = past.observe(asked, cells)
+                touched.append(_Touched(lane, past, before, own, Entered(row[NOW], key or (), cells)))
+                if asked.looks:
+                    values.update(zip(history.columns, said, strict=True))
+        return self._answer(row, values)
 
-    def _value(self, measure: Measure, look: _Look, own: Cell) -> Value:
-        """What a measure says to the event that looks, of which it keeps `own`."""
-        if measure.aggregate.needs is not None and not look.old_enough(*measure.aggregate.needs, measure.reach.clock):
-            return missing("short history")
-        picked = look.sights.get(measure.sight)
-        if picked is None:
-            picked = look.sights[measure.sight] = self._picked(measure, look, own)
-        return picked if isinstance(picked, Missing) else conclude(measure, picked, look.row)
+    def _past(self, lane: Lane) -> Past:
+        """As this process believes it is: what it does not know is empty."""
+        past = self._pasts.pop(lane, None) or Past(self._histories[lane[0]].course)
+        self._pasts[lane] = past
+        return past
 
-    def _picked(self, measure: Measure, look: _Look, own: Cell) -> Picked | Missing:
-        """The rows a measure sees; the cause where its window has no beginning."""
-        window, time = measure.reach.window, look.row[NOW]
-        bounds = measure.reach.bounds(time, look.row[window.field] if window.field is not None else None)
-        if isinstance(bounds, Missing):
-            return bounds
-        after, upto = bounds
-        times, cells = look.turn.rows(look.history, measure.slot, look.key, after, upto)
-        included = own is not OUT and upto == time and after < upto and window.kind != "before"
-        if included:
-            times.append(time)
-            cells.append(own)
-        short = measure.reach.by_time and after < upto and after + 1 < look.since
-        picked = Picked(times, cells, bounds, look.since, included, short)
-        judge = self._judges[look.history][measure.slot]
-        if judge.looks:
-            picked.cells = judge.look(cells, look.row)
-            picked = without(picked)
-        if window.kind == "events":
-            return last_events(picked, window.length)
-        return since_event(picked) if window.kind == "since event" else picked
-
-    def _entry(self, index: int, history: History, key: Key, time: int, cells: tuple[Cell, ...], turn: Turn) -> list[Entry]:
-        """What an event leaves under one key: nothing where it is late for it."""
-        oldest, newest = turn.known(index, key) or (time, time)
-        if time < newest - self.layout.late:
-            return []
-        oldest, newest = min(oldest, time), max(newest, time)
-        seen = newest - self.layout.late
-        gone = tuple(min(self._gone(reach, index, slot, key, seen, turn) for reach in history.reaches[slot]) for slot in range(len(cells)))
-        return [Entry(index, key, time, oldest, newest, cells, gone)]
-
-    def _gone(self, reach: Reach, index: int, slot: int, key: Key, seen: int, turn: Turn) -> int:
-        """The last moment that no later event sees through this window, where all of them are at `seen` or after it."""
-        window = reach.window
-        if reach.by_time:
-            return reach.seen_before(seen)
-        if self._judges[index][slot].looks:
-            return FOREVER
-        times, cells = turn.rows(index, slot, key, FOREVER, seen)
-        return gone_events(times, cells, window.length) if window.kind == "events" else gone_since_event(times, cells)
-
-    def _answer(self, row: Row, values: Row) -> Row:
+    def _answer(self, row: Row, values: Row) -> tuple[Value, ...]:
         if self._formulas:
             seen = {**row, **values}
             for formula in self._formulas:
                 answer = formula.one(seen)
                 values.update(answer)
                 seen.update(answer)
-        return {column: values[column] for column in self.layout.types}
+        return tuple(values[column] for column in self._columns)
+
+    # --- what stands, and what does not --------------------------------------------------------------------------------
+
+    def _settle(self, key: Key | None, content: bytes, answer: tuple[Value, ...], since: int, touched: list[_Touched]) -> Found | None:
+        """Append the event; where something stands otherwise, nothing has happened, and that is said."""
+        assert key is not None
+        changes = {one.lane: _change(one) for one in touched if one.own is not None}
+        found = self.log.append(Event(key, content, answer, since, changes), self._assumed(touched))
+        if found is None:
+            self._since = since
+            for one in touched:
+                if one.past.standing.number % _SWEEP == 0:
+                    one.past.forget(_SWEEP)
+            self._keep_few(touched)
+        else:
+            _take_back(touched)
+        return found
+
+    def _settle_look(self, key: Key | None, touched: list[_Touched]) -> Found | None:
+        found = self.log.look(key, self._assumed(touched))
+        _take_back(touched)
+        self._keep_few(touched)
+        return found
+
+    def _assumed(self, touched: list[_Touched]) -> Assumed:
+        return Assumed(self._since, {one.lane: one.before.number for one in touched})
+
+    def _learn(self, found: Found) -> None:
+        self._since = found.since
+        for lane, kept in found.lanes.items():
+            past = self._pasts[lane] = Past(self._histories[lane[0]].course)
+            past.load(kept.standing, kept.rows)
+
+    def _evict(self, lanes: Sequence[Lane]) -> None:
+        """What nobody knows to be right is loaded again."""
+        if self.log.lasting:
+            for lane in lanes:
+                self._pasts.pop(lane, None)
+
+    def _keep_few(self, touched: list[_Touched]) -> None:
+        """Let go of pasts that nothing entered, and where there are too many of those that were asked first."""
+        for one in touched:
+            if not one.past.standing.number:
+                self._pasts.pop(one.lane, None)
+        while self.log.lasting and len(self._pasts) > MOST_KEYS:
+            del self._pasts[next(iter(self._pasts))]
+
+
+class _History:
+    """One history of a layout, as rows come to it."""
+
+    def __init__(self, index: int, layout: Layout) -> None:
+        history = layout.histories[index]
+        self.index, self.course = index, Course(history, layout.late)
+        self.columns = tuple(measure.column for measure in history.measures)
+        self.entered = history.keys
+        self._per = history.per
+        self._judges = [Judge(slot) for slot in history.slots]
+        self._by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
+        names = {name for slot in history.slots for name in slot.fields(this=True)}
+        self._this = sorted(names | {measure.reach.window.field for measure in history.measures if measure.reach.window.field is not None})
+
+    def looked(self, row: Row) -> Any:
+        """The key a row looks under, or the missing value that stands in its place."""
+        key = tuple(row[name] for name in self._per)
+        return key if all(map(known, key)) else first(key)
+
+    def cells(self, row: Row) -> list[Cell]:
+        return [judge.cell(row) for judge in self._judges]
+
+    def asked(self, row: Row, since: int, key: Key | None, looks: bool, enters: bool) -> Asked:
+        currencies = [None if by is None else row[by] for by in self._by]
+        this = {f"{THIS}{name}": row[name] for name in self._this}
+        return Asked(0, row[NOW], currencies, since, this, looks, enters, key)
+
+
+def _change(one: _Touched) -> Change:
+    past = one.past
+    kept = any(state != OUT or value is not None for state, value in one.row.cells)
+    sweep = past.standing.number % _SWEEP == 0
+    gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
+    return Change(past.standing, one.row if kept else None, gone)
+
+
+def _take_back(touched: list[_Touched]) -> None:
+    for one in reversed(touched):
+        if one.own is not None:
+            one.past.take_back(one.own, one.before)
 
 
 def other_content(record: Record, key: Key) -> InputError:
@@ -280,31 +305,3 @@ def content_hash(row: Row, names: Sequence[str]) -> bytes:
 
 
 _ABSENT: Final = missing("absent")
-
-
-def check_features(place: str, schema: str | None, reads: str, features: str | None, wanted: str, where: str) -> None:
-    """Raises `StoreError` unless a store was made with the schema that is read here, for these features."""
-    if schema != reads:
-        raise StoreError(f"the store `{place}` has schema {schema or 'none'}, this engine reads {reads}; rebuild it from history {where}")
-    if features != wanted:
-        raise StoreError(f"the store `{place}` was made for other features; rebuild it from history {where}")
-
-
-def check_since(place: str, given: int | None, there: int | None) -> None:
-    """Raises `StoreError` where `history_from` is another than the store has."""
-    if given is not None and given != there:
-        raise StoreError(f"the store `{place}` has its history from another time; open it without `history_from`, or rebuild it")
-
-
-def failed(place: str, error: Exception) -> StoreError:
-    """A store's own trouble, in one line."""
-    return StoreError(f"the store `{place}` cannot be used: {_one_line(error)}")
-
-
-def down(place: str, error: Exception) -> StoreDown:
-    """Trouble that passes, in one line."""
-    return StoreDown(f"the store `{place}` is down: {_one_line(error)}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).lower().rstrip(".") or type(error).__name__.lower()

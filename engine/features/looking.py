@@ -1,5 +1,5 @@
-"""What a batch sees through windows that are looked at afresh by every event: those that count events, begin with one, compare rows with
-the event that looks, hold one aggregate inside another, or ask for the first or the last row. It must not share code with live history.
+"""What an event sees through windows that are looked at afresh by every event: those that count events, begin with one, compare rows with
+the event that looks, hold one aggregate inside another, or ask for the first or the last row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from engine.backends import single
 from engine.features import aggregate
 from engine.features.aggregate import EMPTY
 from engine.features.spec import Measure, Slot
-from engine.features.tallies import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING, Asking, prepared, restored, summable, tally
+from engine.features.tallies import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING, Asking, settled, summable, tally
 from engine.features.windows import FOREVER, Bounds, periods
 from engine.values import DAY, Interval, Missing, Value, first, missing
 
@@ -31,7 +31,7 @@ it is one and then the value; where rows wait for one that looks, the value and 
 
 class Asked(NamedTuple):
     """One event that asks: its row, its time, for each slot the currency an empty sum has, since when history is complete, what
-    conditions and windows read of it, whether it looks under this key, and whether it is kept under it."""
+    conditions and windows read of it, whether it looks under this key, and whether it is kept under it; `key` is its record's key."""
 
     row: int
     time: int
@@ -40,15 +40,17 @@ class Asked(NamedTuple):
     this: Row
     looks: bool = True
     enters: bool = True
+    key: Any = None
 
 
 @dataclass(slots=True)
 class Rows:
-    """Rows ``low <= place < high`` of three lists, by time and then arrival. `own` says that the last is the event that asks."""
+    """Rows ``low <= place < high`` of four lists, by time and then arrival. `own` says that the last is the event that asks."""
 
     times: Sequence[int]
     states: Sequence[int]
     values: Sequence[Any]
+    keys: Sequence[Any]
     low: int
     high: int
     span: Bounds
@@ -75,26 +77,29 @@ class Waiting:
         times: list[int] = []
         states: list[int] = []
         values: list[Any] = []
+        keys: list[Any] = []
         own = False
         for place in range(rows.low, rows.high):
             value, fields = rows.values[place]
             seen = {**fields, **this}
-            state, value = cell(_truth(self._where(seen)), value, _truth(self._part(seen)) if self._share else True, self._share)
-            mark = _truth(self._event(seen)) if self._marks else False
+            state, value = cell(truth(self._where(seen)), value, truth(self._part(seen)) if self._share else True, self._share)
+            mark = truth(self._event(seen)) if self._marks else False
             own = rows.own and place == rows.high - 1 and (state != OUT or mark is not False)
             if state != OUT or mark is not False:
                 times.append(rows.times[place])
                 states.append(state)
                 values.append((mark, value) if self._marks else value)
-        return replace(rows, times=times, states=states, values=values, low=0, high=len(times), own=own)
+                keys.append(rows.keys[place])
+        return replace(rows, times=times, states=states, values=values, keys=keys, low=0, high=len(times), own=own)
 
 
-def _truth(value: Value) -> bool | None:
+def truth(value: Value) -> bool | None:
+    """What a condition says; none where it says neither."""
     return None if isinstance(value, Missing) else value
 
 
 def cell(truth: bool | None, value: Any, part: bool | None = True, share: bool = False) -> Cell:
-    """What a row is: from whether it counts, its prepared value (none where not known), and for a share whether it is in the part."""
+    """What a row is: from whether it counts, its value (none where not known), and for a share whether it is in the part."""
     if truth is False:
         return OUT, None
     if share:
@@ -112,6 +117,7 @@ def last_events(rows: Rows, length: int, since: int) -> Rows:
     times: list[int] = []
     states: list[int] = []
     values: list[Any] = []
+    keys: list[Any] = []
     sure, begin, place = 0, FOREVER, rows.high - 1
     while place >= rows.low and sure < length:
         time, state = rows.times[place], rows.states[place]
@@ -119,16 +125,17 @@ def last_events(rows: Rows, length: int, since: int) -> Rows:
         times.append(time)
         states.append(state if inside else _UNSURE[state])
         values.append(rows.values[place])
+        keys.append(rows.keys[place])
         if state <= SURE_LACKING:
             sure, begin = sure + 1, time
         place -= 1
     short = (begin if sure == length else FOREVER) < since
-    return Rows(times[::-1], states[::-1], values[::-1], 0, len(times), rows.span, rows.own, short, length, sure)
+    return Rows(times[::-1], states[::-1], values[::-1], keys[::-1], 0, len(times), rows.span, rows.own, short, length, sure)
 
 
 def since_event(rows: Rows, since: int) -> Rows:
     """The rows after the last event that the window begins with, found from the newest on; the one that asks is never it."""
-    found: list[tuple[int, int, Any]] = []
+    found: list[tuple[int, int, Any, Any]] = []
     begin, doubtful = FOREVER, False
     for place in range(rows.high - 1, rows.low - 1, -1):
         time, (mark, value) = rows.times[place], rows.values[place]
@@ -138,12 +145,12 @@ def since_event(rows: Rows, since: int) -> Rows:
             break
         doubtful = doubtful or (mark is None and not asking)
         state = rows.states[place]
-        found.append((time, _UNSURE[state] if doubtful else state, value))
+        found.append((time, _UNSURE[state] if doubtful else state, value, rows.keys[place]))
     short = begin < since
     own = rows.own and rows.states[rows.high - 1] != OUT
-    kept = [(time, _UNSURE[state] if short and time < since else state, value) for time, state, value in reversed(found) if state != OUT]
-    times, states, values = ([row[part] for row in kept] for part in range(3))
-    return Rows(times, states, values, 0, len(kept), rows.span, own, short)
+    kept = [(t, _UNSURE[state] if short and t < since else state, value, key) for t, state, value, key in reversed(found) if state != OUT]
+    times, states, values, keys = ([row[part] for row in kept] for part in range(4))
+    return Rows(times, states, values, keys, 0, len(kept), rows.span, own, short)
 
 
 # --- what they say ---------------------------------------------------------------------------------------------------
@@ -170,14 +177,13 @@ def _aggregated(measure: Measure, rows: Rows, asked: Asked, cause: Missing) -> V
         return _first(measure, rows, cause) if measure.aggregate.function == "first" else _last(measure, rows, asked, cause)
     held = tally(measure)
     for place in range(rows.low, rows.high):
-        held.add(rows.states[place], rows.values[place], rows.times[place])
+        held.add(rows.states[place], rows.values[place])
     return held.read(asking(measure, rows, asked, cause))
 
 
 def asking(measure: Measure, rows: Rows, asked: Asked, cause: Missing) -> Asking:
     """How a tally of these rows is read."""
-    after, upto = rows.span
-    return Asking(after, upto, asked.currencies[measure.slot], rows.short, cause, rows.most, rows.least)
+    return Asking(asked.currencies[measure.slot], rows.short, cause, rows.most, rows.least)
 
 
 def _first(measure: Measure, rows: Rows, cause: Missing) -> Value:
@@ -185,7 +191,7 @@ def _first(measure: Measure, rows: Rows, cause: Missing) -> Value:
         return cause
     if rows.low == rows.high:
         return EMPTY
-    return restored(rows.values[rows.low], measure.of) if rows.states[rows.low] == SURE else cause
+    return settled(rows.values[rows.low], measure.of) if rows.states[rows.low] == SURE else cause
 
 
 def _last(measure: Measure, rows: Rows, asked: Asked, cause: Missing) -> Value:
@@ -198,7 +204,7 @@ def _last(measure: Measure, rows: Rows, asked: Asked, cause: Missing) -> Value:
         return cause
     if measure.aggregate.function == "time since last":
         return (asked.time - time) * (DAY if measure.reach.clock.dates else 1)
-    return restored(rows.values[place], measure.of) if state == SURE else cause
+    return settled(rows.values[place], measure.of) if state == SURE else cause
 
 
 def _over_periods(measure: Measure, inner: Measure, rows: Rows, asked: Asked) -> Value:
@@ -210,7 +216,7 @@ def _over_periods(measure: Measure, inner: Measure, rows: Rows, asked: Asked) ->
     for span in periods(measure.reach.clock, inner.reach.window.period, *rows.span, asked.time):
         low, high = (bisect_right(rows.times, end, rows.low, rows.high) for end in span)
         short, own = span[0] + 1 < asked.since, rows.own and high == rows.high
-        part = Rows(rows.times, rows.states, rows.values, low, high, span, own, short)
+        part = Rows(rows.times, rows.states, rows.values, rows.keys, low, high, span, own, short)
         value = _aggregated(inner, part, asked, aggregate.lack(short))
         if value is EMPTY:
             continue
@@ -221,6 +227,6 @@ def _over_periods(measure: Measure, inner: Measure, rows: Rows, asked: Asked) ->
             values.append(None)
         else:
             states.append(SURE)
-            values.append(prepared(value, measure.of))
+            values.append(value)
     cause = first(causes) if causes else aggregate.lack(False)
-    return _aggregated(measure, Rows(times, states, values, 0, len(times), rows.span), asked, cause)
+    return _aggregated(measure, Rows(times, states, values, times, 0, len(times), rows.span), asked, cause)

@@ -1,30 +1,27 @@
 """History kept in PostgreSQL, for several processes and machines: every event is one transaction of two round trips, and one where it only
-looks. Whoever has an event of the same key waits; what was said is kept as safely as the server keeps a commit.
+looks; two more where another process wrote to its keys or this one does not know them. Whoever has an event of the same key waits; what was
+said is kept as safely as the server keeps a commit.
 """
 
 from __future__ import annotations
 
 import hashlib
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
-from engine.features.asking import Asked
-from engine.features.fetched import Coding, Fetched, Standing, name
-from engine.features.judging import OUT
-from engine.features.live import LiveStore, Turn, check_features, check_since, down, failed
+from engine.features.cells import Coding, name
+from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, Told, check_features, check_since, down, failed
+from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from engine.features.live import Event
-    from engine.features.spec import BoundFeatures
-    from engine.plan import Row
-    from engine.record import Record
+    from engine.features.log import Assumed, Event, Key, Lane
+    from engine.features.spec import Layout
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 SECONDS: Final = 5
 """How long connecting may take, waiting for a lock or an answer, and holding a lock, unless address or server say otherwise."""
 
@@ -33,8 +30,8 @@ CREATE TABLE kaskade_fact (name text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE kaskade_event (key text PRIMARY KEY, content bytea NOT NULL, answer text NOT NULL);
 CREATE TABLE kaskade_lane (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, history integer NOT NULL, key text NOT NULL,
   oldest bigint NOT NULL, newest bigint NOT NULL, number bigint NOT NULL, UNIQUE (history, key));
-CREATE TABLE kaskade_cell (lane bigint, slot integer, time bigint, number bigint, cell bytea NOT NULL,
-  PRIMARY KEY (lane, slot, time, number))
+CREATE TABLE kaskade_row (lane bigint, time bigint, number bigint, key text NOT NULL, cells text NOT NULL,
+  PRIMARY KEY (lane, time, number))
 """
 
 # Limits hold where nobody set others. Tables grow from nothing between two looks of the planner at them: the indexes are always right.
@@ -45,56 +42,48 @@ SELECT set_config(name, %s, false) FROM pg_settings
 _PLANS: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET plan_cache_mode = force_generic_plan"
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(place) FROM unnest(%s::bigint[]) AS place"
-# All that an event asks, in one statement: rows of one shape, told apart by `part`; cells come by time and arrival.
+# How everything stands, in one statement: rows of one shape, told apart by `part`.
 _READ: Final = """
-WITH asked AS (
-  SELECT lane.*, place
-    FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS asked (history, key, place) JOIN kaskade_lane AS lane USING (history, key)
-)
-SELECT 0 AS part, value::bigint AS place, 0 AS time, 0 AS newest, 0 AS number, NULL::bytea AS cell, NULL AS answer
+SELECT 0 AS part, value::bigint AS place, 0 AS oldest, 0 AS newest, 0 AS number, NULL::bytea AS content, NULL AS answer
   FROM kaskade_fact WHERE name = 'since'
 UNION ALL SELECT 1, 0, 0, 0, 0, content, answer FROM kaskade_event WHERE key = %s
-UNION ALL SELECT 2, place, oldest, newest, number, NULL, NULL FROM asked
-UNION ALL
-SELECT 3, spans.place, cell.time, 0, cell.number, cell.cell, NULL
-  FROM unnest(%s::bigint[], %s::integer[], %s::bigint[], %s::bigint[]) WITH ORDINALITY AS spans (lane, slot, after, upto, place)
-  JOIN asked ON asked.place = spans.lane
-  JOIN kaskade_cell AS cell ON cell.lane = asked.id AND cell.slot = spans.slot AND cell.time > after AND cell.time <= upto
-ORDER BY part, place, time, number"""
-_SINCE, _EVENT, _LANE, _CELL = range(4)
+UNION ALL SELECT 2, place, oldest, newest, number, NULL, NULL
+  FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS asked (history, key, place) JOIN kaskade_lane USING (history, key)"""
+_ROWS: Final = """
+SELECT history, lane.key, row.time, row.key, row.cells
+  FROM unnest(%s::integer[], %s::text[]) AS asked (history, key) JOIN kaskade_lane AS lane USING (history, key)
+  JOIN kaskade_row AS row ON row.lane = lane.id
+ORDER BY row.time, row.number"""
 
 _KEEP_SINCE: Final = "INSERT INTO kaskade_fact VALUES ('since', %s)"
 _WRITE: Final = """
 WITH event AS (INSERT INTO kaskade_event VALUES (%s, %s, %s)),
 lanes AS (
   INSERT INTO kaskade_lane (history, key, oldest, newest, number)
-    SELECT *, 1 FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[])
-    ON CONFLICT (history, key) DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = kaskade_lane.number + 1
+    SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
+    ON CONFLICT (history, key) DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = excluded.number
     RETURNING id, history, key, number
 ),
 kept AS (
-  INSERT INTO kaskade_cell
-    SELECT id, slot, time, number, cell
-    FROM unnest(%s::integer[], %s::text[], %s::integer[], %s::bigint[], %s::bytea[]) AS kept (history, key, slot, time, cell)
+  INSERT INTO kaskade_row
+    SELECT id, time, number, kept.event, cells
+    FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::text[], %s::text[]) AS kept (history, key, time, event, cells)
     JOIN lanes USING (history, key)
 )
-DELETE FROM kaskade_cell AS cell
-  USING unnest(%s::integer[], %s::text[], %s::integer[], %s::bigint[]) AS gone (history, key, slot, upto) JOIN lanes USING (history, key)
-  WHERE cell.lane = lanes.id AND cell.slot = gone.slot AND cell.time <= gone.upto"""
-_NONE: Final[tuple[list[Any], ...]] = ([], [], [], [], [])
+DELETE FROM kaskade_row AS row
+  USING unnest(%s::integer[], %s::text[], %s::bigint[]) AS gone (history, key, upto) JOIN lanes USING (history, key)
+  WHERE row.lane = lanes.id AND row.time <= gone.upto"""
 
 
-class PostgresStore(LiveStore):
-    """A store in one schema of a database, the first of the connection's search path, in tables that begin with ``kaskade_``.
+class PostgresLog(Log):
+    """A log in one schema of a database, the first of the connection's search path, in tables that begin with ``kaskade_``.
 
     Raises `StoreError` where the server cannot be reached, or holds history made for other features.
     """
 
-    def __init__(self, url: str, groups: Sequence[BoundFeatures], record: Record, since: int | None) -> None:
-        super().__init__(groups, record)
+    def __init__(self, url: str, layout: Layout, since: int | None) -> None:
         self._psycopg = _library()
-        self._coding = Coding(self.layout)
-        self._lock = threading.Lock()
+        self._layout, self._coding = layout, Coding(layout)
         self._closed = False
         self._connection: Any = None
         try:
@@ -123,33 +112,53 @@ class PostgresStore(LiveStore):
             self._connection.execute(_LOCK, ([_place("open")],))
             if self._connection.execute("SELECT to_regclass('kaskade_fact')").fetchone()[0] is None:
                 self._connection.execute(_TABLES, prepare=False)
-                facts = ("schema", str(SCHEMA), "features", self.layout.fingerprint)
+                facts = ("schema", str(SCHEMA), "features", self._layout.fingerprint)
                 self._connection.execute("INSERT INTO kaskade_fact VALUES (%s, %s), (%s, %s)", facts)
             self._check(since)
 
     def _check(self, since: int | None) -> None:
         facts = dict(self._connection.execute("SELECT name, value FROM kaskade_fact").fetchall())
         where = "in another schema or database"
-        check_features(self.place, facts.get("schema"), str(SCHEMA), facts.get("features"), self.layout.fingerprint, where)
+        check_features(self.place, facts.get("schema"), str(SCHEMA), facts.get("features"), self._layout.fingerprint, where)
         there = facts.get("since")
         if since is not None and there is None:
             self._connection.execute(_KEEP_SINCE, (str(since),))
         else:
             check_since(self.place, since, None if there is None else int(there))
 
-    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
-        with self._lock, self._trouble():
+    def since(self) -> int | None:
+        with self._trouble():
+            found = self._connection.execute("SELECT value FROM kaskade_fact WHERE name = 'since'").fetchone()
+            return None if found is None else int(found[0])
+
+    def append(self, event: Event, assumed: Assumed) -> Found | None:
+        with self._turn():
+            found = self._locked(event.key, assumed)
+            if found is None:
+                self._finish(event, assumed)
+            return found
+
+    def look(self, key: Key | None, assumed: Assumed) -> Found | None:
+        with self._turn():
+            return self._otherwise(key, assumed, ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"], [])
+
+    def measured(self) -> Measured:
+        tables = "kaskade_lane", "kaskade_row", "kaskade_event"
+        with self._turn():
+            keys, rows, events = (self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables)
+            size = "SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(%s::text[]) AS name"
+            return Measured(keys, rows, events, int(self._connection.execute(size, (list(tables),)).fetchone()[0]))
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._trouble():
             if self._closed:
-                raise StoreError("the store is closed")
+                raise StoreError(CLOSED)
             if self._connection is None:
                 self._connection = self._connect()
                 self._check(None)
             try:
-                turn = self._fetch(asked, record)
-                answer = work(turn)
-                if record:
-                    self._finish(turn)
-                return answer
+                yield
             finally:
                 self._undo()
 
@@ -174,10 +183,9 @@ class PostgresStore(LiveStore):
         if connection.closed:
             self._connection = None
 
-    def release(self) -> None:
-        with self._lock:
-            self._closed = True
-            self._let_go()
+    def close(self) -> None:
+        self._closed = True
+        self._let_go()
 
     def _let_go(self) -> None:
         if self._connection is not None:
@@ -186,72 +194,66 @@ class PostgresStore(LiveStore):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _fetch(self, asked: Asked, record: bool) -> Fetched:
-        if not record:
-            return self._read(asked, ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"], [], "COMMIT")
-        lanes = (_place(f"{history}:{name(key)}") for history, key in asked.lanes)
-        places = sorted({_place(f"event:{name(asked.key)}"), *lanes})  # all in one order, so that no two wait for each other
+    def _locked(self, key: Key, assumed: Assumed) -> Found | None:
+        named = (_place(f"{history}:{self._name(of)}") for history, of in assumed.lanes)
+        # all in one order, so that no two wait for each other; the first event of all settles `since` for everyone
+        places = sorted({_place(f"event:{self._name(key)}"), *named, *([_place("since")] if assumed.since is None else [])})
         # each statement sees what was there when it began: what is read was written before the lock was had
-        turn = self._read(asked, ["BEGIN ISOLATION LEVEL READ COMMITTED"], places)
-        if turn.since() is None:  # the first event of all settles it for everyone
-            turn = self._read(asked, [], [_place("since")])
-        return turn
+        return self._otherwise(key, assumed, ["BEGIN ISOLATION LEVEL READ COMMITTED"], places)
 
-    def _read(self, asked: Asked, before: list[str], locks: list[int], *after: str) -> Fetched:
-        run, spans, lanes = self._connection.execute, asked.spans, asked.lanes
-        places = {lane: place for place, lane in enumerate(lanes, 1)}
-        _, slots, _, afters, uptos = map(list, zip(*spans, strict=True)) if spans else _NONE
-        histories, names = [history for history, _ in lanes], [name(key) for _, key in lanes]
-        asks = (histories, names, name(asked.key), [places[span.history, span.key] for span in spans], slots, afters, uptos)
+    def _name(self, key: Key) -> str:
+        return name(self._coding.key(key))
+
+    def _otherwise(self, key: Key | None, assumed: Assumed, before: list[str], locks: list[int]) -> Found | None:
+        """What stands otherwise than it was assumed."""
+        run, lanes = self._connection.execute, list(assumed.lanes)
         with self._connection.pipeline():
             for command in before:
                 run(command)
             if locks:
                 run(_LOCK, (locks,))
+            asks = None if key is None else self._name(key), [lane[0] for lane in lanes], [self._name(lane[1]) for lane in lanes]
             found = run(_READ, asks, binary=True)
-            for command in after:
-                run(command)
-        return self._fetched(asked, found.fetchall())
-
-    def _fetched(self, asked: Asked, found: list[tuple[Any, ...]]) -> Fetched:
-        since, event, standings = None, None, {}
-        rows: dict[Any, tuple[list[int], list[bytes]]] = {span[:3]: ([], []) for span in asked.spans}
-        columns = list(rows.values())
-        for part, place, time, newest, number, cell, answer in found:
-            if part == _CELL:
-                times, cells = columns[place - 1]
-                times.append(time)
-                cells.append(cell)
-            elif part == _LANE:
-                standings[asked.lanes[place - 1]] = Standing(time, newest, number)
-            elif part == _EVENT:
-                event = cell, answer
-            else:
+        since, told, standings = None, None, dict.fromkeys(lanes, NOTHING)
+        for part, place, oldest, newest, number, content, answer in found.fetchall():
+            if part == 0:
                 since = place
-        return Fetched(self._coding, event, since, standings, rows)
+            elif part == 1:
+                told = Told(content, self._coding.values(answer))
+            else:
+                standings[lanes[place - 1]] = Standing(oldest, newest, number)
+        changed = {lane: standing for lane, standing in standings.items() if standing.number != assumed.lanes[lane]}
+        same = told is None and since == assumed.since and not changed
+        return None if same else Found(told, since, self._loaded(changed))
+
+    def _loaded(self, standings: dict[Lane, Standing]) -> dict[Lane, Kept]:
+        names = {(lane[0], self._name(lane[1])): lane for lane in standings}
+        rows: dict[Lane, list[Entered]] = {lane: [] for lane in standings}
+        columns = [history for history, _ in names], [text for _, text in names]
+        for history, text, time, key, cells in self._connection.execute(_ROWS, columns).fetchall() if names else ():
+            rows[names[history, text]].append(Entered(time, self._coding.event_key(key), self._coding.row(history, cells)))
+        return {lane: Kept(standing, rows[lane]) for lane, standing in standings.items()}
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _finish(self, turn: Fetched) -> None:
+    def _finish(self, event: Event, assumed: Assumed) -> None:
         with self._connection.pipeline():
-            if turn.written is not None:
-                self._write(turn.written, turn.since() is None)
+            if assumed.since is None:
+                self._connection.execute(_KEEP_SINCE, (str(event.since),))
+            self._write(event)
             self._connection.execute("COMMIT")
 
-    def _write(self, event: Event, first: bool) -> None:
-        if first:
-            self._connection.execute(_KEEP_SINCE, (str(event.since),))
+    def _write(self, event: Event) -> None:
         lanes, kept, gone = [], [], []
-        for entry in event.entries:
-            lane = entry.history, name(entry.key)
-            lanes.append((*lane, entry.oldest, entry.newest))
-            for slot, cell in enumerate(entry.cells):
-                if cell is not OUT and entry.time > entry.gone[slot]:
-                    kept.append((*lane, slot, entry.time, self._coding.cell(entry.history, slot, cell)))
-                if entry.gone[slot] > FOREVER:
-                    gone.append((*lane, slot, entry.gone[slot]))
-        own = name(event.key), event.content, self._coding.answer(event.answer)
-        self._connection.execute(_WRITE, (*own, *_columns(lanes, 4), *_columns(kept, 5), *_columns(gone, 4)))
+        for (history, key), change in event.changes.items():
+            lane = history, self._name(key)
+            lanes.append((*lane, *change.standing))
+            if change.row is not None:
+                kept.append((*lane, change.row.time, self._coding.key(change.row.key), self._coding.cells(change.row.cells)))
+            if change.gone > FOREVER:
+                gone.append((*lane, change.gone))
+        own = self._name(event.key), event.content, self._coding.answer(event.answer)
+        self._connection.execute(_WRITE, (*own, *_columns(lanes, 5), *_columns(kept, 5), *_columns(gone, 3)))
 
 
 def _columns(rows: list[tuple[Any, ...]], number: int) -> list[list[Any]]:

@@ -1,7 +1,8 @@
-"""History kept in Redis or Valkey, for several processes and machines: two round trips an event, one where it only looks or is a repeat.
+"""History kept in Redis or Valkey, for several processes and machines: one round trip an event, two where another process wrote to its keys
+or this one does not know them.
 
-Nobody waits for a lock: an event is written only if what it read still stands, else it is read again. What survives a restart of the
-server is what its own persistence keeps. Not for clusters: an event touches several keys.
+Nobody waits for a lock: an event is appended only where everything stands as it was assumed. What survives a restart of the server is what
+its own persistence keeps. Not for clusters: an event touches several keys.
 """
 
 from __future__ import annotations
@@ -10,27 +11,21 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreDown, StoreError
-from engine.features.asking import LAST, Asked, Span
-from engine.features.fetched import Coding, Fetched, Standing, name
-from engine.features.judging import OUT
-from engine.features.live import LiveStore, Turn, check_features, check_since, down, failed
+from engine.features.cells import Coding, name
+from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, Told, check_features, check_since, down, failed
+from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from engine.features.log import Assumed, Change, Event, Key, Lane
+    from engine.features.spec import Layout
 
-    from engine.features.live import Entry, Event
-    from engine.features.spec import BoundFeatures
-    from engine.plan import Row
-    from engine.record import Record
-
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 SECONDS: Final = 5
 """How long connecting and one answer may take, unless the address says otherwise (`socket_timeout`, `socket_connect_timeout`)."""
 _PREFIX: Final = "kaskade:"
 _FACTS, _EVENTS, _LANES = (_PREFIX + part for part in ("facts", "events", "lanes"))
 _PASSING: Final = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
-_TRIES: Final = 1000
 _PLACE: Final = struct.Struct(">QQ")
 _TIME: Final = struct.Struct(">Q")
 
@@ -42,52 +37,44 @@ if facts[1] == ARGV[1] and facts[2] == ARGV[2] and ARGV[3] ~= '' then redis.call
 return redis.call('HMGET', KEYS[1], 'schema', 'features', 'since')
 """
 
-_FETCH: Final = """
+_ASK: Final = """
 local facts = redis.call('HMGET', KEYS[1], 'features', 'since')
-local event = redis.call('HGET', KEYS[2], ARGV[1])
-local lanes, rows, number = {}, {}, tonumber(ARGV[2])
-if not event then
-  for i = 1, number do lanes[i] = redis.call('HGET', KEYS[3], ARGV[2 + i]) end
-  for i = 4, #KEYS do
-    local place = 2 + number + 2 * (i - 4)
-    rows[i - 3] = redis.call('ZRANGEBYLEX', KEYS[i], ARGV[place + 1], ARGV[place + 2])
+local event = ARGV[2] ~= '' and redis.call('HGET', KEYS[2], ARGV[2])
+local same, lanes = facts[1] == ARGV[1] and (facts[2] or '') == ARGV[3] and not event, {}
+for i = 4, #KEYS do
+  local place = 6 + 5 * (i - 4)
+  local stands = redis.call('HGET', KEYS[3], ARGV[place + 1]) or ''
+  lanes[i - 3] = false
+  if (string.match(stands, '%d+$') or '0') ~= ARGV[place + 2] then
+    same, lanes[i - 3] = false, {stands, redis.call('ZRANGE', KEYS[i], 0, -1)}
   end
 end
-return {facts, event, lanes, rows}
-"""
-"""Keys: facts, events, lanes, then one of cells for every span. Arguments: the event, the number of lanes and these, the ends of spans."""
-
-_WRITE: Final = """
-local facts = redis.call('HMGET', KEYS[1], 'features', 'since')
-if facts[1] ~= ARGV[1] or (facts[2] or '') ~= ARGV[4] or redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then return 0 end
-local last = 6 + 3 * tonumber(ARGV[6])
-for i = 7, last, 3 do
-  if (redis.call('HGET', KEYS[3], ARGV[i]) or '') ~= ARGV[i + 1] then return 0 end
-end
+if not same then return {facts, event, lanes} end
+if ARGV[4] == '' then return 1 end
 redis.call('HSETNX', KEYS[1], 'since', ARGV[5])
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-for i = 7, last, 3 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 2]) end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
 for i = 4, #KEYS do
-  local place = last + 2 * (i - 4)
-  if ARGV[place + 1] ~= '' then redis.call('ZADD', KEYS[i], 0, ARGV[place + 1]) end
-  if ARGV[place + 2] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '-', ARGV[place + 2]) end
+  local place = 6 + 5 * (i - 4)
+  if ARGV[place + 3] ~= '' then redis.call('HSET', KEYS[3], ARGV[place + 1], ARGV[place + 3]) end
+  if ARGV[place + 4] ~= '' then redis.call('ZADD', KEYS[i], 0, ARGV[place + 4]) end
+  if ARGV[place + 5] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '-', ARGV[place + 5]) end
 end
 return 1
 """
-"""Keys as before. Arguments: the features, the event and what is kept of it, `since` before and after, the number of lanes, of each its
-name, how it stood and stands, of each key of cells what is added and the end of what is dropped. 0 where something changed meanwhile."""
+"""Keys: facts, events, lanes, then the rows of every lane. Arguments: the features, the event or nothing, `since` as assumed, what is
+kept of the event or nothing, `since` after it, an empty one; for every lane its name, how often it changed as assumed, how it stands after
+the event or nothing, the row that is added or nothing, the end of the rows that are dropped or nothing. 1 where all stands as assumed."""
 
 
-class RedisStore(LiveStore):
-    """A store in one database of a server, under keys that begin with ``kaskade:``.
+class RedisLog(Log):
+    """A log in one database of a server, under keys that begin with ``kaskade:``.
 
     Raises `StoreError` where the server cannot be reached, drops keys by itself, or holds history made for other features.
     """
 
-    def __init__(self, url: str, groups: Sequence[BoundFeatures], record: Record, since: int | None) -> None:
-        super().__init__(groups, record)
+    def __init__(self, url: str, layout: Layout, since: int | None) -> None:
         redis = _library(url)
-        self._coding = Coding(self.layout)
+        self._layout, self._coding = layout, Coding(layout)
         self._redis = redis
         try:
             pool = redis.ConnectionPool.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=_once(redis))
@@ -96,7 +83,7 @@ class RedisStore(LiveStore):
         self.place = _place(pool.connection_kwargs)
         pool.connection_kwargs["decode_responses"] = False
         self._client: Any = redis.Redis.from_pool(pool)
-        self._open, self._fetch, self._write = (self._client.register_script(text) for text in (_OPEN, _FETCH, _WRITE))
+        self._open, self._ask = (self._client.register_script(text) for text in (_OPEN, _ASK))
         try:
             self._prepare(since)
         except (redis.RedisError, TypeError) as error:
@@ -110,23 +97,74 @@ class RedisStore(LiveStore):
         policy = self._client.info("memory").get("maxmemory_policy", "noeviction")
         if str(policy).startswith("allkeys"):
             raise StoreError(f"the store `{self.place}` drops keys when it is full (maxmemory-policy {policy}); set noeviction")
-        facts = self._open([_FACTS], [SCHEMA, self.layout.fingerprint, "" if since is None else since])
+        facts = self._open([_FACTS], [SCHEMA, self._layout.fingerprint, "" if since is None else since])
         schema, features, there = (None if fact is None else fact.decode() for fact in facts)
-        check_features(self.place, schema, str(SCHEMA), features, self.layout.fingerprint, "in another database")
+        check_features(self.place, schema, str(SCHEMA), features, self._layout.fingerprint, "in another database")
         check_since(self.place, since, None if there is None else int(there))
 
-    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
-        if self._client is None:
-            raise StoreError("the store is closed")
+    def since(self) -> int | None:
         try:
-            for _ in range(_TRIES):
-                turn = self._read(asked)
-                answer = work(turn)
-                if turn.written is None or self._keep(turn, turn.written):
-                    return answer
+            since = self._client.hget(_FACTS, "since")
         except self._redis.RedisError as error:
             raise self._trouble(error) from None
-        raise StoreDown(f"the store `{self.place}` is down: too many others write history of the same key")
+        return None if since is None else int(since)
+
+    def append(self, event: Event, assumed: Assumed) -> Found | None:
+        kept = event.content + self._coding.answer(event.answer).encode()
+        return self._said(event.key, assumed, kept, event)
+
+    def look(self, key: Key | None, assumed: Assumed) -> Found | None:
+        return self._said(key, assumed, b"", None)
+
+    def _said(self, key: Key | None, assumed: Assumed, kept: bytes, event: Event | None) -> Found | None:
+        if self._client is None:
+            raise StoreError(CLOSED)
+        keys = [_FACTS, _EVENTS, _LANES]
+        lanes: list[Any] = []
+        for lane, number in assumed.lanes.items():
+            text = f"{lane[0]}:{name(self._coding.key(lane[1]))}"
+            keys.append(f"{_PREFIX}rows:{text}")
+            lanes += text, number, *self._changed(None if event is None else event.changes.get(lane))
+        since = "" if assumed.since is None else assumed.since
+        asked, begin = "" if key is None else name(self._coding.key(key)), "" if event is None else event.since
+        try:
+            found = self._ask(keys, [self._layout.fingerprint, asked, since, kept, begin, "", *lanes])
+        except self._redis.RedisError as error:
+            raise self._trouble(error) from None
+        return None if found == 1 else self._found(found, assumed)
+
+    def _changed(self, change: Change | None) -> tuple[str | bytes, ...]:
+        if change is None:
+            return "", "", ""
+        row, standing = b"", change.standing
+        if change.row is not None:
+            texts = self._coding.key(change.row.key), self._coding.cells(change.row.cells)
+            row = _PLACE.pack(change.row.time - FOREVER, standing.number) + "\n".join(texts).encode()
+        return "{} {} {}".format(*standing), row, _until(change.gone)
+
+    def _found(self, found: Any, assumed: Assumed) -> Found:
+        facts, event, lanes = found
+        self._check_there(facts[0])
+        told = None if event is None else Told(event[:16], self._coding.values(event[16:]))
+        changed = {lane: self._kept(lane, *kept) for lane, kept in zip(assumed.lanes, lanes, strict=True) if kept is not None}
+        return Found(told, None if facts[1] is None else int(facts[1]), changed)
+
+    def _kept(self, lane: Lane, stands: bytes, rows: list[bytes]) -> Kept:
+        return Kept(Standing(*map(int, stands.split())) if stands else NOTHING, [self._entered(lane, row) for row in rows])
+
+    def _entered(self, lane: Lane, row: bytes) -> Entered:
+        key, _, cells = row[16:].partition(b"\n")
+        return Entered(_TIME.unpack_from(row)[0] + FOREVER, self._coding.event_key(key), self._coding.row(lane[0], cells))
+
+    def measured(self) -> Measured:
+        try:
+            keys, events = self._client.hlen(_LANES), self._client.hlen(_EVENTS)
+            lanes = list(self._client.scan_iter(f"{_PREFIX}rows:*"))
+            rows = sum(self._client.zcard(lane) for lane in lanes)
+            size = sum(self._client.memory_usage(key) or 0 for key in (_FACTS, _EVENTS, _LANES, *lanes))
+        except self._redis.RedisError as error:
+            raise self._trouble(error) from None
+        return Measured(keys, rows, events, size)
 
     def _trouble(self, error: Exception) -> StoreError:
         redis = self._redis
@@ -135,54 +173,16 @@ class RedisStore(LiveStore):
         there = isinstance(error, passing) or str(error).startswith(_PASSING)
         return (down if there else failed)(self.place, error)
 
-    def release(self) -> None:
+    def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
-    def _read(self, asked: Asked) -> Fetched:
-        keys = [_FACTS, _EVENTS, _LANES, *(_cells(span.history, span.slot, name(span.key)) for span in asked.spans)]
-        lanes = [_lane(history, name(key)) for history, key in asked.lanes]
-        ends = [end for span in asked.spans for end in _ends(span)]
-        facts, event, standings, rows = self._fetch(keys, [name(asked.key), len(lanes), *lanes, *ends])
-        self._check_there(facts[0])
-        return Fetched(
-            self._coding,
-            None if event is None else (event[:16], event[16:]),
-            None if facts[1] is None else int(facts[1]),
-            {lane: _standing(found) for lane, found in zip(asked.lanes, standings, strict=False) if found is not None},
-            {span[:3]: _parted(found) for span, found in zip(asked.spans, rows, strict=False)},
-        )
-
     def _check_there(self, features: bytes | None) -> None:
         if features is None:
             raise StoreDown(f"the store `{self.place}` is down: it has lost its history; open it again, and rebuild it from history")
-        if features.decode() != self.layout.fingerprint:
+        if features.decode() != self._layout.fingerprint:
             raise StoreError(f"the store `{self.place}` was made for other features; rebuild it from history in another database")
-
-    def _keep(self, turn: Fetched, event: Event) -> bool:
-        keys: list[str] = [_FACTS, _EVENTS, _LANES]
-        lanes: list[str] = []
-        cells: list[bytes] = []
-        for entry in event.entries:
-            before = turn.standings.get((entry.history, entry.key))
-            number = 1 if before is None else before.number + 1
-            text = name(entry.key)
-            lanes += _lane(entry.history, text), _stands(before), _stands(Standing(entry.oldest, entry.newest, number))
-            for slot, cell in enumerate(entry.cells):
-                added, dropped = self._added(entry, slot, cell, number), _until(entry.gone[slot])
-                if added or dropped:
-                    keys.append(_cells(entry.history, slot, text))
-                    cells += added, dropped
-        since = turn.since()
-        kept = event.content + self._coding.answer(event.answer).encode()
-        facts = [self.layout.fingerprint, name(event.key), kept, "" if since is None else since, event.since]
-        return bool(self._write(keys, [*facts, len(event.entries), *lanes, *cells]))
-
-    def _added(self, entry: Entry, slot: int, cell: Any, number: int) -> bytes:
-        if cell is OUT:
-            return b""
-        return _PLACE.pack(entry.time - FOREVER, number) + self._coding.cell(entry.history, slot, cell)
 
 
 def _library(url: str) -> Any:
@@ -205,34 +205,10 @@ def _place(options: dict[str, Any]) -> str:
     return f"{where}/{options.get('db', 0)}"
 
 
-def _lane(history: int, key: str) -> str:
-    return f"{history}:{key}"
-
-
-def _cells(history: int, slot: int, key: str) -> str:
-    return f"{_PREFIX}cells:{history}:{slot}:{key}"
-
-
-def _stands(standing: Standing | None) -> str:
-    return "" if standing is None else "{} {} {}".format(*standing)
-
-
-def _standing(text: bytes) -> Standing:
-    return Standing(*map(int, text.split()))
-
-
-# Cells of one slot and key are members of a sorted set, all with score 0, and so in the order of their bytes: first the time, from the
-# earliest there is, then the number of the event in its lane. A score could not hold all 64 bits of a time.
-
-
-def _ends(span: Span) -> tuple[bytes, bytes]:
-    return b"[" + _TIME.pack(span.after + 1 - FOREVER), _until(span.upto) if span.upto < LAST else b"+"
+# Rows of one lane are members of a sorted set, all with score 0, and so in the order of their bytes: first the time, from the earliest
+# there is, then which change of the lane they were. A score could not hold all 64 bits of a time.
 
 
 def _until(time: int) -> bytes:
     """The end of what is not after `time`; nothing is where that is `FOREVER`."""
     return b"" if time == FOREVER else b"(" + _TIME.pack(time + 1 - FOREVER)
-
-
-def _parted(members: list[bytes]) -> tuple[list[int], list[bytes]]:
-    return [_TIME.unpack_from(member)[0] + FOREVER for member in members], [member[16:] for member in members]

@@ -1,6 +1,6 @@
 """Windows that slide over one key's rows: what came in is added, what fell out is taken away, and nothing is summed twice.
 
-The batch's way of the arithmetic that live history does by looking at every row of a window. It knows no frames.
+Live history and the batch both stand on it. It knows neither frames nor stores.
 """
 
 from __future__ import annotations
@@ -16,30 +16,46 @@ from engine.features.windows import FOREVER, Reach
 from engine.values import Missing, Value, missing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from engine.features.spec import History, Measure
 
 NEVER: Final = 2**63
 
 
 class Lane:
-    """The rows that one slot holds under one key: three lists, by time and then arrival."""
+    """The rows that one slot holds under one key: four lists, by time and then arrival; `keys` says which event each row was."""
 
-    __slots__ = ("states", "times", "values")
+    __slots__ = ("keys", "states", "times", "values")
 
     def __init__(self) -> None:
         self.times: list[int] = []
         self.states: list[int] = []
         self.values: list[Any] = []
+        self.keys: list[Any] = []
 
-    def insert(self, place: int, time: int, state: int, value: Any) -> None:
+    def insert(self, place: int, time: int, one: Cell, key: Any) -> None:
+        state, value = one
         self.times.insert(place, time)
         self.states.insert(place, state)
         self.values.insert(place, value)
+        self.keys.insert(place, key)
 
-    def forget(self, gone: int) -> None:
-        """Drop the rows up to and with the moment `gone`."""
-        cut = bisect_right(self.times, gone)
-        del self.times[:cut], self.states[:cut], self.values[:cut]
+    def find(self, time: int, key: Any) -> int | None:
+        """The place of the row of this event; none where it has none."""
+        place = bisect_right(self.times, time) - 1
+        while place >= 0 and self.times[place] == time:
+            if self.keys[place] == key:
+                return place
+            place -= 1
+        return None
+
+    def remove(self, place: int) -> None:
+        del self.times[place], self.states[place], self.values[place], self.keys[place]
+
+    def cut(self, number: int) -> None:
+        """Drop the first so many rows."""
+        del self.times[:number], self.states[:number], self.values[:number], self.keys[:number]
 
 
 class Seen(NamedTuple):
@@ -62,7 +78,13 @@ class Window:
         self.measure, self.slot, self.lane, self.waiting = measure, measure.slot, lane, waiting
 
     def came(self, place: int, time: int) -> None:
-        """The lane has a new row at `place`."""
+        """The lane has a new row at `place`, before others."""
+
+    def leaves(self, place: int) -> None:
+        """The lane is about to lose the row at `place`."""
+
+    def cut(self, number: int) -> None:
+        """The lane is about to lose its first so many rows, which no later event sees."""
 
     def value(self, asked: Asked, own: int | None) -> Value:
         """What the measure says to the event; `own` is its place in the lane, if it has one."""
@@ -86,15 +108,19 @@ class Window:
 
     def afresh(self, asked: Asked, seen: Seen) -> Value:
         """The value from nothing but the rows that are there."""
+        return said(self.measure, self.rows(asked, seen), asked)
+
+    def rows(self, asked: Asked, seen: Seen) -> Rows:
+        """The rows of the window, as the event sees them."""
         lane, window = self.lane, self.measure.reach.window
-        rows = Rows(lane.times, lane.states, lane.values, seen.low, seen.high, seen.span, seen.own, seen.short)
+        rows = Rows(lane.times, lane.states, lane.values, lane.keys, seen.low, seen.high, seen.span, seen.own, seen.short)
         if self.waiting is not None:
             rows = self.waiting.look(rows, asked.this)
         if window.kind == "events":
             rows = last_events(rows, window.length, asked.since)
         elif window.kind == "since event":
             rows = since_event(rows, asked.since)
-        return said(self.measure, rows, asked)
+        return rows
 
 
 class Sliding(Window):
@@ -105,16 +131,34 @@ class Sliding(Window):
     def __init__(self, measure: Measure, lane: Lane) -> None:
         super().__init__(measure, lane, None)
         self.tally, self.after = tally(measure), NEVER
-        self.first = self.last = len(lane.times)
+        self.first = self.last = 0
 
     def came(self, place: int, time: int) -> None:
-        if place >= self.last and time > self.after:
+        if place >= self.last:
             return
         self.last += 1
         if time > self.after:
-            self.tally.add(self.lane.states[place], self.lane.values[place], time)
+            self.tally.add(self.lane.states[place], self.lane.values[place])
         else:
             self.first += 1
+
+    def leaves(self, place: int) -> None:
+        if place >= self.last:
+            return
+        self.last -= 1
+        if place < self.first:
+            self.first -= 1
+        else:
+            self.tally.drop(self.lane.states[place], self.lane.values[place])
+
+    def cut(self, number: int) -> None:
+        if self.last <= number:
+            self.tally, self.first, self.last = tally(self.measure), 0, 0
+            return
+        while self.first < number:
+            self.tally.drop(self.lane.states[self.first], self.lane.values[self.first])
+            self.first += 1
+        self.first, self.last = self.first - number, self.last - number
 
     def value(self, asked: Asked, own: int | None) -> Value:
         seen = self.seen(asked, own)
@@ -123,7 +167,7 @@ class Sliding(Window):
         if self.lane.times and asked.time < self.lane.times[-1]:
             return self.afresh(asked, seen)
         self._move(seen)
-        rows = Rows((), (), (), 0, 0, seen.span, seen.own, seen.short)
+        rows = Rows((), (), (), (), 0, 0, seen.span, seen.own, seen.short)
         return self.tally.read(asking(self.measure, rows, asked, aggregate.lack(seen.short)))
 
     def _move(self, seen: Seen) -> None:
@@ -133,7 +177,7 @@ class Sliding(Window):
             held = self.tally = tally(self.measure)
             self.first = self.last = seen.low
         while self.last < seen.high:
-            held.add(lane.states[self.last], lane.values[self.last], lane.times[self.last])
+            held.add(lane.states[self.last], lane.values[self.last])
             self.last += 1
         while self.last > seen.high:
             self.last -= 1
@@ -143,7 +187,7 @@ class Sliding(Window):
             self.first += 1
         while self.first > seen.low:
             self.first -= 1
-            held.add(lane.states[self.first], lane.values[self.first], lane.times[self.first])
+            held.add(lane.states[self.first], lane.values[self.first])
         self.after = seen.span[0]
 
 
@@ -154,7 +198,7 @@ class Trailing(Sliding):
 
     def __init__(self, measure: Measure, lane: Lane) -> None:
         super().__init__(measure, lane)
-        self.asking = Asking(NEVER, NEVER, None, False, aggregate.UNDECIDED)
+        self.asking = Asking(None, False, aggregate.UNDECIDED)
 
     def value(self, asked: Asked, own: int | None) -> Value:
         time, lane, reach, asking = asked.time, self.lane, self.measure.reach, self.asking
@@ -162,10 +206,12 @@ class Trailing(Sliding):
         if times and time < times[-1]:
             return super().value(asked, own)
         after = time - reach.length if reach.length is not None else reach.start(time)
+        if not self.last:
+            self.first = self.last = bisect_right(times, after)
         first, last, held = self.first, self.last, self.tally
         number = len(times)
         while last < number:
-            held.add(lane.states[last], lane.values[last], times[last])
+            held.add(lane.states[last], lane.values[last])
             last += 1
         while first < number and times[first] <= after:
             held.drop(lane.states[first], lane.values[first])
@@ -173,89 +219,164 @@ class Trailing(Sliding):
         # a month's start may step back: the 30th of March asks for less of February than the 29th at a later hour
         while first > 0 and times[first - 1] > after:
             first -= 1
-            held.add(lane.states[first], lane.values[first], times[first])
+            held.add(lane.states[first], lane.values[first])
         self.first, self.last, self.after = first, last, after
-        asking.after, asking.upto, asking.currency = after, time, asked.currencies[self.slot]
+        asking.currency = asked.currencies[self.slot]
         asking.short = after + 1 < asked.since
         asking.cause = aggregate.SHORT if asking.short else aggregate.UNDECIDED
         return held.read(asking)
 
 
+class Course:
+    """What all keys of one history have in common: its slots and measures, what waits for one that looks, and how late a row may be."""
+
+    def __init__(self, history: History, late: int) -> None:
+        self.history, self.late = history, late
+        self.waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
+        self.patient = any(measure.aggregate.needs is not None for measure in history.measures)
+        self.tardy: list[Value] = [missing("late")] * len(history.measures)
+        self.nowhere: list[int | None] = [None] * len(history.slots)
+
+    def window(self, measure: Measure, lanes: list[Lane]) -> Window:
+        """An empty window over its lane."""
+        needs, waiting, lane = measure.aggregate.needs, self.waiting[measure.slot], lanes[measure.slot]
+        plain = measure.inner is None and waiting is None and (needs is None or needs[0] == "history")
+        if not (plain and measure.reach.by_time and summable(measure)):
+            return Window(measure, lane, waiting)
+        ends = measure.reach.window.kind in ("trailing", "calendar", "business")
+        return (Trailing if ends else Sliding)(measure, lane)
+
+
+class Standing(NamedTuple):
+    """How one key's history stands: the oldest and the newest time that entered it, and how often it changed."""
+
+    oldest: int
+    newest: int
+    number: int
+
+
+NOTHING: Final = Standing(NEVER, FOREVER, 0)
+"""How a history stands before anything entered it."""
+
+
 class Past:
-    """What one key's history carries from frame to frame: the oldest and the newest time, and a lane for each slot."""
+    """One key's history: how it stands, a lane for each slot, and windows that slide over them, made when they are first asked."""
 
-    __slots__ = ("lanes", "newest", "oldest")
+    __slots__ = ("_windows", "course", "lanes", "standing")
 
-    def __init__(self, slots: int) -> None:
-        self.oldest: int | None = None
-        self.newest: int | None = None
-        self.lanes = [Lane() for _ in range(slots)]
+    def __init__(self, course: Course) -> None:
+        self.course, self.standing = course, NOTHING
+        self.lanes = [Lane() for _ in course.history.slots]
+        self._windows: list[Window] = []
 
-    def walk(
-        self, history: History, waiting: list[Waiting | None], events: list[Asked], cells: list[list[Cell]], late: int
-    ) -> list[list[Value]]:
-        """For every event, in order of arrival, the values of all measures, none where it does not look; `cells` gives for each slot what
-        a row is to it."""
-        windows = [self._window(measure, waiting[measure.slot]) for measure in history.measures]
-        by_slot = [[window for window in windows if window.slot == slot] for slot in range(len(self.lanes))]
-        patient = any(measure.aggregate.needs is not None for measure in history.measures)
-        tardy: list[Value] = [missing("late")] * len(windows)
-        nowhere: list[int | None] = [None] * len(self.lanes)
-        found: list[list[Value]] = []
-        for asked in events:
-            time, oldest = asked.time, self.oldest
-            if self.newest is not None and time < self.newest - late:
-                found.append(tardy)
-                continue
-            own = self._enter(asked, by_slot, cells) if asked.enters else nowhere
-            if not asked.looks:
-                found.append([])
-            elif patient:
-                found.append([self._value(window, asked, own, oldest) for window in windows])
-            else:
-                found.append([window.value(asked, own[window.slot]) for window in windows])
+    def walk(self, events: list[Asked], cells: list[list[Cell]]) -> list[list[Value]]:
+        """For every event of a frame, in order of arrival, the values of all measures, none where it does not look; `cells` gives for each
+        slot what a row is to it. What no later event sees is dropped in the end, and so are the windows: a key at rest is small."""
+        found = [self.observe(asked, [column[asked.row] for column in cells])[0] for asked in events]
+        self._windows = []
+        self.forget()
         return found
 
-    def _window(self, measure: Measure, waiting: Waiting | None) -> Window:
-        needs = measure.aggregate.needs
-        plain = measure.inner is None and waiting is None and (needs is None or needs[0] == "history")
-        slides = plain and measure.reach.by_time and summable(measure)
-        if not slides:
-            return Window(measure, self.lanes[measure.slot], waiting)
-        ends = measure.reach.window.kind in ("trailing", "calendar", "business")
-        return (Trailing if ends else Sliding)(measure, self.lanes[measure.slot])
+    def observe(self, asked: Asked, cells: Sequence[Cell]) -> tuple[list[Value], list[int | None] | None]:
+        """What the measures say to an event, nothing where it does not look, and the place in each lane of one that is part of this history
+        from now on: one that enters and is not late."""
+        if self.late(asked.time):
+            return self.course.tardy, None
+        standing = self.standing
+        own = self.enter(asked, cells) if asked.enters else None
+        return self.say(asked, own or self.course.nowhere, standing.oldest) if asked.looks else [], own
 
-    def _enter(self, asked: Asked, by_slot: list[list[Window]], cells: list[list[Cell]]) -> list[int | None]:
-        """Keep the event; its place in each lane, if it has one."""
-        time, places = asked.time, []
-        in_order = self.newest is None or time >= self.newest
-        for slot, lane in enumerate(self.lanes):
-            state, value = cells[slot][asked.row]
-            place = None
-            if value is not None or state != OUT:
-                place = len(lane.times) if in_order else bisect_right(lane.times, time)
-                lane.insert(place, time, state, value)
-                for window in by_slot[slot]:
-                    window.came(place, time)
-            places.append(place)
-        self.oldest = time if self.oldest is None else min(self.oldest, time)
-        self.newest = time if self.newest is None else max(self.newest, time)
-        return places
+    def load(self, standing: Standing, rows: Iterable[tuple[int, Any, Sequence[Cell]]]) -> None:
+        """Take over what was kept of it: its rows, by time and arrival."""
+        self.standing = standing
+        for time, key, cells in rows:
+            for slot, one in enumerate(cells):
+                self._enter(slot, time, one, key)
+        self.forget()
 
-    def _value(self, window: Window, asked: Asked, own: list[int | None], oldest: int | None) -> Value:
+    def late(self, time: int) -> bool:
+        """Whether an event comes too late for this history."""
+        return self.standing.number > 0 and time < self.standing.newest - self.course.late
+
+    def enter(self, asked: Asked, cells: Sequence[Cell]) -> list[int | None]:
+        """Keep an event that is not late; its place in each lane, if it has one."""
+        oldest, newest, number = self.standing
+        time = asked.time
+        self.standing = Standing(min(oldest, time), max(newest, time), number + 1)
+        return [self._enter(slot, time, one, asked.key) for slot, one in enumerate(cells)]
+
+    def _enter(self, slot: int, time: int, one: Cell, key: Any) -> int | None:
+        if one[0] == OUT and one[1] is None:
+            return None
+        lane = self.lanes[slot]
+        place = len(lane.times)
+        if place and time < lane.times[-1]:
+            place = bisect_right(lane.times, time)
+            lane.insert(place, time, one, key)
+            for window in self._over(slot):
+                window.came(place, time)
+        else:
+            lane.insert(place, time, one, key)
+        return place
+
+    def _over(self, slot: int) -> list[Window]:
+        return [window for window in self._windows if window.slot == slot]
+
+    def say(self, asked: Asked, own: Sequence[int | None], oldest: int) -> list[Value]:
+        """The values of all measures to an event that has these places; `oldest` is the time of the first row before it."""
+        windows = self._windows
+        if not windows:
+            windows = self._windows = [self.course.window(measure, self.lanes) for measure in self.course.history.measures]
+        if self.course.patient:
+            return [self._value(window, asked, own, oldest) for window in windows]
+        return [window.value(asked, own[window.slot]) for window in windows]
+
+    def _value(self, window: Window, asked: Asked, own: Sequence[int | None], oldest: int) -> Value:
         measure = window.measure
         kind, length, unit = measure.aggregate.needs or ("", 0, "")
-        if kind == "history" and (oldest is None or oldest > measure.reach.clock.back(asked.time, length, unit)):
+        if kind == "history" and oldest > measure.reach.clock.back(asked.time, length, unit):
             return missing("short history")
         return window.value(asked, own[window.slot])
 
-    def forget(self, late: int, history: History) -> None:
-        """Drop what no later window can see."""
-        if self.newest is None:
-            return
-        seen = self.newest - late
-        for lane, slot, reaches in zip(self.lanes, history.slots, history.reaches, strict=True):
-            lane.forget(min(_gone(lane, reach, slot.looks, seen) for reach in reaches))
+    # --- taking back -------------------------------------------------------------------------------------------------
+
+    def take_back(self, own: Sequence[int | None], standing: Standing) -> None:
+        """Undo the last `enter`, before which history had this standing."""
+        self.standing = standing
+        for slot, place in enumerate(own):
+            if place is not None:
+                self._remove(slot, place)
+
+    def withdraw(self, time: int, key: Any) -> None:
+        """The row of an event leaves; the oldest and the newest time stay as they are."""
+        self.standing = self.standing._replace(number=self.standing.number + 1)
+        for slot, lane in enumerate(self.lanes):
+            place = lane.find(time, key)
+            if place is not None:
+                self._remove(slot, place)
+
+    def _remove(self, slot: int, place: int) -> None:
+        for window in self._over(slot):
+            window.leaves(place)
+        self.lanes[slot].remove(place)
+
+    # --- forgetting --------------------------------------------------------------------------------------------------
+
+    def gone(self, slot: int) -> int:
+        """The last moment of a slot that no later event sees."""
+        if not self.standing.number:
+            return FOREVER
+        history, seen = self.course.history, self.standing.newest - self.course.late
+        return min(_gone(self.lanes[slot], reach, history.slots[slot].looks, seen) for reach in history.reaches[slot])
+
+    def forget(self, least: int = 1) -> None:
+        """Drop what no later event sees, where that is at least so many rows of a lane."""
+        for slot, lane in enumerate(self.lanes):
+            number = bisect_right(lane.times, self.gone(slot)) if len(lane.times) >= least else 0
+            if number >= least:
+                for window in self._over(slot):
+                    window.cut(number)
+                lane.cut(number)
 
 
 def _gone(lane: Lane, reach: Reach, looks: bool, seen: int) -> int:

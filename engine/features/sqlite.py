@@ -5,33 +5,38 @@ Threads and processes take turns. What was written last may be lost with the pow
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
-from engine.features.cells import CellCodec, from_json, to_json
-from engine.features.judging import OUT
-from engine.features.live import Entry, Event, Key, LiveStore, Turn, check_features, check_since, down, failed
+from engine.features.cells import Coding
+from engine.features.log import Entered, Found, Kept, Log, Measured, Told, check_features, check_since, down, failed
+from engine.features.sliding import NOTHING, Standing
+from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from engine.features.asking import Asked
-    from engine.features.spec import BoundFeatures
-    from engine.plan import Row
-    from engine.record import Record
+    from engine.features.log import Assumed, Change, Event, Key, Lane
+    from engine.features.spec import Layout
 
-APPLICATION, SCHEMA = 0x6B61736B, 2
+APPLICATION, SCHEMA = 0x6B61736B, 3
 _TABLES: Final = (
     "CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE event (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content BLOB NOT NULL, answer TEXT NOT NULL)",
     "CREATE TABLE lane (id INTEGER PRIMARY KEY, history INTEGER, key TEXT, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,"
-    " UNIQUE (history, key))",
-    "CREATE TABLE cell (lane INTEGER, slot INTEGER, time INTEGER, event INTEGER, state INTEGER NOT NULL, value,"
-    " PRIMARY KEY (lane, slot, time, event)) WITHOUT ROWID",
+    " number INTEGER NOT NULL, UNIQUE (history, key))",
+    "CREATE TABLE row (lane INTEGER, time INTEGER, event INTEGER, cells TEXT NOT NULL, PRIMARY KEY (lane, time, event)) WITHOUT ROWID",
+)
+_STANDING: Final = "SELECT oldest, newest, number, id FROM lane WHERE history = ? AND key = ?"
+_ROWS: Final = (
+    "SELECT row.time, event.key, row.cells FROM row JOIN event ON event.number = row.event WHERE row.lane = ? ORDER BY row.time, row.event"
+)
+_CHANGE: Final = (
+    "INSERT INTO lane (history, key, oldest, newest, number) VALUES (?, ?, ?, ?, ?) ON CONFLICT"
+    " DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = excluded.number RETURNING id"
 )
 _PASSING: Final = frozenset(
     {
@@ -46,14 +51,11 @@ _PASSING: Final = frozenset(
 """Locked for too long, a disk that is full or fails, a file that may not be written: the primary codes of trouble that may pass."""
 
 
-class SqliteStore(LiveStore, Turn):
-    """A store in the file at `path`, made when it is not there. Raises `StoreError` for a file made for other features."""
+class SqliteLog(Log):
+    """A log in the file at `path`, made when it is not there. Raises `StoreError` for a file made for other features."""
 
-    def __init__(self, path: Path, groups: Sequence[BoundFeatures], record: Record, since: int | None) -> None:
-        super().__init__(groups, record)
-        self.path = path
-        self._lock = threading.Lock()
-        self._codecs = [[CellCodec(slot) for slot in history.slots] for history in self.layout.histories]
+    def __init__(self, path: Path, layout: Layout, since: int | None) -> None:
+        self.path, self._layout, self._coding = path, layout, Coding(layout)
         try:
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
@@ -77,7 +79,7 @@ class SqliteStore(LiveStore, Turn):
                 db.execute(table)
             db.execute(f"PRAGMA application_id = {APPLICATION}")
             db.execute(f"PRAGMA user_version = {SCHEMA}")
-            db.execute("INSERT INTO fact VALUES ('features', ?)", (self.layout.fingerprint,))
+            db.execute("INSERT INTO fact VALUES ('features', ?)", (self._layout.fingerprint,))
         self._check(since)
         db.execute("COMMIT")
 
@@ -85,8 +87,8 @@ class SqliteStore(LiveStore, Turn):
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise StoreError(f"`{self.path}` is no history store; name another file")
         version, place = self._db.execute("PRAGMA user_version").fetchone()[0], str(self.path)
-        check_features(place, str(version), str(SCHEMA), self._fact("features"), self.layout.fingerprint, "in a new file")
-        there = self.since()
+        check_features(place, str(version), str(SCHEMA), self._fact("features"), self._layout.fingerprint, "in a new file")
+        there = self._fact("since")
         if since is not None and there is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (since,))
         else:
@@ -96,71 +98,89 @@ class SqliteStore(LiveStore, Turn):
         found = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if found is None else found[0]
 
-    def atomic(self, asked: Asked, record: bool, work: Callable[[Turn], Row]) -> Row:
-        with self._lock:
-            try:
-                self._db.execute("BEGIN IMMEDIATE" if record else "BEGIN")
-                try:
-                    answer = work(self)
-                    self._db.execute("COMMIT" if record else "ROLLBACK")
-                    return answer
-                finally:
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-            except sqlite3.Error as error:
-                passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
-                raise (down if passing else failed)(str(self.path), error) from None
-            except (ValueError, TypeError, LookupError, RecursionError) as error:
-                # rows are typed before they come here: what does not fit is what was read from the file
-                raise StoreError(f"what the store `{self.path}` holds does not fit; rebuild it from history in a new file") from error
-
-    def release(self) -> None:
-        with self._lock:
-            self._db.close()
-
-    def seen(self, key: Key) -> tuple[bytes, Row] | None:
-        found = self._db.execute("SELECT content, answer FROM event WHERE key = ?", (repr(key),)).fetchone()
-        if found is None:
-            return None
-        values = zip(self.layout.types.items(), json.loads(found[1]), strict=True)
-        return found[0], {column: from_json(value, type_) for (column, type_), value in values}
-
     def since(self) -> int | None:
-        value: int | None = self._fact("since")
-        return value
+        with self._trouble():
+            since: int | None = self._fact("since")
+            return since
 
-    def known(self, history: int, key: Key) -> tuple[int, int] | None:
-        query = "SELECT oldest, newest FROM lane WHERE history = ? AND key = ?"
-        found: tuple[int, int] | None = self._db.execute(query, (history, repr(key))).fetchone()
-        return found
+    def append(self, event: Event, assumed: Assumed) -> Found | None:
+        with self._trouble(), self._transaction("BEGIN IMMEDIATE"):
+            found = self._otherwise(event.key, assumed)
+            if found is None:
+                self._write(event, assumed)
+                self._db.execute("COMMIT")
+            return found
 
-    def rows(self, history: int, slot: int, key: Key, after: int, upto: int) -> tuple[list[int], list[Any]]:
-        query = (
-            "SELECT time, state, value FROM cell WHERE slot = ? AND time > ? AND time <= ?"
-            " AND lane = (SELECT id FROM lane WHERE history = ? AND key = ?) ORDER BY time, event"
-        )
-        decode = self._codecs[history][slot].decode
-        rows = self._db.execute(query, (slot, after, upto, history, repr(key))).fetchall()
-        return [time for time, _, _ in rows], [decode(state, value) for _, state, value in rows]
+    def look(self, key: Key | None, assumed: Assumed) -> Found | None:
+        with self._trouble(), self._transaction("BEGIN"):
+            return self._otherwise(key, assumed)
 
-    def write(self, event: Event) -> None:
-        if self.since() is None:
+    def measured(self) -> Measured:
+        with self._trouble(), self._transaction("BEGIN"):
+            keys, rows, events = (self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("lane", "row", "event"))
+            (pages,), (size,) = (self._db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+            return Measured(keys, rows, events, pages * size)
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+            raise (down if passing else failed)(str(self.path), error) from None
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            # rows are typed before they come here: what does not fit is what was read from the file
+            raise StoreError(f"what the store `{self.path}` holds does not fit; rebuild it from history in a new file") from error
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[None]:
+        self._db.execute(begin)
+        try:
+            yield
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def _otherwise(self, key: Key | None, assumed: Assumed) -> Found | None:
+        """What stands otherwise than it was assumed."""
+        since = self._fact("since")
+        event = None if key is None else self._told(key)
+        lanes = {}
+        for lane, number in assumed.lanes.items():
+            found = self._db.execute(_STANDING, (lane[0], self._coding.key(lane[1]))).fetchone()
+            if (0 if found is None else found[2]) != number:
+                lanes[lane] = self._kept(lane, found)
+        return Found(event, since, lanes) if event is not None or lanes or since != assumed.since else None
+
+    def _told(self, key: Key) -> Told | None:
+        found = self._db.execute("SELECT content, answer FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
+        return None if found is None else Told(found[0], self._coding.values(found[1]))
+
+    def _kept(self, lane: Lane, found: tuple[int, int, int, int] | None) -> Kept:
+        if found is None:
+            return Kept(NOTHING, ())
+        rows, coding = self._db.execute(_ROWS, found[3:]).fetchall(), self._coding
+        return Kept(Standing(*found[:3]), [Entered(time, coding.event_key(key), coding.row(lane[0], cells)) for time, key, cells in rows])
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    def _write(self, event: Event, assumed: Assumed) -> None:
+        if assumed.since is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
-        answer = json.dumps([to_json(value) for value in event.answer.values()])
         query = "INSERT INTO event (key, content, answer) VALUES (?, ?, ?)"
-        number = self._db.execute(query, (repr(event.key), event.content, answer)).lastrowid
-        for entry in event.entries:
-            self._write_entry(entry, number or 0)
+        number = self._db.execute(query, (self._coding.key(event.key), event.content, self._coding.answer(event.answer))).lastrowid
+        for (history, key), change in event.changes.items():
+            self._change(history, self._coding.key(key), change, number)
 
-    def _write_entry(self, entry: Entry, number: int) -> None:
-        db = self._db
-        query = (
-            "INSERT INTO lane (history, key, oldest, newest) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest RETURNING id"
-        )
-        (lane,) = db.execute(query, (entry.history, repr(entry.key), entry.oldest, entry.newest)).fetchone()
-        for slot, cell in enumerate(entry.cells):
-            if cell is not OUT:
-                state, value = self._codecs[entry.history][slot].encode(cell)
-                db.execute("INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?)", (lane, slot, entry.time, number, state, value))
-            db.execute("DELETE FROM cell WHERE lane = ? AND slot = ? AND time <= ?", (lane, slot, entry.gone[slot]))
+    def _change(self, history: int, key: str, change: Change, number: int | None) -> None:
+        db, row = self._db, change.row
+        (lane,) = db.execute(_CHANGE, (history, key, *change.standing)).fetchone()
+        if row is not None:
+            db.execute("INSERT INTO row VALUES (?, ?, ?, ?)", (lane, row.time, number, self._coding.cells(row.cells)))
+        if change.gone > FOREVER:
+            db.execute("DELETE FROM row WHERE lane = ? AND time <= ?", (lane, change.gone))

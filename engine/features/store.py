@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Final, Protocol, Self, runtime_checkable
 
 from engine import zones
 from engine.errors import StoreError
-from engine.features.memory import MemoryStore
-from engine.features.postgres import PostgresStore
-from engine.features.redis import RedisStore
-from engine.features.sqlite import SqliteStore
+from engine.features.live import LiveStore
+from engine.features.memory import MemoryLog
+from engine.features.postgres import PostgresLog
+from engine.features.redis import RedisLog
+from engine.features.spec import Layout
+from engine.features.sqlite import SqliteLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.features.log import Log, Measured
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
     from engine.record import Record
@@ -37,6 +40,17 @@ class Store(Protocol):
         time are missing or the key was there with other content, `StoreError` where history cannot be read or kept, `StoreDown`
         where that is so for now: then what it should have remembered waits, and enters history before the next answer.
         """
+        ...
+
+    def look(self, row: Row) -> Row:
+        """All features as they stand at the time of `row`, which is no event: it is in none of its windows, and leaves no trace.
+
+        `row` holds the record's fields; it needs a time, and no key of its own. Raises as `observe` does.
+        """
+        ...
+
+    def measured(self) -> Measured:
+        """How many keys, rows, remembered events and bytes history takes."""
         ...
 
     def serves(self, groups: Sequence[BoundFeatures]) -> bool:
@@ -63,18 +77,22 @@ def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, histor
     Traceback (most recent call last):
     engine.errors.StoreError: the store `redis:here` is of no known kind; use `memory:`, `sqlite:PATH`, `redis://...` or `postgresql://...`
     """
-    since = complete_since(history_from, record)
+    layout = Layout(record, tuple(groups))
+    return LiveStore(layout, _log(url, layout, complete_since(history_from, record)))
+
+
+def _log(url: str, layout: Layout, since: int | None) -> Log:
     if url in ("memory:", "memory://", "memory"):
-        return MemoryStore(groups, record, since)
+        return MemoryLog(since)
     if url.startswith(_REDIS):
-        return RedisStore(url, groups, record, since)
+        return RedisLog(url, layout, since)
     if url.startswith(_POSTGRES):
-        return PostgresStore(url, groups, record, since)
+        return PostgresLog(url, layout, since)
     kind, _, path = url.partition(":")
     if kind != "sqlite":
         shown = re.sub(r"//[^/@]*@", "//...@", url)
         raise StoreError(f"the store `{shown}` is of no known kind; use `memory:`, `sqlite:PATH`, `redis://...` or `postgresql://...`")
-    return SqliteStore(_path(url, path), groups, record, since)
+    return SqliteLog(_path(url, path), layout, since)
 
 
 _REDIS: Final = ("redis://", "rediss://", "unix://")

@@ -1,7 +1,4 @@
-"""Running sums of one window's rows: what comes in is added, what falls out is taken away, in any order. They know neither keys nor frames.
-
-The batch's arithmetic; it must not share code with live history's.
-"""
+"""Running sums of one window's rows: what comes in is added, what falls out is taken away, in any order. They know no keys."""
 
 from __future__ import annotations
 
@@ -16,6 +13,8 @@ from engine.features.aggregate import EMPTY, Doubts
 from engine.values import Missing, Money, Type, Value, missing, settle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from engine.features.spec import Measure
 
 OUT, SURE, SURE_LACKING, MAYBE, MAYBE_LACKING, RAW = range(6)
@@ -25,36 +24,34 @@ _FLOAT_SHIFT: Final = 1074
 """Every float64 is a whole number of ``2**-1074``: sums of them are sums of integers, exact in any order."""
 
 
-def prepared(value: Value, type_: Type | None) -> Any:
-    """A known value as the sums below take it: a number as a whole number of ``2**-1074``."""
-    if type_ is None or type_.kind != "number":
-        return value
+def units_of(value: float) -> int:
+    """A float64 as so many ``2**-1074``."""
     numerator, denominator = value.as_integer_ratio()
     return numerator << (_FLOAT_SHIFT + 1 - denominator.bit_length())
 
 
-def restored(value: Any, type_: Type) -> Value:
-    """A prepared value as it leaves: money in whole minor units."""
-    if type_.kind == "number":
-        return float_of(value)
-    return value if type_.scale == 1 else settle(value, type_.scale)
-
-
 def float_of(units: int) -> Value:
-    """So many ``2**-1074`` as a float64."""
+    """So many ``2**-1074`` as a float64.
+
+    >>> float_of(units_of(0.1) + units_of(0.2)), float_of(2 * units_of(1e308))
+    (0.30000000000000004, missing (overflow))
+    """
     try:
         return units / (1 << _FLOAT_SHIFT)
     except OverflowError:
         return missing("overflow")
 
 
+def settled(value: Value, type_: Type) -> Value:
+    """A value of history as it leaves: money in whole minor units."""
+    return value if type_.scale == 1 else settle(value, type_.scale)
+
+
 @dataclass(slots=True)
 class Asking:
-    """How a tally is read: the span of its window, the currency of an empty sum, whether rows may be in that nobody has seen, what is
-    named where something is not known, and for windows of so many events how many it holds at most and surely."""
+    """How a tally is read: the currency of an empty sum, whether rows may be in that nobody has seen, what is named where something is not
+    known, and for windows of so many events how many it holds at most and surely."""
 
-    after: int
-    upto: int
     currency: Value
     short: bool
     cause: Missing
@@ -72,7 +69,7 @@ class Tally(ABC):
         self.in_doubt = self.lacking = 0
 
     @abstractmethod
-    def add(self, state: int, value: Any, time: int) -> None: ...
+    def add(self, state: int, value: Any) -> None: ...
 
     @abstractmethod
     def drop(self, state: int, value: Any) -> None: ...
@@ -97,7 +94,7 @@ class _Count(Tally):
         super().__init__(measure)
         self.rows = 0
 
-    def add(self, state: int, value: Any, time: int) -> None:
+    def add(self, state: int, value: Any) -> None:
         if state <= SURE_LACKING:
             self.rows += 1
         else:
@@ -124,7 +121,7 @@ class _Distinct(Tally):
         self.sure: dict[Any, int] = {}
         self.maybe: dict[Any, int] = {}
 
-    def add(self, state: int, value: Any, time: int) -> None:
+    def add(self, state: int, value: Any) -> None:
         if state in (SURE, MAYBE):
             held = self.sure if state == SURE else self.maybe
             held[value] = held.get(value, 0) + 1
@@ -158,7 +155,7 @@ class _MostRepeated(Tally):
         self.times: Counter[int] = Counter()
         self.top = 0
 
-    def add(self, state: int, value: Any, time: int) -> None:
+    def add(self, state: int, value: Any) -> None:
         self._note(state, 1)
         if state == SURE:
             number = self.often[value] = self.often[value] + 1
@@ -187,29 +184,31 @@ class _MostRepeated(Tally):
 
 
 class _Sum(Tally):
-    __slots__ = ("bounded", "maybe", "sure")
+    __slots__ = ("bounded", "maybe", "number", "sure")
 
     def __init__(self, measure: Measure) -> None:
         super().__init__(measure)
-        self.bounded = measure.aggregate.bounded
+        self.bounded, self.number = measure.aggregate.bounded, self.type.kind == "number"
         self.sure = self.maybe = 0
 
-    def add(self, state: int, value: Any, time: int) -> None:
+    def add(self, state: int, value: Any) -> None:
         self._note(state, 1)
-        if state == SURE:
-            self.sure += value
-        elif state == MAYBE:
-            self.maybe += value
+        if value is not None:
+            self._step(state, units_of(value) if self.number else value)
 
     def drop(self, state: int, value: Any) -> None:
         self._note(state, -1)
+        if value is not None:
+            self._step(state, -units_of(value) if self.number else -value)
+
+    def _step(self, state: int, units: int) -> None:
         if state == SURE:
-            self.sure -= value
-        elif state == MAYBE:
-            self.maybe -= value
+            self.sure += units
+        else:
+            self.maybe += units
 
     def _total(self, units: int) -> Value:
-        return float_of(units) if self.type.kind == "number" else aggregate.total(units, self.type)
+        return float_of(units) if self.number else aggregate.total(units, self.type)
 
     def read(self, asking: Asking) -> Value:
         low = self._total(self.sure)
@@ -228,7 +227,7 @@ class _CurrencySum(_Sum):
         self.units: dict[int, Counter[str]] = {SURE: Counter(), MAYBE: Counter()}
         self.rows: dict[int, Counter[str]] = {SURE: Counter(), MAYBE: Counter()}
 
-    def add(self, state: int, value: Any, time: int) -> None:
+    def add(self, state: int, value: Any) -> None:
         self._note(state, 1)
         if state in self.units:
             self.units[state][value.currency] += value.units
@@ -257,15 +256,16 @@ class _CurrencySum(_Sum):
 class _Exact(Tally):
     """What says nothing while anything is in doubt: sums of the rows that are in, whose value is known, and their currencies."""
 
-    __slots__ = ("currencies", "rows", "unit")
+    __slots__ = ("currencies", "number", "rows", "unit")
 
     def __init__(self, measure: Measure) -> None:
         super().__init__(measure)
         self.rows = 0
-        self.unit = 1 << _FLOAT_SHIFT if self.type.kind == "number" else 1
+        self.number = self.type.kind == "number"
+        self.unit = 1 << _FLOAT_SHIFT if self.number else 1
         self.currencies: Counter[str] | None = Counter() if self.type.by is not None else None
 
-    def add(self, state: int, value: Any, time: int) -> None:
+    def add(self, state: int, value: Any) -> None:
         self._note(state, 1)
         if state == SURE:
             self._step(value, 1)
@@ -282,7 +282,7 @@ class _Exact(Tally):
         """The value without its currency; the row and the currency are counted."""
         self.rows += sign
         if self.currencies is None:
-            return int(value)
+            return units_of(value) if self.number else int(value)
         self.currencies[value.currency] += sign
         return int(value.units)
 
@@ -355,6 +355,9 @@ class _Share(_Exact):
 # --- the largest and the smallest ------------------------------------------------------------------------------------
 
 
+_FEW: Final = 16
+
+
 class _Last(str):
     """A text that comes before those it is greater than: what a heap needs to have the greatest on top."""
 
@@ -374,25 +377,64 @@ def _descending(value: Any) -> Any:
     return -value.units if isinstance(value, Money) else -value
 
 
-class _Max(Tally):
-    """Heaps of what came in; what fell out of the window is thrown away when it comes to the top. `currencies` counts rows."""
+class _Held:
+    """Values that come and go in any order, the best of them on top: how often each is there, and a heap of them, from which those that are
+    there no more are thrown away when they come to the top, or are more than half."""
 
-    __slots__ = ("by", "currencies", "heaps")
+    __slots__ = ("dead", "heap", "often", "rank")
+
+    def __init__(self, rank: Callable[[Any], Any]) -> None:
+        self.rank = rank
+        self.often: dict[Any, int] = {}
+        self.heap: list[tuple[Any, Any]] = []
+        self.dead = 0
+
+    def add(self, value: Any) -> None:
+        often = self.often.get(value)
+        if often is None:
+            heapq.heappush(self.heap, (self.rank(value), value))
+        elif not often:
+            self.dead -= 1
+        self.often[value] = (often or 0) + 1
+
+    def drop(self, value: Any) -> None:
+        often = self.often[value] = self.often[value] - 1
+        if not often:
+            self.dead += 1
+            if self.dead > _FEW and 2 * self.dead > len(self.heap):
+                self.often = {value: often for value, often in self.often.items() if often}
+                self.heap = sorted((self.rank(value), value) for value in self.often)
+                self.dead = 0
+
+    def best(self) -> Any:
+        """None where there is no value."""
+        while self.heap and not self.often[self.heap[0][1]]:
+            del self.often[heapq.heappop(self.heap)[1]]
+            self.dead -= 1
+        return self.heap[0][1] if self.heap else None
+
+
+class _Max(Tally):
+    """`currencies` counts rows."""
+
+    __slots__ = ("by", "currencies", "held")
 
     def __init__(self, measure: Measure) -> None:
         super().__init__(measure)
         self.by = self.type.by is not None
-        self.heaps: dict[int, list[tuple[Any, int, Any]]] = {SURE: [], MAYBE: []}
+        self.held: dict[int, _Held] = {SURE: _Held(self.rank), MAYBE: _Held(self.rank)}
         self.currencies: dict[int, Counter[str]] = {SURE: Counter(), MAYBE: Counter()}
 
     rank = staticmethod(_descending)
 
-    def add(self, state: int, value: Any, time: int) -> None:
-        if state in self.heaps:
-            heapq.heappush(self.heaps[state], (self.rank(value), time, value))
+    def add(self, state: int, value: Any) -> None:
+        if state in self.held:
+            self.held[state].add(value)
         self._count(state, value, 1)
 
     def drop(self, state: int, value: Any) -> None:
+        if state in self.held:
+            self.held[state].drop(value)
         self._count(state, value, -1)
 
     def _count(self, state: int, value: Any, step: int) -> None:
@@ -400,25 +442,19 @@ class _Max(Tally):
         if self.by and value is not None:
             self.currencies[state][value.currency] += step
 
-    def _top(self, state: int, asking: Asking) -> Any:
-        heap = self.heaps[state]
-        while heap and not asking.after < heap[0][1] <= asking.upto:
-            heapq.heappop(heap)
-        return heap[0][2] if heap else None
-
     def _value(self, best: Any, states: tuple[int, ...]) -> Value:
         if best is None:
             return EMPTY
         if self.by and len({c for state in states for c, rows in self.currencies[state].items() if rows}) > 1:
             return missing("currency")
-        return restored(best, self.type)
+        return settled(best, self.type)
 
     def read(self, asking: Asking) -> Value:
-        sure = self._top(SURE, asking)
+        sure = self.held[SURE].best()
         inner = self._value(sure, (SURE,))
         if not (asking.short or self.in_doubt or self.lacking):
             return inner
-        there = [value for value in (sure, self._top(MAYBE, asking)) if value is not None]
+        there = [value for value in (sure, self.held[MAYBE].best()) if value is not None]
         outer = self._value(min(there, key=self.rank, default=None), (SURE, MAYBE))
         return self._bounds(inner, outer, self.doubts(asking))
 

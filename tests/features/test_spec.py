@@ -13,6 +13,7 @@ import pytest
 from engine import zones
 from engine.diagnostics import Span
 from engine.features.spec import FOREVER, BoundFeatures, Layout
+from engine.features.store import open_store
 from engine.features.windows import Clock, Reach
 from engine.lang import ir
 from engine.values import DAY, Type
@@ -108,9 +109,7 @@ def test_a_window_longer_than_the_calendar_reaches_before_everything(dates: bool
 
 def test_a_window_of_a_hundred_years_is_a_window() -> None:
     group = bound([feature("old", "count", months(1200))], record())
-    from engine.features.memory import MemoryStore
-
-    with MemoryStore([group], record(), -(10**17)) as store:
+    with open_store("memory:", [group], record(), -(10**17)) as store:
         assert [row["old"] for row in live([event(0), event(30_000 * DAY)], store)] == [1, 2]
 
 

@@ -1,0 +1,152 @@
+"""What a live store keeps outside this process: a log of events, to which one is appended only while everything stands as it was assumed.
+
+The pasts that answer live in this process (`live`). A log neither reads nor sums up what it keeps; it loads it again after a restart, and
+where another process has written meanwhile.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from engine.errors import StoreDown, StoreError
+from engine.values import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from engine.features.looking import Cell
+    from engine.features.sliding import Standing
+
+Key = tuple[Value, ...]
+Lane = tuple[int, Key]
+"""One key's part of one history."""
+
+
+class Entered(NamedTuple):
+    """A row of a lane: its time, the key of its event, and what it is to each slot."""
+
+    time: int
+    key: Key
+    cells: Sequence[Cell]
+
+
+class Kept(NamedTuple):
+    """A lane as the log has it; `rows` by time and arrival."""
+
+    standing: Standing
+    rows: Sequence[Entered]
+
+
+class Change(NamedTuple):
+    """What an event does to one lane: how that stands then, the row that enters, none where no slot keeps it, and the last moment whose
+    rows no later event sees, where it is time to look for that (else `FOREVER`)."""
+
+    standing: Standing
+    row: Entered | None
+    gone: int
+
+
+class Event(NamedTuple):
+    """All that an event leaves: its key and a hash of its content, the answer it got, by column, since when history is complete, and its
+    changes."""
+
+    key: Key
+    content: bytes
+    answer: tuple[Value, ...]
+    since: int
+    changes: Mapping[Lane, Change]
+
+
+class Told(NamedTuple):
+    """The hash of what an event said and the answer it got."""
+
+    content: bytes
+    answer: tuple[Value, ...]
+
+
+class Assumed(NamedTuple):
+    """What an answer stands on: since when history is complete, and how often each lane changed before that it looks at or enters."""
+
+    since: int | None
+    lanes: Mapping[Lane, int]
+
+
+class Found(NamedTuple):
+    """What stands otherwise than it was assumed: the event is known, history is complete since another moment, these lanes changed."""
+
+    event: Told | None
+    since: int | None
+    lanes: Mapping[Lane, Kept]
+
+
+class Measured(NamedTuple):
+    """How much is kept: keys of histories, their rows, events that are known again, and bytes, as far as that can be told."""
+
+    keys: int
+    rows: int
+    events: int
+    bytes: int
+
+
+class Log(ABC):
+    """A log for one layout. All methods but `close` may raise `StoreError`, and `StoreDown` for trouble that passes; then nobody knows
+    whether an event was appended. One caller at a time."""
+
+    lasting = True
+    """Whether what was appended can be loaded again."""
+
+    @abstractmethod
+    def since(self) -> int | None:
+        """The first moment of complete history; none while nothing is known of it."""
+
+    def seen(self, key: Key) -> Told | None:
+        """The event with this key, if that is known without asking anybody."""
+        return None
+
+    @abstractmethod
+    def append(self, event: Event, assumed: Assumed) -> Found | None:
+        """Keep all of an event in one atomic step, if it is not known and everything stands as assumed; else nothing, and say what does
+        not."""
+
+    @abstractmethod
+    def look(self, key: Key | None, assumed: Assumed) -> Found | None:
+        """The same without keeping anything; `key` is none where there is no event."""
+
+    @abstractmethod
+    def measured(self) -> Measured: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of it; safe to call twice."""
+
+
+CLOSED: Final = "the store is closed"
+
+
+def check_features(place: str, schema: str | None, reads: str, features: str | None, wanted: str, where: str) -> None:
+    """Raises `StoreError` unless a store was made with the schema that is read here, for these features."""
+    if schema != reads:
+        raise StoreError(f"the store `{place}` has schema {schema or 'none'}, this engine reads {reads}; rebuild it from history {where}")
+    if features != wanted:
+        raise StoreError(f"the store `{place}` was made for other features; rebuild it from history {where}")
+
+
+def check_since(place: str, given: int | None, there: int | None) -> None:
+    """Raises `StoreError` where `history_from` is another than the store has."""
+    if given is not None and given != there:
+        raise StoreError(f"the store `{place}` has its history from another time; open it without `history_from`, or rebuild it")
+
+
+def failed(place: str, error: Exception) -> StoreError:
+    """A store's own trouble, in one line."""
+    return StoreError(f"the store `{place}` cannot be used: {_one_line(error)}")
+
+
+def down(place: str, error: Exception) -> StoreDown:
+    """Trouble that passes, in one line."""
+    return StoreDown(f"the store `{place}` is down: {_one_line(error)}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).lower().rstrip(".") or type(error).__name__.lower()
