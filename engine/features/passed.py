@@ -67,8 +67,8 @@ class Passing:
         reach = self._reaches.get(ask.once.window)
         if reach is None:
             reach = self._reaches[ask.once.window] = Reach(ask.once.window, self._clock)
-        again = None if event is None else f"{ask.place} {event}"
-        return Question(f"{ask.place} {ask.key!r}", again, event, ask.time, ask.hit, reach)
+        again = None if event is None else f"told {ask.place} {event!a}"
+        return Question(f"passed {ask.place} {ask.key!a}", again, event, ask.time, ask.hit, reach)
 
     def judged(self, question: Question, passed: Passed, since: int) -> tuple[Answer, Passed]:
         """The answer, and the hits let through after it; history begins at `since`.
@@ -96,6 +96,25 @@ class Passing:
 
 def _time(hit: tuple[int, str | None]) -> int:
     return hit[0]
+
+
+def text_of(kept: Passed | Answer) -> str:
+    """What is kept, as text: `passed_of` and `answer_of` give it back.
+
+    >>> answer_of(text_of(Answer(LATE))), passed_of(text_of(((3, "T1"), (4, None))))
+    (Answer(held=missing (late), by=missing (absent)), ((3, 'T1'), (4, None)))
+    """
+    return json.dumps([{"missing": part.cause} if isinstance(part, Missing) else part for part in kept])
+
+
+def answer_of(text: str) -> Answer:
+    """The answer that was kept."""
+    return Answer(*(missing(part["missing"]) if isinstance(part, dict) else part for part in json.loads(text)))
+
+
+def passed_of(text: str | None) -> Passed:
+    """The hits that were kept; of nothing none."""
+    return () if text is None else tuple((time, event) for time, event in json.loads(text))
 
 
 class LiveHolder:

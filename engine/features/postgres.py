@@ -16,7 +16,7 @@ from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.features.log import Assumed, Event, Key, Lane
     from engine.features.spec import Layout
@@ -31,7 +31,8 @@ CREATE TABLE kaskade_event (key text PRIMARY KEY, content bytea NOT NULL, answer
 CREATE TABLE kaskade_lane (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, history integer NOT NULL, key text NOT NULL,
   oldest bigint NOT NULL, newest bigint NOT NULL, number bigint NOT NULL, UNIQUE (history, key));
 CREATE TABLE kaskade_row (lane bigint, time bigint, number bigint, key text NOT NULL, cells text NOT NULL,
-  PRIMARY KEY (lane, time, number))
+  PRIMARY KEY (lane, time, number));
+CREATE TABLE kaskade_note (name text PRIMARY KEY, value text NOT NULL)
 """
 
 # Limits hold where nobody set others. Tables grow from nothing between two looks of the planner at them: the indexes are always right.
@@ -73,6 +74,19 @@ kept AS (
 DELETE FROM kaskade_row AS row
   USING unnest(%s::integer[], %s::text[], %s::bigint[]) AS gone (history, key, upto) JOIN lanes USING (history, key)
   WHERE row.lane = lanes.id AND row.time <= gone.upto"""
+
+
+_NOTES: Final = "SELECT name, value FROM kaskade_note WHERE name = ANY(%s)"
+# How many were put in the place of what was assumed to stand there; nothing stands there is nothing to conflict with.
+_NOTE: Final = """
+WITH asked AS (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]) AS asked (name, before, after)),
+done AS (
+  INSERT INTO kaskade_note AS there SELECT name, after FROM asked ORDER BY name
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value
+    WHERE there.value = (SELECT before FROM asked WHERE asked.name = there.name)
+    RETURNING name
+)
+SELECT count(*) FROM done"""
 
 
 class PostgresLog(Log):
@@ -141,6 +155,19 @@ class PostgresLog(Log):
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
         with self._turn():
             return self._otherwise(key, assumed, ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"], [])
+
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        with self._turn():
+            found = dict(self._connection.execute(_NOTES, ([name(one) for one in names],)).fetchall())
+            return [found.get(name(one)) for one in names]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        rows = [(name(one), before, after) for one, (before, after) in changes.items()]
+        with self._turn():
+            self._connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+            done: bool = self._connection.execute(_NOTE, _columns(rows, 3)).fetchone()[0] == len(rows)
+            self._connection.execute("COMMIT" if done else "ROLLBACK")
+            return done
 
     def measured(self) -> Measured:
         tables = "kaskade_lane", "kaskade_row", "kaskade_event"

@@ -17,6 +17,8 @@ from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from engine.features.log import Assumed, Change, Event, Key, Lane
     from engine.features.spec import Layout
 
@@ -24,7 +26,7 @@ SCHEMA: Final = 2
 SECONDS: Final = 5
 """How long connecting and one answer may take, unless the address says otherwise (`socket_timeout`, `socket_connect_timeout`)."""
 _PREFIX: Final = "kaskade:"
-_FACTS, _EVENTS, _LANES = (_PREFIX + part for part in ("facts", "events", "lanes"))
+_FACTS, _EVENTS, _LANES, _NOTES = (_PREFIX + part for part in ("facts", "events", "lanes", "notes"))
 _PASSING: Final = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 _PLACE: Final = struct.Struct(">QQ")
 _TIME: Final = struct.Struct(">Q")
@@ -66,6 +68,17 @@ kept of the event or nothing, `since` after it, an empty one; for every lane its
 the event or nothing, the row that is added or nothing, the end of the rows that are dropped or nothing. 1 where all stands as assumed."""
 
 
+_NOTE: Final = """
+if redis.call('HGET', KEYS[1], 'features') ~= ARGV[1] then return {redis.call('HGET', KEYS[1], 'features')} end
+for i = 2, #ARGV, 3 do
+  if (redis.call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then return 0 end
+end
+for i = 2, #ARGV, 3 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2]) end
+return 1
+"""
+"""Keys: facts, notes. Arguments: the features; for every note its name, its text as assumed or nothing, its text from now on."""
+
+
 class RedisLog(Log):
     """A log in one database of a server, under keys that begin with ``kaskade:``.
 
@@ -83,7 +96,7 @@ class RedisLog(Log):
         self.place = _place(pool.connection_kwargs)
         pool.connection_kwargs["decode_responses"] = False
         self._client: Any = redis.Redis.from_pool(pool)
-        self._open, self._ask = (self._client.register_script(text) for text in (_OPEN, _ASK))
+        self._open, self._ask, self._note = (self._client.register_script(text) for text in (_OPEN, _ASK, _NOTE))
         try:
             self._prepare(since)
         except (redis.RedisError, TypeError) as error:
@@ -155,6 +168,27 @@ class RedisLog(Log):
     def _entered(self, lane: Lane, row: bytes) -> Entered:
         key, _, cells = row[16:].partition(b"\n")
         return Entered(_TIME.unpack_from(row)[0] + FOREVER, self._coding.event_key(key), self._coding.row(lane[0], cells))
+
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        if self._client is None:
+            raise StoreError(CLOSED)
+        try:
+            found = self._client.hmget(_NOTES, [name(one) for one in names])
+        except self._redis.RedisError as error:
+            raise self._trouble(error) from None
+        return [None if text is None else text.decode() for text in found]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        if self._client is None:
+            raise StoreError(CLOSED)
+        texts = [text for one, (before, after) in changes.items() for text in (name(one), before or "", after)]
+        try:
+            done = self._note([_FACTS, _NOTES], [self._layout.fingerprint, *texts])
+        except self._redis.RedisError as error:
+            raise self._trouble(error) from None
+        if isinstance(done, list):
+            self._check_there(done[0] if done else None)
+        return bool(done == 1)
 
     def measured(self) -> Measured:
         try:
