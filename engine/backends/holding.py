@@ -5,7 +5,7 @@ It knows no store: a `Holder` does, and is asked only about hits, and about what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from engine.lang import ir
@@ -50,21 +50,22 @@ def bound(steps: Iterable[Step], holder: Holder, within: str = "") -> tuple[Step
 UNAVAILABLE: Final = Answer(missing("unavailable"))
 
 
-def hold(run: Callable[[Row], Row], rules: Sequence[ir.Rule], row: Row, ask: Callable[[ir.Rule, bool], Answer]) -> tuple[Row, Row]:
-    """What `run` gives once every rule with `once` knows whether it is held back, and the row with what each was told.
+def hold(run: Callable[[Row], Row], rules: Iterable[ir.Rule], row: Row, ask: Callable[[ir.Rule, ir.Once, bool], Answer]) -> tuple[Row, Row]:
+    """What `run` gives once every one of these rules that has `once` knows whether it is held back, and the row with what each was told.
 
     Rules are asked in their order, each when those before it are settled, so that one may read the state of another.
     """
+    asking = [(rule, rule.once) for rule in rules if rule.once is not None]
     known, told = dict(row), dict[str, Answer]()
-    known.update(dict.fromkeys((ir.held(rule.id) for rule in rules), False))
+    known.update(dict.fromkeys((ir.held(rule.id) for rule, _ in asking), False))
     result = run(known)
-    for rule in rules:
+    for rule, once in asking:
         before = result[ir.before(rule.id)]
         if before is not False:
-            told[rule.id] = answer = ask(rule, before is True)
+            told[rule.id] = answer = ask(rule, once, before is True)
             known[ir.held(rule.id)] = answer.held
             result = result if answer.held is False else run(known)
-    for rule in rules:
+    for rule, _ in asking:
         known[ir.held(rule.id)], known[ir.held_by(rule.id)] = told.get(rule.id, _NOT_ASKED)
     return result, known
 

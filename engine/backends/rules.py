@@ -111,7 +111,7 @@ class RuleStep:
         elif self.open:
             result = self._run(given | dict.fromkeys(self.told, UNASKED))
         else:
-            result, given = hold(self._run, self.once, given, lambda rule, hit: self._ask(rule, given, hit, number))
+            result, given = hold(self._run, self.once, given, lambda rule, once, hit: self._ask(rule, once, given, hit, number))
         if self.leaves_open:
             result[POLICY] = result[POLICY] or len(result["possible"]) != 1
         result |= {local: given[local] for local in self.told if local in self.outputs}
@@ -127,11 +127,11 @@ class RuleStep:
         """Under which name the hits of each rule are remembered: a rule that means something else begins anew."""
         return {rule.id: f"{self.name}.{rule.id}:{of_rule(self.rules, rule)[:16]}" for rule in self.once}
 
-    def _ask(self, rule: ir.Rule, given: Row, hit: bool, number: int) -> Answer:
-        if self.holder is None or rule.once is None:
+    def _ask(self, rule: ir.Rule, once: ir.Once, given: Row, hit: bool, number: int) -> Answer:
+        if self.holder is None:
             return UNAVAILABLE
-        key = tuple(given[field.name] for field in rule.once.per)
-        return self.holder.ask(Ask(self.within + self._places[rule.id], rule.once, key, given[NOW], hit, number))
+        key = tuple(given[field.name] for field in once.per)
+        return self.holder.ask(Ask(self.within + self._places[rule.id], once, key, given[NOW], hit, number))
 
     @cached_property
     def _columnar(self) -> Any:
