@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from engine import zones
+from engine.arrived import Ahead
 from engine.errors import InputError
 from engine.reading import BEYOND, CLASH, parse_json, read_value, shown
 from engine.values import DAY, MISSING, Missing, Type, Value, missing
@@ -76,11 +77,12 @@ class Border:
         self.plain = tuple(sorted(record.fields, key=lambda field: field.type.by is not None))
         self.known = frozenset(name for field in record.fields for name in (field.name, *field.sources))
         self.nested = frozenset(name[:dot] for name in self.known for dot in _dots(name))
+        self.ahead = Ahead.of(record)
 
     def read(self, event: Mapping[str, Any]) -> dict[str, Value]:
         """One event, nested or dotted, as a typed row: every field, `now`, and `@date`, the local day of the event.
 
-        Raises `InputError` where key or time cannot be read.
+        Raises `InputError` where key or time cannot be read, or the time lies too far ahead.
         """
         if event.__class__ is not dict and not isinstance(event, Mapping):
             raise InputError("an event is a mapping of field names to values, or the text of a JSON object")
@@ -97,6 +99,9 @@ class Border:
                 raise InputError(self.problem(name, row[name].cause, raws[name]))
         row["now"] = row[self.record.time]
         row["@date"] = self.day(row["now"])
+        far = self.ahead.problem(row)
+        if far is not None:
+            raise InputError(far)
         return row
 
     def flatten(self, event: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,7 +159,7 @@ def border(record: Record) -> Border:
 
 
 def read_event(record: Record, event: Mapping[str, Any]) -> dict[str, Value]:
-    """One raw event as a typed row, see `Border.read`. Raises `InputError` where key or time cannot be read.
+    """One raw event as a typed row, see `Border.read`. Raises `InputError` for one that cannot be ordered.
 
     >>> time, amount = Field("at", Type("datetime")), Field("amount", Type("money", currency="USD"))
     >>> record = Record("bank/payment", "1.0.0", "America/New_York", ("at",), "at", (time, amount))

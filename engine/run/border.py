@@ -65,12 +65,16 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     good = whole.select(pl.all_horizontal(pl.col(f"{name}#") == 0 for name in edge.required)).to_series()
     kept = whole.filter(good).with_columns(pl.col(record.time).alias("now"))
     kept = kept.with_columns(_local_days(record, kept["now"]).alias("@date"))
-    return Typed(kept.select(pl.exclude(ROW), ROW), _rejects(edge, frame, arrived, whole.filter(~good)))
+    far = _far(edge, kept)
+    reasons = _lacking(edge, arrived, whole.filter(~good)) + _too_far(edge, kept.filter(far))
+    return Typed(kept.filter(~far).select(pl.exclude(ROW), ROW), _rejects(frame, arrived, sorted(reasons)))
 
 
 def _local_days(record: Record, now: pl.Series) -> pl.Series:
-    if record.field(record.time).type.kind == "date":
-        return now
+    return now if record.field(record.time).type.kind == "date" else _days_of(record, now)
+
+
+def _days_of(record: Record, now: pl.Series) -> pl.Series:
     # offsets are whole seconds, so that within a second there is one local day
     seconds = pl.DataFrame({"second": now.to_frame().select(pl.col("now") // SECOND).to_series()})
     distinct = seconds.unique()["second"]
@@ -78,15 +82,37 @@ def _local_days(record: Record, now: pl.Series) -> pl.Series:
     return seconds.join(pl.DataFrame([distinct, days]), on="second", how="left", maintain_order="left")["day"]
 
 
-def _rejects(edge: Border, frame: pl.DataFrame, arrived: Mapping[str, pl.Series], bad: pl.DataFrame) -> pl.DataFrame:
-    """Why the rows of `bad` cannot be decided, and what had arrived."""
+def _far(edge: Border, frame: pl.DataFrame) -> pl.Series:
+    """For every row whether its time lies too far ahead."""
+    ahead = edge.ahead
+    if ahead.field is None:
+        since: pl.Series | int = ahead.now()
+    else:
+        since = _days_of(edge.record, frame[ahead.field].rename("now")) if ahead.local else frame[ahead.field]
+    return frame["@date" if ahead.days else "now"] - since > ahead.most
+
+
+def _too_far(edge: Border, bad: pl.DataFrame) -> list[tuple[int, str]]:
+    fields = [ROW, "now"] + ([] if edge.ahead.field is None else [edge.ahead.field])
+    return [(row[0], edge.ahead.words(row[1], row[-1])) for row in bad.select(fields).iter_rows()]
+
+
+def _lacking(edge: Border, arrived: Mapping[str, pl.Series], bad: pl.DataFrame) -> list[tuple[int, str]]:
+    """Why the rows of `bad` cannot be ordered, by number."""
     rows = bad[ROW].to_list()
     cells = {name: raws(series.gather(rows)) for name, series in arrived.items() if name != NUMBER} if rows else {}
     reasons = []
     for at, row in enumerate(bad.iter_rows(named=True)):
         name = next(name for name in edge.required if row[f"{name}#"] != 0)
         found = [cells[s.name][at] for s in _candidates(edge.record.field(name), arrived)]
-        reasons.append(edge.problem(name, CAUSES[row[f"{name}#"] - 1], [raw for raw in found if raw is not None]))
+        reasons.append((row[ROW], edge.problem(name, CAUSES[row[f"{name}#"] - 1], [raw for raw in found if raw is not None])))
+    return reasons
+
+
+def _rejects(frame: pl.DataFrame, arrived: Mapping[str, pl.Series], bad: Sequence[tuple[int, str]]) -> pl.DataFrame:
+    """The rows that cannot be decided, why, and what had arrived."""
+    rows, reasons = [row for row, _ in bad], [reason for _, reason in bad]
+    cells = {name: raws(series.gather(rows)) for name, series in arrived.items() if name != NUMBER} if rows else {}
     texts = [_json({name: column[at] for name, column in cells.items() if column[at] is not None}) for at in range(len(rows))]
     schema = {ROW: pl.Int64, "reason": pl.String, "raw": pl.String}
     return pl.DataFrame({ROW: rows, "reason": reasons, "raw": texts}, schema=schema)

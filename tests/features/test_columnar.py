@@ -9,7 +9,7 @@ import pytest
 
 from engine.backends.columnar import pack, unpack
 from engine.errors import InputError
-from engine.features import columnar
+from engine.features import columnar, columnar_answers
 from engine.features.columnar import Reject, WindowState, many, observe
 from engine.features.single import HistoryStep
 from engine.plan import TICK, Row
@@ -89,7 +89,7 @@ def test_a_frame_may_leave_causes_out() -> None:
 
 
 def test_answers_that_wait_on_disk_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columnar, "_KEPT_ROWS", 4)
+    monkeypatch.setattr(columnar_answers, "_KEPT_ROWS", 4)
     rows = [event(START + number) for number in range(20)]
     state = WindowState([GROUP], record())
     first = [n for start in range(0, 20, 3) for n in counts(observe(frame(rows[start : start + 3]), state).frame)]

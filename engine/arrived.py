@@ -1,0 +1,71 @@
+"""Whether an event's time lies further ahead of its arrival than can be true. Nothing else here asks the clock what time it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine import zones
+from engine.values import DATETIME, DAY, DURATION, SECOND, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from engine.record import Record
+    from engine.values import Value
+
+
+def clock() -> int:
+    """Now, in UTC microseconds."""
+    return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """How far ahead the times of a record's events may lie. Made once per record.
+
+    An event arrived when the record's field of `arrival` says so, where that is a date or a datetime (`field`), else now. Where that field
+    or the event's time is a date, local days are compared (`days`), else microseconds; `most` is in this unit.
+    """
+
+    record: Record
+    field: str | None
+    days: bool
+    most: int
+
+    @classmethod
+    def of(cls, record: Record) -> Ahead:
+        kinds = {field.name: field.type.kind for field in record.fields}
+        field = record.arrival if kinds.get(record.arrival) in ("date", "datetime") else None
+        days = "date" in (kinds.get(record.time), kinds.get(field or ""))
+        return cls(record, field, days, -(-record.ahead // DAY) if days else record.ahead)
+
+    @property
+    def local(self) -> bool:
+        """Whether the field holds moments of which the local day is compared."""
+        return self.days and self.field is not None and self.record.field(self.field).type.kind == "datetime"
+
+    def now(self) -> int:
+        """The clock, in the unit that is compared."""
+        return self.day(clock()) if self.days else clock()
+
+    def day(self, moment: int) -> int:
+        """The local day of a moment."""
+        return zones.local_day(moment, self.record.zone) or 0
+
+    def problem(self, row: Mapping[str, Value]) -> str | None:
+        """Why the event in a typed row, which holds `now` and `@date`, is refused; none where it is not."""
+        arrived = None if self.field is None else row[self.field]
+        since = self.now() if arrived is None else self.day(arrived) if self.local else arrived
+        return self.words(row["now"], arrived) if row["@date" if self.days else "now"] - since > self.most else None
+
+    def words(self, time: Value, arrived: Value) -> str:
+        """What is said of an event with this time that is refused; it `arrived` when its field says so, or now."""
+        record = self.record
+        if self.field is None:
+            then = f"now, {show(clock() // SECOND * SECOND, DATETIME)}"
+        else:
+            then = f"`{self.field}`, {show(arrived, record.field(self.field).type)}"
+        text = show(time, record.field(record.time).type)
+        return f"time `{record.time}` is too far ahead: {text} is more than {show(record.ahead, DURATION)} after {then}"

@@ -1,0 +1,161 @@
+"""Histories whose rows are looked at one after the other: judged by columns, grouped by key, and given to `sliding`, which does the
+arithmetic. It takes every measure there is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from engine.backends import columnar, single
+from engine.backends.columnar_layout import unpack
+from engine.features.columnar_seen import ticks
+from engine.features.looking import Asked, Cell, cell
+from engine.features.sliding import Course, Past
+from engine.features.spec import THIS, History, Layout, Slot
+from engine.features.tallies import OUT, RAW, SURE
+from engine.lang import ir
+from engine.plan import NOW, Row
+from engine.values import Interval, Missing, Type, Value, first
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from engine.record import Record
+
+
+class RowByRow:
+    """One history, carried from frame to frame: for every key its `Past`."""
+
+    def __init__(self, history: History, layout: Layout) -> None:
+        self._history, self._layout = history, layout
+        self._pasts: dict[tuple[Value, ...], Past] = {}
+        self._judges = [_Judge(slot, layout) for slot in history.slots]
+        self._course = Course(history, layout.late)
+
+    def observe(self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int]) -> dict[str, list[Value]]:
+        """Every measure, by column; `frame` also holds `now`, and `sinces` says of every row since when history is complete."""
+        history = self._history
+        cells = [judge.cells(frame) for judge in self._judges]
+        found: list[list[Value]] = [[]] * frame.height
+        for key, events in self._by_key(frame, times, sinces, found).items():
+            past = self._pasts.get(key)
+            if past is None:
+                past = self._pasts[key] = Past(self._course)
+            for asked, values in zip(events, past.walk(events, cells), strict=True):
+                if asked.looks:
+                    found[asked.row] = values
+        return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
+
+    def _by_key(
+        self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int], found: list[list[Value]]
+    ) -> dict[tuple[Value, ...], list[Asked]]:
+        """For every key the events that look or enter under it; those without a key find that it is missing."""
+        history, record = self._history, self._layout.record
+        currencies, this = _currencies(frame, history, record), _this(frame, history, self._layout)
+        by_key: dict[tuple[Value, ...], list[Asked]] = {}
+        for row, (key, entered) in enumerate(_entered(frame, history, record)):
+            if key.__class__ is Missing:
+                found[row] = [key] * len(history.measures)
+            for one in entered if key.__class__ is Missing or key in entered else (key, *entered):
+                asked = Asked(row, times[row], currencies[row], sinces[row], this[row], one == key, one in entered)
+                by_key.setdefault(one, []).append(asked)
+        return by_key
+
+
+def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
+    """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
+    keys, moments = _keys(frame, history.per, record), ticks(frame)
+    if not history.matched:
+        return [(key, () if tick or key.__class__ is Missing else (key,)) for key, tick in zip(keys, moments, strict=True)]
+    bearing = zip(*(_values(frame, name, record.field(name).type) for name in history.matched), strict=True)
+    kept = [tuple(dict.fromkeys((value,) for value in values if value.__class__ is not Missing)) for values in bearing]
+    return [(key, () if tick else keys) for key, keys, tick in zip(keys, kept, moments, strict=True)]
+
+
+def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:
+    """For every row what conditions and windows read of the event that looks, under names that say so."""
+    types = {name: type_ for slot in history.slots for name, type_ in slot.fields(this=True).items()}
+    fields = {measure.reach.window.field for measure in history.measures}
+    types |= {name: layout.record.field(name).type for name in fields if name is not None}
+    if not types:
+        return [{}] * frame.height
+    return [{f"{THIS}{name}": value for name, value in row.items()} for row in unpack(frame, types)]
+
+
+def _currencies(frame: pl.DataFrame, history: History, record: Record) -> list[list[Value]]:
+    """For every row and slot the event's currency, where a sum by currency asks for it."""
+    by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
+    parts = [[None] * frame.height if name is None else _values(frame, name, record.field(name).type) for name in by]
+    return [list(row) for row in zip(*parts, strict=True)]
+
+
+class _Judge:
+    """What each row of a frame is to one slot."""
+
+    def __init__(self, slot: Slot, layout: Layout) -> None:
+        self.slot, self._fields = slot, slot.fields()
+        conditions = {"@where": slot.where, "@part": slot.part, "@event": slot.event}
+        asked = {} if slot.looks else {name: condition for name, condition in conditions.items() if condition is not None}
+        self._conditions = columnar.compile_exprs(asked) if asked else None
+        self._of = None if slot.of is None else _judged(slot.of, layout)
+
+    def cells(self, frame: pl.DataFrame) -> list[Cell]:
+        """One cell a row; `frame` also holds `now`."""
+        if self.slot.looks:
+            fields = unpack(frame, self._fields) if self._fields else [{}] * frame.height
+            return [(RAW, pair) for pair in zip(self._values(frame), fields, strict=True)]
+        if self._conditions is None and self._of is None and not self.slot.share:
+            return [(SURE, True)] * frame.height
+        judged = pl.DataFrame() if self._conditions is None else self._conditions(frame)
+        truths, parts, events = (
+            judged[name].to_list() if name in judged.columns else [True] * frame.height for name in ("@where", "@part", "@event")
+        )
+        if self._of is None and not self.slot.share and self.slot.event is None:
+            return [_COUNTED[truth] for truth in truths]
+        cells = [cell(*given, self.slot.share) for given in zip(truths, self._values(frame), parts, strict=True)]
+        return cells if self.slot.event is None else [_marked(event, one) for event, one in zip(events, cells, strict=True)]
+
+    def _values(self, frame: pl.DataFrame) -> list[Any]:
+        """The values; none where they are not known."""
+        if self._of is None:
+            return [True] * frame.height
+        return [None if value.__class__ in (Missing, Interval) else value for value in self._of(frame)]
+
+
+def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]]:
+    if of.type.scale == 1:
+        compute = columnar.compile_exprs({"@of": of})
+        return lambda frame: _values(compute(frame), "@of", of.type)
+    # a frame settles money to whole minor units, history keeps it exact until it is summed up
+    types = {name: layout.time if name == NOW else layout.record.field(name).type for name in ir.reads(of)}
+    one = single.compile_expr(of)
+    return lambda frame: [one(row) for row in unpack(frame, types)]
+
+
+_COUNTED: Final[dict[bool | None, Cell]] = {truth: cell(truth, None if truth is False else True) for truth in (True, None, False)}
+
+
+def _marked(event: bool | None, one: Cell) -> Cell:
+    """A row with whether it is the event a window begins with; one that is neither that nor counts is not kept."""
+    state, value = one
+    return one if state == OUT and event is False else (state, (event, value))
+
+
+def _keys(frame: pl.DataFrame, fields: Sequence[str], record: Record) -> list[Any]:
+    """For every row its key, or the missing value that stands in its place."""
+    parts = [_values(frame, name, record.field(name).type) for name in fields]
+    if not any(value.__class__ is Missing for part in parts for value in part):
+        return list(zip(*parts, strict=True))
+    return [
+        key if not any(part.__class__ is Missing for part in key) else first(part for part in key if part.__class__ is Missing)
+        for key in zip(*parts, strict=True)
+    ]
+
+
+def _values(frame: pl.DataFrame, name: str, type_: Type) -> list[Value]:
+    if type_.kind not in ("list", "money") and not type_.interval and not frame[name].null_count():
+        plain: list[Value] = frame[name].to_list()
+        return plain
+    return [row[name] for row in unpack(frame, {name: type_})]

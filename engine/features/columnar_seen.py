@@ -1,0 +1,192 @@
+"""Which rows of a frame were there before: found by hashes of keys, sorted, so that no row is looked at alone unless it may be a repeat.
+
+Two keys count as one where 128 bits of hashes agree, with a seed drawn afresh for every batch: that happens by chance once in some 10^20
+batches of a hundred million events, and nobody can bring it about.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from engine.backends.columnar_layout import names, unpack
+from engine.plan import TICK
+from engine.values import Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from engine.record import Record
+
+ANSWER: Final = "@answer"
+"""A column: the number of the answer a row gets, which is that of the first row that said the same."""
+CONTENT: Final = "@content"
+"""A column: the hash of what a row says in the record's fields."""
+
+_ODD: Final = 0x9E3779B97F4A7C15
+_FIRST, _SECOND = "@first", "@second"
+
+Ident = tuple[int, int]
+"""The two hashes of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that cannot be taken: its place in the frame it came in, and why."""
+
+    row: int
+    message: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Some events in a row: by number (the first has the number `begin`) the hashes of their keys and of what they said; and the first
+    hashes in order."""
+
+    begin: int
+    said: pl.DataFrame
+    ordered: pl.Series
+
+    @property
+    def end(self) -> int:
+        return self.begin + self.said.height
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """The places of the events by first hash; made when a repeat is looked for, which may never be."""
+        return self.said[_FIRST].arg_sort().to_list()
+
+    def with_next(self, other: _Run) -> _Run:
+        return _Run(self.begin, pl.concat([self.said, other.said]), pl.concat([self.ordered, other.ordered]).sort())
+
+    def hits(self, ordered: pl.Series) -> pl.Series:
+        """Those of these first hashes that are here too."""
+        places = self.ordered.search_sorted(ordered, side="left").clip(0, self.said.height - 1)
+        return ordered.filter(self.ordered.gather(places) == ordered)
+
+    def find(self, idents: Sequence[Ident]) -> Iterator[tuple[Ident, int, int]]:
+        """The keys that are here, each with its number and what it said."""
+        firsts = pl.Series([first for first, _ in idents], dtype=pl.UInt64)
+        begins, ends = self.ordered.search_sorted(firsts, side="left"), self.ordered.search_sorted(firsts, side="right")
+        seconds, contents = self.said[_SECOND], self.said[CONTENT]
+        for ident, begin, end in zip(idents, begins, ends, strict=True):
+            place = next((place for place in self._order[begin:end] if seconds[place] == ident[1]), None) if begin < end else None
+            if place is not None:
+                yield ident, self.begin + place, contents[place]
+
+
+class Seen:
+    """Every event that was taken, by number: 32 bytes each, which is all that a batch remembers without end."""
+
+    def __init__(self) -> None:
+        self._runs: list[_Run] = []
+        self._seeds = secrets.randbits(64), secrets.randbits(64)
+
+    @property
+    def number(self) -> int:
+        """The number of the next event."""
+        return self._runs[-1].end if self._runs else 0
+
+    def sort_out(self, frame: pl.DataFrame, record: Record) -> tuple[pl.DataFrame, tuple[Reject, ...]]:
+        """The rows that can be taken, with the number of the answer each of them gets in `@answer` (null for a tick); and the others."""
+        timed, keyed = (frame.select(_known(fields)).to_series() for fields in ((record.time,), record.key))
+        events = keyed & timed & ~ticks(frame)
+        said = self._said(frame, record)
+        numbers = self._numbered(said if events.all() else said.filter(events))
+        if not events.all():
+            numbers = pl.repeat(None, frame.height, dtype=pl.Int64, eager=True).scatter(events.arg_true(), numbers)
+        refused = ((numbers < 0) | ~timed | ~(keyed | ticks(frame))).fill_null(False)
+        if not refused.any():
+            return frame.with_columns(numbers.alias(ANSWER)), ()
+        rejects = tuple(Reject(row, _why(frame[row], record)) for row in refused.arg_true())
+        return frame.with_columns(numbers.alias(ANSWER)).filter(~refused), rejects
+
+    def _said(self, frame: pl.DataFrame, record: Record) -> pl.DataFrame:
+        parts = [part for name in record.key for part in names(name, record.field(name).type) if part != f"{name}#"]
+        keys = (_hashed(parts, frame, seed).alias(name) for name, seed in zip((_FIRST, _SECOND), self._seeds, strict=True))
+        return frame.select(*keys).with_columns(frame[CONTENT] if CONTENT in frame.columns else content(frame, record))
+
+    def _numbered(self, said: pl.DataFrame) -> pl.Series:
+        """For each event the number of its answer, or -1 where its key was there with other content. New ones are remembered."""
+        ordered = said[_FIRST].sort()
+        twice = (ordered == ordered.shift(1)).fill_null(False)
+        doubtful = pl.concat([ordered.filter(twice), *(run.hits(ordered) for run in self._runs)])
+        if not doubtful.len():
+            numbers = pl.int_range(self.number, self.number + said.height, eager=True)
+            self._add(_Run(self.number, said, ordered))
+            return numbers
+        some = said[_FIRST].is_in(doubtful.implode())
+        new, places = self._one_by_one(said.filter(some), some.arg_true().to_list())
+        fresh = (~some).scatter(new, True)
+        numbers = fresh.cum_sum().cast(pl.Int64) - 1 + self.number
+        again = [numbers[place] if known is None else known for place, known in places.values()]
+        kept = said.filter(fresh)
+        self._add(_Run(self.number, kept, kept[_FIRST].sort()))
+        return numbers.scatter(list(places), again)
+
+    def _one_by_one(self, said: pl.DataFrame, rows: list[int]) -> tuple[list[int], dict[int, tuple[int, int | None]]]:
+        """Of these rows those that are new, and for each other one the row or the number it repeats, or -1."""
+        contents = said[CONTENT].to_list()
+        idents = list(zip(said[_FIRST].to_list(), said[_SECOND].to_list(), strict=True))
+        known: dict[Ident, tuple[int, int | None, int]] = {}
+        for run in self._runs:
+            known |= {ident: (-1, number, content) for ident, number, content in run.find(list(dict.fromkeys(idents)))}
+        new: list[int] = []
+        places: dict[int, tuple[int, int | None]] = {}
+        for row, ident, content in zip(rows, idents, contents, strict=True):
+            before = known.setdefault(ident, (row, None, content))
+            if before[0] == row:
+                new.append(row)
+            else:
+                places[row] = before[:2] if before[2] == content else (-1, -1)
+        return new, places
+
+    def _add(self, run: _Run) -> None:
+        if not run.said.height:
+            return
+        while self._runs and self._runs[-1].said.height <= 2 * run.said.height:
+            run = self._runs.pop().with_next(run)
+        self._runs.append(run)
+
+
+def ticks(frame: pl.DataFrame) -> pl.Series:
+    """For every row whether it is a moment and no event."""
+    return frame[TICK].fill_null(False) if TICK in frame.columns else pl.repeat(False, frame.height, eager=True)
+
+
+def content(frame: pl.DataFrame, record: Record) -> pl.Series:
+    """A hash of what each row says in the record's fields; where a frame leaves the causes out, what is not there is absent."""
+    parts = [part for field in record.fields for part in names(field.name, field.type)]
+    return frame.select(_hashed(parts, frame, 0).alias(CONTENT)).to_series()
+
+
+def _known(fields: Sequence[str]) -> pl.Expr:
+    return pl.all_horizontal(pl.col(name).is_not_null() for name in fields)
+
+
+def _hashed(parts: Sequence[str], frame: pl.DataFrame, seed: int) -> pl.Expr:
+    """One hash of several columns: the sum of their own, each times an odd number of its place."""
+    found = pl.lit(0, dtype=pl.UInt64)
+    for place, part in enumerate(parts):
+        found = found + _hash_of(part, frame, seed) * pl.lit((2 * place + 1) * _ODD % 2**64, dtype=pl.UInt64)
+    return found
+
+
+def _hash_of(part: str, frame: pl.DataFrame, seed: int) -> pl.Expr:
+    if part.endswith("#"):  # a code is its own hash
+        return (pl.col(part) if part in frame.columns else pl.col(part[:-1]).is_null()).cast(pl.UInt64)
+    return pl.struct(part).hash(seed) if isinstance(frame.schema[part], pl.List) else pl.col(part).hash(seed)
+
+
+def _why(row: pl.DataFrame, record: Record) -> str:
+    needed = (record.time,) if ticks(row)[0] else (*record.key, record.time)
+    values = unpack(row, {name: record.field(name).type for name in needed})[0]
+    for name, value in values.items():
+        if value.__class__ is Missing:
+            return f"an event needs `{name}`: it is {value!r}"
+    shown = ", ".join(f"`{name}` = {values[name]!r}" for name in record.key)
+    return f"an event with {shown} was there before with other content"
