@@ -70,4 +70,4 @@ def hold(run: Callable[[Row], Row], rules: Iterable[ir.Rule], row: Row, ask: Cal
     return result, known
 
 
-_NOT_ASKED: Final = Answer(UNASKED)
+_NOT_ASKED: Final = Answer(UNASKED, UNASKED)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from engine.backends.columnar_layout import unpacked
 from engine.backends.holding import Answer
 from engine.features.passed import Passed, Passing
-from engine.plan import ROW, TICK
+from engine.features.store import HistoryFrom, complete_since
+from engine.plan import NOW, ROW, TICK
 from engine.values import Missing, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from polars import DataFrame
 
     from engine.backends.holding import Ask
@@ -18,39 +21,49 @@ if TYPE_CHECKING:
 
 
 class BatchHolder:
-    """Made once a batch. `over` says of which frame, whose rows have numbers and are in order of arrival, rules ask next."""
+    """Made once a batch. `over` says which frame comes next; its rows, numbered in `@row`, are in order of arrival."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, history_from: HistoryFrom = None) -> None:
         self._passing = Passing(record)
+        self._since = complete_since(history_from, record)
         self._passed: dict[str, Passed] = {}
         self._told: dict[str, Answer] = {}
-        self._keys: dict[int, tuple[Value, ...] | None] = {}
         self._frame: DataFrame
-        self._since = 0
+        self._keys: dict[int, tuple[Value, ...] | None] = {}
+        self._early: Collection[int] = ()
 
-    def over(self, frame: DataFrame, since: int) -> None:
-        """`since` is when history begins."""
-        self._frame, self._since, self._keys = frame, since, {}
+    def over(self, frame: DataFrame) -> None:
+        """Rules ask next about rows of this frame."""
+        self._frame, self._keys, self._early = frame, {}, ()
+        if self._since is None:  # history begins with the first event; a tick before it knows of no moment but its own
+            numbers, ticks = frame[ROW].to_list(), _ticks(frame)
+            begin = next((place for place, tick in enumerate(ticks) if not tick), len(ticks))
+            self._since, self._early = frame[NOW][begin] if begin < len(ticks) else None, frozenset(numbers[:begin])
 
     def ask(self, ask: Ask) -> Answer:
         """The answer to a row of the frame."""
-        question = self._passing.question(ask, self._event(ask.number))
+        key = self._key(ask.number)
+        question = self._passing.question(ask, None if key is None else self._passing.event(key))
         if isinstance(question, Missing):
             return Answer(question)
         if question.again is not None and question.again in self._told:
             return self._told[question.again]
-        answer, passed = self._passing.judged(question, self._passed.get(question.name, ()), self._since)
-        self._passed[question.name] = passed
+        since = ask.time if self._since is None or ask.number in self._early else self._since
+        answer, self._passed[question.name] = self._passing.judged(question, self._passed.get(question.name, ()), since)
         if question.again is not None:
             self._told[question.again] = answer
         return answer
 
-    def _event(self, number: int) -> str | None:
+    def _key(self, number: int) -> tuple[Value, ...] | None:
+        """The key of a row's event; none where it is a tick."""
         if not self._keys:
             record, frame = self._passing.record, self._frame
             keys = zip(*(unpacked(frame, name, record.field(name).type) for name in record.key), strict=True)
-            ticks = frame[TICK].fill_null(False).to_list() if TICK in frame.columns else [False] * frame.height
-            known = (None if tick else key for key, tick in zip(keys, ticks, strict=True))
+            known = (None if tick else key for key, tick in zip(keys, _ticks(frame), strict=True))
             self._keys = dict(zip(frame[ROW].to_list(), known, strict=True))
-        key = self._keys[number]
-        return None if key is None else self._passing.event(key)
+        return self._keys[number]
+
+
+def _ticks(frame: DataFrame) -> list[bool]:
+    ticks: list[bool] = frame[TICK].fill_null(False).to_list() if TICK in frame.columns else [False] * frame.height
+    return ticks

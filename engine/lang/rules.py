@@ -148,8 +148,14 @@ def _judge_once(made: ir.Rule, node: ast.Rule, once: ast.Once, program: Program)
         hint = "leave out `once`, or let the rule give points or a flag"
         program.report.warning("once-only-sets", message, once.span, hint)
     optional = {field.name for field in program.env.record.fields if field.optional}
+    condition, defines = ir.condition(made), program.defines
+    if defines.too_much(condition):
+        return  # nobody can say what it comes to
+    whole = ir.transform(
+        condition, lambda node: defines.expanded(node.name) if isinstance(node, ir.Read) and node.name in defines else node
+    )
     for name in once.per:
-        if name.path in optional and judge.may_hold_without(ir.condition(made), name.path):
+        if name.path in optional and judge.may_hold_without(whole, name.path):
             message = f"where `{name.path}` is missing nobody knows of an earlier hit, and every hit goes through"
             program.report.warning("once-key-missing", message, name.span, f"add `and {name.path} is known` to the condition")
 

@@ -66,7 +66,7 @@ class BatchRun:
     def __init__(self, plan: Plan, *, detail: str, values: bool = False, history_from: str | None = None) -> None:
         self.plan, self.detail, self.values = plan, detail, values
         self.state = WindowState(plan.history, plan.record, history_from)
-        self.holder = BatchHolder(plan.record)
+        self.holder = BatchHolder(plan.record, history_from)
         self.closed = bound(plan.closed, self.holder) if plan.held else plan.closed
 
     def decide(self, frame: pl.DataFrame) -> Decided:
@@ -79,8 +79,8 @@ class BatchRun:
 
     def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
-        if self.plan.held and self.state.since is not None:
-            self.holder.over(frame, self.state.since)
+        if self.plan.held:
+            self.holder.over(frame)
         closed = _through(self.closed, frame)
         if not self.plan.policies:
             return closed, closed.clear()
