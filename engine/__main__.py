@@ -1,7 +1,12 @@
-"""``python -m engine`` is the command ``engine``."""
+"""The command ``engine``, also as ``python -m engine``. Loading it takes a moment, in which Ctrl-C may come already."""
 
 import sys
 
-from engine.cli.main import main
+try:
+    from engine.cli.main import main
+except KeyboardInterrupt:
+    print("engine: stopped", file=sys.stderr)
+    sys.exit(130)
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -65,7 +65,7 @@ class Engine:
             raise SourceError(components.diagnostics, components.rendered())
         engine = cls(linked, workspace, components.diagnostics)
         if ledger is not None:
-            engine.ledger = Ledger.open(Path(ledger), setting(linked, workspace, Path(path)))
+            engine.ledger = Ledger.open(Path(ledger), setting(linked, workspace, Path(path)), linked.plan.record.revision)
         return engine
 
     @property

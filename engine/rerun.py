@@ -85,7 +85,7 @@ def replay(path: str | Path) -> Replayed:
                 count += 1
                 if entry.setting not in players:
                     players[entry.setting] = _Player(ledger, entry.setting)
-                found = players[entry.setting].play(entry)
+                found = players[entry.setting].play(entry) or _misplaced(ledger, entry)
                 if found is not None:
                     differences.append(found)
         finally:
@@ -171,11 +171,11 @@ class _Player:
         for name, recall in self.recalls.items():
             recall.learn(call for call in entry.calls if call.model == name)
         try:
-            decision = self.engine.decide_row(entry.base)
+            decision = replace(self.engine.decide_row(entry.base), id=entry.id, revises=entry.revises)
             body = decision.body()
         except (EngineError, KeyError) as error:
             return None, Difference(entry.seq, entry.id, *_FAILED, str(error))
-        return replace(decision, id=entry.id), None if body == entry.body else _difference(entry, body)
+        return decision, None if body == entry.body else _difference(entry, body)
 
     def close(self) -> None:
         self._folder.cleanup()
@@ -247,6 +247,14 @@ def _difference(entry: Entry, body: str) -> Difference:
         recorded = entry.body
     path, before, now = first_difference(recorded, json.loads(body))
     return Difference(entry.seq, entry.id, path, before, now)
+
+
+def _misplaced(ledger: Ledger, entry: Entry) -> Difference | None:
+    """What is wrong with the entry whose place this one says it takes."""
+    revises = entry.revises
+    if revises is None or (revises.seq < entry.seq and ledger.id_of(revises.seq) == revises.id):
+        return None
+    return Difference(entry.seq, entry.id, "revises", revises.to_dict(), "no earlier entry")
 
 
 def first_difference(recorded: Any, now: Any, path: str = "") -> tuple[str, Any, Any]:

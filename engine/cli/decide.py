@@ -10,6 +10,7 @@ from typing import Any, Final
 from engine.api import Engine
 from engine.cli.say import FINE, Stop, cascade_file, note, out, read_input
 from engine.diagnostics import suggest
+from engine.features.store import store_file
 from engine.ledger.decision import Decision
 from engine.record import Record, border, decode_event
 
@@ -53,6 +54,9 @@ def decided(args: Namespace, *, record: bool) -> Decision:
     """The decision on the event that the arguments name."""
     if args.history_from is not None and args.store is None:
         raise Stop("--history-from says since when a store is complete: name one with --store")
+    file = None if args.store is None else store_file(args.store)
+    if file is not None and not record and not file.exists():
+        raise Stop(f"there is no store `{file}`; `engine decide --store {args.store}` makes one, and remembers the event")
     engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger if record else None)
     event = read_input(args.event)
     for line in strange_fields(engine.record, decode_event(event)):

@@ -65,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code."""
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        print("engine: stopped", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(argv: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # a terminal that lacks a letter shows its number instead of failing
@@ -81,9 +89,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         # who read our output has seen enough, like `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
-    except KeyboardInterrupt:
-        print("engine: stopped", file=sys.stderr)
-        return _INTERRUPTED
     except (EngineError, OSError, ModuleNotFoundError) as error:
         return _told(error, json=args.json)
     return code

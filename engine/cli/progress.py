@@ -35,10 +35,10 @@ class Progress:
         self._read = rows
         self._say(f"read {rows:,} rows, at {file}")
 
-    def decided(self, rows: int) -> None:
-        """So many rows have been decided."""
+    def decided(self, rows: int, ticks: int = 0) -> None:
+        """So many rows have been decided, and ticks beside them."""
         self._decided = rows
-        self._say(f"read {self._read:,} rows, decided {rows:,}")
+        self._say(f"read {self._read:,} rows, decided {rows:,}" + (f" and {ticks:,} ticks" if ticks else ""))
 
     def _say(self, text: str) -> None:
         now = time.monotonic()

@@ -16,10 +16,11 @@ from engine.cascade.explain import CascadeExplainer
 from engine.cli.progress import Progress
 from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_file, note, out
 from engine.errors import InputError
-from engine.ledger.decision import Decision
+from engine.ledger.decision import Decision, canonical
 from engine.ledger.log import Call
 from engine.plan import Row
 from engine.run.event import read_off
+from engine.run.moments import PERIODS, Every
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -54,6 +55,9 @@ def arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--ledger", metavar="FILE", help="also record every decision with all it came from, for `engine replay`; slower")
     parser.add_argument("--history-from", metavar="DATE", help="since when history is complete (default: the first event)")
+    parser.add_argument("--tick", choices=PERIODS, help="also look at every key when an hour, day, week or month begins, without an event")
+    parser.add_argument("--per", metavar="FIELD", nargs="+", help="the fields of the key that ticks look at; the key of some feature")
+    parser.add_argument("--until", metavar="DATE", help="the last day of ticks (default: as long as events come)")
     parser.add_argument("--encoding", metavar="NAME", help="of text files that are not UTF-8, like cp1251")
     parser.add_argument("--values", action="store_true", help="also write what every step gave")
 
@@ -61,10 +65,12 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     # load polars: only this command needs it
     from engine.monitor.summary import Summary
-    from engine.run.files import run_files
+    from engine.run.files import Options, run_files
 
     # polars, once loaded, takes Ctrl-C for itself while it computes, and forgets it when it is done first: take it back
     signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+    if (args.tick is None) != (args.per is None) or (args.until and args.tick is None):
+        raise Stop("--tick says when keys are looked at, --per which: give both, like `--tick day --per account`")
     paths = expanded(args.input)
     refuse_overwriting(args, paths)
     engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger)
@@ -77,9 +83,10 @@ def run(args: Namespace) -> int:
     started = time.monotonic()
     with Progress() as progress, nullcontext() if engine.ledger is None else engine.ledger:
         watcher = _Watcher(engine, summary, progress)
-        options = {"history_from": args.history_from, "encoding": args.encoding, "values": args.values, "each": args.ledger is not None}
         try:
-            beside = run_files(engine.plan, paths, args.output, args.rejects, watcher, **options)
+            every = None if args.tick is None else Every.of(engine.plan, args.tick, args.per, args.until)
+            options = Options(args.history_from, args.encoding, args.values, args.ledger is not None, every)
+            beside = run_files(engine.plan, paths, args.output, args.rejects, watcher, options)
         except InputError as error:
             raise Stop(str(error)) from None
         watcher.keep()
@@ -130,7 +137,10 @@ def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
     written = [name for name in (args.output, args.rejects, args.report, args.ledger) if name]
     if args.json:
         rows = {"rows": summary.rows, "decided": summary.decided, "rejected": summary.rejected, "balanced": summary.balanced}
-        counts = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
+        counts: dict[str, object] = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
+        if summary.ticks is not None:
+            ticks = summary.ticks
+            counts["ticks"] = {"decided": ticks.decided, "outcomes": dict(ticks.outcomes()), "hits": dict(ticks.hits)}
         aside = {
             "unknown_columns": dict(beside.unknown),
             "nameless_cells": beside.nameless,
@@ -170,17 +180,19 @@ class _Watcher:
 
     def on_read(self, rows: int, file: str) -> None:
         self.summary.rows += rows
-        self.progress.read(self.summary.rows, file)
+        self.progress.read(self.summary.rows, Path(file).name)
 
     def on_rejected(self, rejects: DataFrame) -> None:
         self.summary.reject(rejects["reason"].to_list())
 
     def on_decided(self, rows: DataFrame, decisions: DataFrame) -> None:
         self.summary.add(rows, decisions)
-        self.progress.decided(self.summary.decided)
+        self.progress.decided(self.summary.decided, 0 if self.summary.ticks is None else self.summary.ticks.decided)
 
-    def on_event(self, raw: str, row: Row, open_row: Row) -> None:
+    def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
         decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer)
+        if raw is None:
+            raw = canonical({"tick": decision.time, **(decision.tick or {})})
         self._waiting.append((raw, decision, model_calls(self.engine.linked, decision)))
         if len(self._waiting) == _PORTION:
             self.keep()

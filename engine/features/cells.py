@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.features.log import Place, Told
 from engine.features.tallies import RAW
 from engine.values import Interval, Missing, Money, Type, Value, missing
 
@@ -50,6 +51,8 @@ class Coding:
         record = layout.record
         self._event_key = [decoding(record.field(name).type) for name in record.key]
         self._answer = [decoding(type_) for type_ in layout.types.values()]
+        self._revision = None if record.revision is None else decoding(record.field(record.revision).type)
+        self._keys = [[decoding(record.field(name).type) for name in history.per] for history in layout.histories]
         self._slots = [[_cell_decoding(slot) for slot in history.slots] for history in layout.histories]
 
     def key(self, key: Key) -> str:
@@ -64,6 +67,23 @@ class Coding:
 
     def values(self, text: str | bytes) -> tuple[Value, ...]:
         return _decoded(self._answer, json.loads(text))
+
+    def places(self, told: Told) -> str | None:
+        """The revision of an event and where its rows stand; none where it cannot be corrected."""
+        if self._revision is None:
+            return None
+        return _encode([told.revision, [[*place.lane, place.time, place.number] for place in told.places]])
+
+    def told(self, content: bytes, answer: str | bytes, places: str | bytes | None) -> Told:
+        """What an event was told, from what was kept of it."""
+        if self._revision is None or places is None:
+            return Told(content, self.values(answer))
+        revision, found = json.loads(places)
+        return Told(content, self.values(answer), self._revision(revision), tuple(map(self._place, found)))
+
+    def _place(self, found: list[Any]) -> Place:
+        history, key, time, number = found
+        return Place((history, _decoded(self._keys[history], key)), time, number)
 
     def cells(self, cells: Sequence[Cell]) -> str:
         """What a row is to each slot of its history."""

@@ -32,7 +32,7 @@ class RowByRow:
         self._history, self._layout = history, layout
         self._pasts: dict[tuple[Value, ...], Past] = {}
         self._judges = [_Judge(slot, layout) for slot in history.slots]
-        self._course = Course(history, layout.late)
+        self._course = Course(history, layout.late, layout.record.revision is not None)
 
     def observe(self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int]) -> dict[str, list[Value]]:
         """Every measure, by column; `frame` also holds `now`, and `sinces` says of every row since when history is complete."""

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Place, Told
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
 from engine.features.passed import Passing, answer_of, passed_of, text_of
 from engine.features.sliding import Course, Past
 from engine.features.spec import THIS, Layout, formula_steps
 from engine.features.tallies import OUT
+from engine.features.versions import Version, corrects, needed
 from engine.features.windows import FOREVER
 from engine.plan import NOW, Row
 from engine.values import Value, first, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from engine.backends.holding import Answer
     from engine.features.log import Found, Key, Lane, Log, Measured
     from engine.features.looking import Cell
     from engine.features.passed import Question
-    from engine.features.sliding import Standing
+    from engine.features.sliding import Content, Standing, Withdrawn
     from engine.features.spec import BoundFeatures
-    from engine.record import Record
 
 MOST_KEYS: Final = 50_000
 """So many pasts of a log stay in this process, those asked last; the others are loaded when they are asked."""
@@ -42,13 +42,45 @@ _TRIES: Final = 1000
 
 
 class _Touched(NamedTuple):
-    """A past that one event has met: how it stood before, and the event's place in each of its lanes, none where it did not enter."""
+    """A past that one event has met: how it stood before, the event's place in each of its lanes, none where it did not enter, the row that
+    entered, and what of an earlier version left."""
 
     lane: Lane
     past: Past
     before: Standing
     own: Sequence[int | None] | None
     row: Entered
+    leaves: Place | None
+    withdrawn: Sequence[Withdrawn]
+
+    @property
+    def changed(self) -> bool:
+        return self.own is not None or self.leaves is not None
+
+    def take_back(self) -> None:
+        """As if it had not been met."""
+        if self.own is not None:
+            self.past.take_back(self.own, self.before)
+        self.past.put_back(self.withdrawn)
+        self.past.standing = self.before
+
+    def change(self) -> Change:
+        """What the log is told."""
+        past = self.past
+        kept = self.own is not None and any(state != OUT or value is not None for state, value in self.row.cells)
+        sweep = past.standing.number % _SWEEP == 0
+        gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
+        return Change(past.standing, self.row if kept else None, self.leaves, gone)
+
+
+class _Given(NamedTuple):
+    """A row as it is met, which also says what time it is; of an event its key, a hash of its content, its revision, and what is known."""
+
+    row: Row
+    key: Key | None = None
+    content: bytes = b""
+    revision: Value = None
+    known: Told | None = None
 
 
 class LiveStore:
@@ -60,30 +92,33 @@ class LiveStore:
     def __init__(self, layout: Layout, log: Log) -> None:
         self.layout, self.log = layout, log
         self._histories = [_History(index, layout) for index in range(len(layout.histories))]
+        self._places = {column: (history, place) for history in self._histories for place, column in enumerate(history.columns)}
         self._pasts: dict[Lane, Past] = {}
         self._since = log.since()
         self._formulas = formula_steps(layout)
         self._columns = tuple(layout.types)
         self._fields = tuple(sorted(field.name for field in layout.record.fields))
+        self._needed = needed(layout.record)
         self._lock, self._open = threading.Lock(), True
         self._missed = Missed()
         self._passing = Passing(layout.record)
 
-    def close(self) -> None:
-        """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice."""
+    def close(self, failed: bool = False) -> None:
+        """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice. What was built afresh replaces
+        what was there, unless its building `failed`."""
         try:
             self._missed.catch_up(self._observe, at_once=True)
         except StoreError as error:
             LOG.error("%d events never entered history, send them again: %s", self._missed.forget(), error)
         with self._lock:
             self._open, self._pasts = False, {}
-            self.log.close()
+            self.log.close(failed)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        self.close(failed=error is not None)
 
     def serves(self, groups: Sequence[BoundFeatures]) -> bool:
         """Whether every one of these feature sets is among those the store was opened for."""
@@ -121,7 +156,25 @@ class LiveStore:
         self._missed.catch_up(self._observe)
         with self._lock:
             self._check_open()
-            return self._row(self._answered(self._now(row), None, b"", False))
+            return self._row(self._answered(_Given(self._now(row)), False))
+
+    def contents(self, column: str, row: Row) -> list[Content]:
+        """The rows that stand in the window of a column for a look with this row, by time and arrival; none where the column is an
+        expression over others, or the window has no key or no beginning."""
+        history, place = self._places.get(column, (None, 0))
+        row = self._now(row)
+        if history is None or history.looked(row).__class__ is not tuple:
+            return []
+        lane = (history.index, history.looked(row))
+        with self._lock:
+            self._check_open()
+            for _ in range(_TRIES):
+                past = self._past(lane)
+                found = self.log.look(None, Assumed(self._since, {lane: past.standing.number}))
+                if found is None:
+                    return past.contents(place, history.asked(row, row[NOW] if self._since is None else self._since, None, True, False))
+                self._learn(found)
+        raise self._contended()
 
     def hold(self, question: Question, record: bool = True) -> Answer:
         """Whether a hit is held back by one that was let through before; it is remembered if not. The same event gets the same answer.
@@ -152,21 +205,27 @@ class LiveStore:
         raise StoreDown("the store is down: too many others let hits of the same key through")
 
     def _observe(self, row: Row, record: bool = True) -> Row:
-        key = tuple(row[name] for name in self.layout.record.key)
-        content = content_hash(row, self._fields)
+        kept = self.layout.record
+        key = tuple(row[name] for name in kept.key)
+        given = _Given(self._now(row), key, content_hash(row, self._fields), None if kept.revision is None else row[kept.revision])
         with self._lock:
             self._check_open()
             told = self.log.seen(key)
-            answer = self._answered(self._now(row), key, content, record) if told is None else self._again(told, key, content)
+            again = told is not None and not self._corrects(given, told)
+            answer = told.answer if told is not None and again else self._answered(given._replace(known=told), record)
         return self._row(answer)
+
+    def _corrects(self, given: _Given, told: Told) -> bool:
+        """Whether it is another version of an event that is known, and no repeat. Raises `InputError` where it is neither."""
+        assert given.key is not None
+        return corrects(self.layout.record, given.key, Version(told.content, told.revision), Version(given.content, given.revision))
 
     def _check_open(self) -> None:
         if not self._open:
             raise StoreError(CLOSED)
 
     def _check(self, row: Row) -> None:
-        record = self.layout.record
-        for name in (*record.key, record.time):
+        for name in self._needed:
             if not known(row[name]):
                 raise InputError(f"an event needs `{name}`: it is {row[name]!r}")
 
@@ -176,49 +235,61 @@ class LiveStore:
     def _row(self, answer: tuple[Value, ...]) -> Row:
         return dict(zip(self._columns, answer, strict=True))
 
-    def _again(self, told: Told, key: Key, content: bytes) -> tuple[Value, ...]:
-        """What an event is told that was there before."""
-        if told.content != content:
-            raise other_content(self.layout.record, key)
-        return told.answer
-
     # --- one event ---------------------------------------------------------------------------------------------------
 
-    def _answered(self, row: Row, key: Key | None, content: bytes, record: bool) -> tuple[Value, ...]:
-        """The answer to a row that also says what time it is; to an event with this key, or to a look, which has none."""
+    def _answered(self, given: _Given, record: bool) -> tuple[Value, ...]:
+        """The answer to an event or a look."""
         for _ in range(_TRIES):
-            since = row[NOW] if self._since is None else self._since
+            since = given.row[NOW] if self._since is None else self._since
             touched: list[_Touched] = []
             try:
-                answer = self._meet(row, key, since, touched)
-                found = self._settle(key, content, answer, since, touched) if record else self._settle_look(key, touched)
+                answer = self._meet(given, since, touched)
+                found = self._settle(given, answer, since, touched) if record else self._settle_look(given, touched)
             except BaseException:
                 self._evict([one.lane for one in touched])
                 raise
             if found is None:
                 return answer
             self._learn(found)
-            if found.event is not None and key is not None:
-                return self._again(found.event, key, content)
-        raise StoreDown("the store is down: too many others write history of the same key")
+            if found.event is not None and not self._corrects(given, found.event):
+                return found.event.answer
+            given = given._replace(known=found.event or given.known)
+        raise self._contended()
 
-    def _meet(self, row: Row, key: Key | None, since: int, touched: list[_Touched]) -> tuple[Value, ...]:
-        """Tell the row to every past it looks at or enters."""
+    def _contended(self) -> StoreDown:
+        return StoreDown("the store is down: too many others write history of the same key")
+
+    def _meet(self, given: _Given, since: int, touched: list[_Touched]) -> tuple[Value, ...]:
+        """Tell the row to every past it looks at or enters, or from which an earlier version of it leaves."""
         values: Row = {}
+        row, key = given.row, given.key
+        stands = {} if given.known is None else {place.lane: place for place in given.known.places}
         for history in self._histories:
-            looked, entered, cells = history.looked(row), tuple(history.entered(row)) if key is not None else (), history.cells(row)
+            looked, entered = history.looked(row), () if key is None else tuple(history.entered(row))
             if looked.__class__ is not tuple:
                 values.update((column, looked) for column in history.columns)
-            for one in entered if looked.__class__ is not tuple or looked in entered else (looked, *entered):
+            looks = (looked,) if looked.__class__ is tuple else ()
+            left = [lane[1] for lane in stands if lane[0] == history.index]
+            kept = Entered(row[NOW], key or (), history.cells(row))
+            for one in dict.fromkeys((*looks, *entered, *left)):
                 lane = (history.index, one)
-                past = self._past(lane)
-                asked = history.asked(row, since, key, one == looked, one in entered)
-                before = past.standing
-                said, own = past.observe(asked, cells)
-                touched.append(_Touched(lane, past, before, own, Entered(row[NOW], key or (), cells)))
+                asked = history.asked(row, since, key, one in looks, one in entered)
+                said = self._tell(lane, asked, kept, stands.get(lane), touched)
                 if asked.looks:
                     values.update(zip(history.columns, said, strict=True))
         return self._answer(row, values)
+
+    def _tell(self, lane: Lane, asked: Asked, row: Entered, stands: Place | None, touched: list[_Touched]) -> list[Value]:
+        """Tell the row to one past, from which that of an earlier version leaves where it `stands` there and the row is not late."""
+        past = self._past(lane)
+        before, withdrawn, leaves = past.standing, [], None
+        if stands is not None and not past.late(asked.time):
+            leaves, withdrawn = stands, past.withdraw(stands.time, asked.key)
+        said, own = past.observe(asked, row.cells)
+        if own is None and leaves is not None:
+            past.standing = before._replace(number=before.number + 1)
+        touched.append(_Touched(lane, past, before, own, row, leaves, withdrawn))
+        return said
 
     def _past(self, lane: Lane) -> Past:
         """As this process believes it is: what it does not know is empty."""
@@ -237,29 +308,39 @@ class LiveStore:
 
     # --- what stands, and what does not --------------------------------------------------------------------------------
 
-    def _settle(self, key: Key | None, content: bytes, answer: tuple[Value, ...], since: int, touched: list[_Touched]) -> Found | None:
+    def _settle(self, given: _Given, answer: tuple[Value, ...], since: int, touched: list[_Touched]) -> Found | None:
         """Append the event; where something stands otherwise, nothing has happened, and that is said."""
-        assert key is not None
-        changes = {one.lane: _change(one) for one in touched if one.own is not None}
-        found = self.log.append(Event(key, content, answer, since, changes), self._assumed(touched))
+        assert given.key is not None
+        changes = {one.lane: one.change() for one in touched if one.changed}
+        told = Told(given.content, answer, given.revision, self._places_of(given, changes))
+        found = self.log.append(Event(given.key, told, since, changes), self._assumed(given, touched))
         if found is None:
             self._since = since
             for one in touched:
                 if one.past.standing.number % _SWEEP == 0:
                     one.past.forget(_SWEEP)
-            self._keep_few(touched)
         else:
             _take_back(touched)
+        self._keep_few(touched)
         return found
 
-    def _settle_look(self, key: Key | None, touched: list[_Touched]) -> Found | None:
-        found = self.log.look(key, self._assumed(touched))
+    def _places_of(self, given: _Given, changes: Mapping[Lane, Change]) -> tuple[Place, ...]:
+        """Where rows of the event stand then: new ones, and those of earlier versions that did not leave."""
+        if self.layout.record.revision is None:
+            return ()
+        before = () if given.known is None else given.known.places
+        entered = [Place(lane, one.row.time, one.standing.number) for lane, one in changes.items() if one.row is not None]
+        return (*(place for place in before if place.lane not in changes or changes[place.lane].leaves is None), *entered)
+
+    def _settle_look(self, given: _Given, touched: list[_Touched]) -> Found | None:
+        found = self.log.look(given.key, self._assumed(given, touched))
         _take_back(touched)
         self._keep_few(touched)
         return found
 
-    def _assumed(self, touched: list[_Touched]) -> Assumed:
-        return Assumed(self._since, {one.lane: one.before.number for one in touched})
+    def _assumed(self, given: _Given, touched: list[_Touched]) -> Assumed:
+        lanes = {one.lane: one.before.number for one in touched}
+        return Assumed(self._since, lanes, None if given.known is None else given.known.content)
 
     def _learn(self, found: Found) -> None:
         self._since = found.since
@@ -287,7 +368,7 @@ class _History:
 
     def __init__(self, index: int, layout: Layout) -> None:
         history = layout.histories[index]
-        self.index, self.course = index, Course(history, layout.late)
+        self.index, self.course = index, Course(history, layout.late, layout.record.revision is not None)
         self.columns = tuple(measure.column for measure in history.measures)
         self.entered = history.keys
         self._per = history.per
@@ -310,24 +391,9 @@ class _History:
         return Asked(0, row[NOW], currencies, since, this, looks, enters, key)
 
 
-def _change(one: _Touched) -> Change:
-    past = one.past
-    kept = any(state != OUT or value is not None for state, value in one.row.cells)
-    sweep = past.standing.number % _SWEEP == 0
-    gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
-    return Change(past.standing, one.row if kept else None, gone)
-
-
 def _take_back(touched: list[_Touched]) -> None:
     for one in reversed(touched):
-        if one.own is not None:
-            one.past.take_back(one.own, one.before)
-
-
-def other_content(record: Record, key: Key) -> InputError:
-    """The error for an event whose key was observed with other content."""
-    shown = ", ".join(f"`{name}` = {value!r}" for name, value in zip(record.key, key, strict=True))
-    return InputError(f"an event with {shown} was there before with other content")
+        one.take_back()
 
 
 def content_hash(row: Row, names: Sequence[str]) -> bytes:

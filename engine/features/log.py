@@ -38,42 +38,56 @@ class Kept(NamedTuple):
     rows: Sequence[Entered]
 
 
+class Place(NamedTuple):
+    """Where a row of an event stands: in which lane, at what time, and which change of the lane it was."""
+
+    lane: Lane
+    time: int
+    number: int
+
+
 class Change(NamedTuple):
-    """What an event does to one lane: how that stands then, the row that enters, none where no slot keeps it, and the last moment whose
-    rows no later event sees, where it is time to look for that (else `FOREVER`)."""
+    """What an event does to one lane: how that stands then, the row that enters, none where no slot keeps it, the place of the row of an
+    earlier version of the event, which leaves, and the last moment whose rows no later event sees, where it is time to look for that (else
+    `FOREVER`)."""
 
     standing: Standing
     row: Entered | None
+    leaves: Place | None
     gone: int
 
 
-class Event(NamedTuple):
-    """All that an event leaves: its key and a hash of its content, the answer it got, by column, since when history is complete, and its
-    changes."""
+class Told(NamedTuple):
+    """The newest version of an event: a hash of what it said, the answer it got, by column, and where events are corrected its revision,
+    and the places of all rows of it that stand."""
 
-    key: Key
     content: bytes
     answer: tuple[Value, ...]
+    revision: Value = None
+    places: tuple[Place, ...] = ()
+
+
+class Event(NamedTuple):
+    """All that an event leaves: its key and what it was told, since when history is complete, and its changes."""
+
+    key: Key
+    told: Told
     since: int
     changes: Mapping[Lane, Change]
 
 
-class Told(NamedTuple):
-    """The hash of what an event said and the answer it got."""
-
-    content: bytes
-    answer: tuple[Value, ...]
-
-
 class Assumed(NamedTuple):
-    """What an answer stands on: since when history is complete, and how often each lane changed before that it looks at or enters."""
+    """What an answer stands on: since when history is complete, how often each lane changed before that the event touches, and the hash of
+    the version of it that is known, none where it is new."""
 
     since: int | None
     lanes: Mapping[Lane, int]
+    content: bytes | None = None
 
 
 class Found(NamedTuple):
-    """What stands otherwise than it was assumed: the event is known, history is complete since another moment, these lanes changed."""
+    """What stands otherwise than it was assumed: the event is there in another version, history is complete since another moment, these
+    lanes changed."""
 
     event: Told | None
     since: int | None
@@ -106,8 +120,8 @@ class Log(ABC):
 
     @abstractmethod
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        """Keep all of an event in one atomic step, if it is not known and everything stands as assumed; else nothing, and say what does
-        not."""
+        """Keep all of an event in one atomic step, instead of what was kept of an earlier version, if everything stands as assumed; else
+        nothing, and say what does not."""
 
     @abstractmethod
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
@@ -126,8 +140,8 @@ class Log(ABC):
     def measured(self) -> Measured: ...
 
     @abstractmethod
-    def close(self) -> None:
-        """Let go of it; safe to call twice."""
+    def close(self, failed: bool = False) -> None:
+        """Let go of it; safe to call twice. One that was opened afresh replaces what was there, unless its building `failed`."""
 
 
 CLOSED: Final = "the store is closed"

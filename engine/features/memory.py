@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from engine.features.log import Log, Measured, Told
+from engine.features.log import Log, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.features.log import Assumed, Event, Found, Key
+    from engine.features.log import Assumed, Event, Found, Key, Told
 
 
 class MemoryLog(Log):
@@ -30,7 +30,7 @@ class MemoryLog(Log):
         return self._events.get(key)
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        self._events[event.key] = Told(event.content, event.answer)
+        self._events[event.key] = event.told
         return None
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
@@ -48,5 +48,5 @@ class MemoryLog(Log):
     def measured(self) -> Measured:
         return Measured(0, 0, len(self._events), sys.getsizeof(self._events))
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         self._events, self._notes = {}, {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.cells import Coding, name
-from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, Told, check_features, check_since, down, failed
+from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, check_features, check_since, down, failed
 from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
@@ -27,7 +27,7 @@ SECONDS: Final = 5
 
 _TABLES: Final = """
 CREATE TABLE kaskade_fact (name text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE kaskade_event (key text PRIMARY KEY, content bytea NOT NULL, answer text NOT NULL);
+CREATE TABLE kaskade_event (key text PRIMARY KEY, content bytea NOT NULL, answer text NOT NULL, places text);
 CREATE TABLE kaskade_lane (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, history integer NOT NULL, key text NOT NULL,
   oldest bigint NOT NULL, newest bigint NOT NULL, number bigint NOT NULL, UNIQUE (history, key));
 CREATE TABLE kaskade_row (lane bigint, time bigint, number bigint, key text NOT NULL, cells text NOT NULL,
@@ -45,10 +45,10 @@ _PLANS: Final = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable
 _LOCK: Final = "SELECT pg_advisory_xact_lock(place) FROM unnest(%s::bigint[]) AS place"
 # How everything stands, in one statement: rows of one shape, told apart by `part`.
 _READ: Final = """
-SELECT 0 AS part, value::bigint AS place, 0 AS oldest, 0 AS newest, 0 AS number, NULL::bytea AS content, NULL AS answer
+SELECT 0 AS part, value::bigint AS place, 0 AS oldest, 0 AS newest, 0 AS number, NULL::bytea AS content, NULL AS answer, NULL AS places
   FROM kaskade_fact WHERE name = 'since'
-UNION ALL SELECT 1, 0, 0, 0, 0, content, answer FROM kaskade_event WHERE key = %s
-UNION ALL SELECT 2, place, oldest, newest, number, NULL, NULL
+UNION ALL SELECT 1, 0, 0, 0, 0, content, answer, places FROM kaskade_event WHERE key = %s
+UNION ALL SELECT 2, place, oldest, newest, number, NULL, NULL, NULL
   FROM unnest(%s::integer[], %s::text[]) WITH ORDINALITY AS asked (history, key, place) JOIN kaskade_lane USING (history, key)"""
 _ROWS: Final = """
 SELECT history, lane.key, row.time, row.key, row.cells
@@ -58,7 +58,10 @@ ORDER BY row.time, row.number"""
 
 _KEEP_SINCE: Final = "INSERT INTO kaskade_fact VALUES ('since', %s)"
 _WRITE: Final = """
-WITH event AS (INSERT INTO kaskade_event VALUES (%s, %s, %s)),
+WITH event AS (
+  INSERT INTO kaskade_event VALUES (%s, %s, %s, %s)
+    ON CONFLICT (key) DO UPDATE SET content = excluded.content, answer = excluded.answer, places = excluded.places
+),
 lanes AS (
   INSERT INTO kaskade_lane (history, key, oldest, newest, number)
     SELECT * FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[])
@@ -70,6 +73,12 @@ kept AS (
     SELECT id, time, number, kept.event, cells
     FROM unnest(%s::integer[], %s::text[], %s::bigint[], %s::text[], %s::text[]) AS kept (history, key, time, event, cells)
     JOIN lanes USING (history, key)
+),
+withdrawn AS (
+  DELETE FROM kaskade_row AS row
+    USING unnest(%s::integer[], %s::text[], %s::bigint[], %s::bigint[]) AS leaves (history, key, time, number)
+    JOIN lanes USING (history, key)
+    WHERE row.lane = lanes.id AND row.time = leaves.time AND row.number = leaves.number
 )
 DELETE FROM kaskade_row AS row
   USING unnest(%s::integer[], %s::text[], %s::bigint[]) AS gone (history, key, upto) JOIN lanes USING (history, key)
@@ -210,7 +219,7 @@ class PostgresLog(Log):
         if connection.closed:
             self._connection = None
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         self._closed = True
         self._let_go()
 
@@ -242,11 +251,11 @@ class PostgresLog(Log):
             asks = None if key is None else self._name(key), [lane[0] for lane in lanes], [self._name(lane[1]) for lane in lanes]
             found = run(_READ, asks, binary=True)
         since, told, standings = None, None, dict.fromkeys(lanes, NOTHING)
-        for part, place, oldest, newest, number, content, answer in found.fetchall():
+        for part, place, oldest, newest, number, content, answer, places in found.fetchall():
             if part == 0:
                 since = place
             elif part == 1:
-                told = Told(content, self._coding.values(answer))
+                told = None if content == assumed.content else self._coding.told(content, answer, places)
             else:
                 standings[lanes[place - 1]] = Standing(oldest, newest, number)
         changed = {lane: standing for lane, standing in standings.items() if standing.number != assumed.lanes[lane]}
@@ -271,16 +280,19 @@ class PostgresLog(Log):
             self._connection.execute("COMMIT")
 
     def _write(self, event: Event) -> None:
-        lanes, kept, gone = [], [], []
+        lanes, kept, left, gone = [], [], [], []
         for (history, key), change in event.changes.items():
             lane = history, self._name(key)
             lanes.append((*lane, *change.standing))
             if change.row is not None:
                 kept.append((*lane, change.row.time, self._coding.key(change.row.key), self._coding.cells(change.row.cells)))
+            if change.leaves is not None:
+                left.append((*lane, *change.leaves[1:]))
             if change.gone > FOREVER:
                 gone.append((*lane, change.gone))
-        own = self._name(event.key), event.content, self._coding.answer(event.answer)
-        self._connection.execute(_WRITE, (*own, *_columns(lanes, 5), *_columns(kept, 5), *_columns(gone, 3)))
+        told = event.told
+        own = self._name(event.key), told.content, self._coding.answer(told.answer), self._coding.places(told)
+        self._connection.execute(_WRITE, (*own, *_columns(lanes, 5), *_columns(kept, 5), *_columns(left, 4), *_columns(gone, 3)))
 
 
 def _columns(rows: list[tuple[Any, ...]], number: int) -> list[list[Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreDown, StoreError
 from engine.features.cells import Coding, name
-from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, Told, check_features, check_since, down, failed
+from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, check_features, check_since, down, failed
 from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
@@ -42,9 +42,10 @@ return redis.call('HMGET', KEYS[1], 'schema', 'features', 'since')
 _ASK: Final = """
 local facts = redis.call('HMGET', KEYS[1], 'features', 'since')
 local event = ARGV[2] ~= '' and redis.call('HGET', KEYS[2], ARGV[2])
+if event and string.sub(event, 1, 16) == ARGV[6] then event = false end
 local same, lanes = facts[1] == ARGV[1] and (facts[2] or '') == ARGV[3] and not event, {}
 for i = 4, #KEYS do
-  local place = 6 + 5 * (i - 4)
+  local place = 6 + 6 * (i - 4)
   local stands = redis.call('HGET', KEYS[3], ARGV[place + 1]) or ''
   lanes[i - 3] = false
   if (string.match(stands, '%d+$') or '0') ~= ARGV[place + 2] then
@@ -56,16 +57,18 @@ if ARGV[4] == '' then return 1 end
 redis.call('HSETNX', KEYS[1], 'since', ARGV[5])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
 for i = 4, #KEYS do
-  local place = 6 + 5 * (i - 4)
+  local place = 6 + 6 * (i - 4)
   if ARGV[place + 3] ~= '' then redis.call('HSET', KEYS[3], ARGV[place + 1], ARGV[place + 3]) end
   if ARGV[place + 4] ~= '' then redis.call('ZADD', KEYS[i], 0, ARGV[place + 4]) end
-  if ARGV[place + 5] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '-', ARGV[place + 5]) end
+  if ARGV[place + 5] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '[' .. ARGV[place + 5], '[' .. ARGV[place + 5] .. '\\255') end
+  if ARGV[place + 6] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '-', ARGV[place + 6]) end
 end
 return 1
 """
 """Keys: facts, events, lanes, then the rows of every lane. Arguments: the features, the event or nothing, `since` as assumed, what is
-kept of the event or nothing, `since` after it, an empty one; for every lane its name, how often it changed as assumed, how it stands after
-the event or nothing, the row that is added or nothing, the end of the rows that are dropped or nothing. 1 where all stands as assumed."""
+kept of the event or nothing, `since` after it, the hash of the version that is known or nothing; for every lane its name, how often it
+changed as assumed, how it stands after the event or nothing, the row that is added or nothing, the beginning of the one that leaves or
+nothing, the end of the rows that are dropped or nothing. 1 where all stands as assumed."""
 
 
 _NOTE: Final = """
@@ -123,7 +126,8 @@ class RedisLog(Log):
         return None if since is None else int(since)
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        kept = event.content + self._coding.answer(event.answer).encode()
+        told = event.told
+        kept = told.content + "\n".join((self._coding.answer(told.answer), self._coding.places(told) or "")).encode()
         return self._said(event.key, assumed, kept, event)
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
@@ -141,24 +145,25 @@ class RedisLog(Log):
         since = "" if assumed.since is None else assumed.since
         asked, begin = "" if key is None else name(self._coding.key(key)), "" if event is None else event.since
         try:
-            found = self._ask(keys, [self._layout.fingerprint, asked, since, kept, begin, "", *lanes])
+            found = self._ask(keys, [self._layout.fingerprint, asked, since, kept, begin, assumed.content or "", *lanes])
         except self._redis.RedisError as error:
             raise self._trouble(error) from None
         return None if found == 1 else self._found(found, assumed)
 
     def _changed(self, change: Change | None) -> tuple[str | bytes, ...]:
         if change is None:
-            return "", "", ""
+            return "", "", "", ""
         row, standing = b"", change.standing
         if change.row is not None:
             texts = self._coding.key(change.row.key), self._coding.cells(change.row.cells)
             row = _PLACE.pack(change.row.time - FOREVER, standing.number) + "\n".join(texts).encode()
-        return "{} {} {}".format(*standing), row, _until(change.gone)
+        leaves = b"" if change.leaves is None else _PLACE.pack(change.leaves.time - FOREVER, change.leaves.number)
+        return "{} {} {}".format(*standing), row, leaves, _until(change.gone)
 
     def _found(self, found: Any, assumed: Assumed) -> Found:
         facts, event, lanes = found
         self._check_there(facts[0])
-        told = None if event is None else Told(event[:16], self._coding.values(event[16:]))
+        told = None if event is None else self._coding.told(event[:16], *event[16:].split(b"\n"))
         changed = {lane: self._kept(lane, *kept) for lane, kept in zip(assumed.lanes, lanes, strict=True) if kept is not None}
         return Found(told, None if facts[1] is None else int(facts[1]), changed)
 
@@ -207,7 +212,7 @@ class RedisLog(Log):
         there = isinstance(error, passing) or str(error).startswith(_PASSING)
         return (down if there else failed)(self.place, error)
 
-    def close(self) -> None:
+    def close(self, failed: bool = False) -> None:
         client, self._client = self._client, None
         if client is not None:
             client.close()

@@ -228,10 +228,11 @@ class Trailing(Sliding):
 
 
 class Course:
-    """What all keys of one history have in common: its slots and measures, what waits for one that looks, and how late a row may be."""
+    """What all keys of one history have in common: its slots and measures, what waits for one that looks, how late a row may be, and
+    whether rows may be withdrawn."""
 
-    def __init__(self, history: History, late: int) -> None:
-        self.history, self.late = history, late
+    def __init__(self, history: History, late: int, corrected: bool = False) -> None:
+        self.history, self.late, self.corrected = history, late, corrected
         self.waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
         self.patient = any(measure.aggregate.needs is not None for measure in history.measures)
         self.tardy: list[Value] = [missing("late")] * len(history.measures)
@@ -257,6 +258,25 @@ class Standing(NamedTuple):
 
 NOTHING: Final = Standing(NEVER, FOREVER, 0)
 """How a history stands before anything entered it."""
+
+
+class Content(NamedTuple):
+    """A row of a window: the key of its event, its time, its value, none where that is not known, and whether it is surely in."""
+
+    key: Any
+    time: int
+    value: Value
+    surely: bool
+
+
+class Withdrawn(NamedTuple):
+    """A row that left a lane."""
+
+    slot: int
+    place: int
+    time: int
+    one: Cell
+    key: Any
 
 
 class Past:
@@ -338,6 +358,20 @@ class Past:
             return missing("short history")
         return window.value(asked, own[window.slot])
 
+    def contents(self, place: int, asked: Asked) -> list[Content]:
+        """The rows in the window of the measure at `place`, as a look sees them."""
+        measure = self.course.history.measures[place]
+        window = Window(measure, self.lanes[measure.slot], self.course.waiting[measure.slot])
+        seen = None if self.late(asked.time) else window.seen(asked, None)
+        if seen is None or isinstance(seen, Missing):
+            return []
+        rows, share = window.rows(asked, seen), self.course.history.slots[measure.slot].share
+        found = []
+        for at in range(rows.low, rows.high):
+            value = rows.values[at][0] if share and rows.values[at] is not None else rows.values[at]
+            found.append(Content(rows.keys[at], rows.times[at], value, rows.states[at] <= SURE_LACKING))
+        return found
+
     # --- taking back -------------------------------------------------------------------------------------------------
 
     def take_back(self, own: Sequence[int | None], standing: Standing) -> None:
@@ -347,13 +381,22 @@ class Past:
             if place is not None:
                 self._remove(slot, place)
 
-    def withdraw(self, time: int, key: Any) -> None:
-        """The row of an event leaves; the oldest and the newest time stay as they are."""
-        self.standing = self.standing._replace(number=self.standing.number + 1)
+    def withdraw(self, time: int, key: Any) -> list[Withdrawn]:
+        """The row of an event leaves; how history stands is not touched."""
+        found = []
         for slot, lane in enumerate(self.lanes):
             place = lane.find(time, key)
             if place is not None:
+                found.append(Withdrawn(slot, place, time, (lane.states[place], lane.values[place]), key))
                 self._remove(slot, place)
+        return found
+
+    def put_back(self, withdrawn: Sequence[Withdrawn]) -> None:
+        """Undo the last `withdraw`."""
+        for slot, place, time, one, key in withdrawn:
+            self.lanes[slot].insert(place, time, one, key)
+            for window in self._over(slot):
+                window.came(place, time)
 
     def _remove(self, slot: int, place: int) -> None:
         for window in self._over(slot):
@@ -367,7 +410,8 @@ class Past:
         if not self.standing.number:
             return FOREVER
         history, seen = self.course.history, self.standing.newest - self.course.late
-        return min(_gone(self.lanes[slot], reach, history.slots[slot].looks, seen) for reach in history.reaches[slot])
+        by_rows = not history.slots[slot].looks and not self.course.corrected  # what counts now may be withdrawn, and bring older rows back
+        return min(_gone(self.lanes[slot], reach, by_rows, seen) for reach in history.reaches[slot])
 
     def forget(self, least: int = 1) -> None:
         """Drop what no later event sees, where that is at least so many rows of a lane."""
@@ -379,11 +423,11 @@ class Past:
                 lane.cut(number)
 
 
-def _gone(lane: Lane, reach: Reach, looks: bool, seen: int) -> int:
-    """The last moment that no event at or after `seen` sees through this window."""
+def _gone(lane: Lane, reach: Reach, by_rows: bool, seen: int) -> int:
+    """The last moment that no event at or after `seen` sees through this window, of which rows may tell that (`by_rows`)."""
     if reach.by_time:
         return reach.seen_before(seen)
-    if looks:
+    if not by_rows:
         return FOREVER
     sure, kind, length = 0, reach.window.kind, reach.window.length
     for place in range(bisect_right(lane.times, seen) - 1, -1, -1):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.cells import Coding
-from engine.features.log import Entered, Found, Kept, Log, Measured, Told, check_features, check_since, down, failed
+from engine.features.log import Entered, Found, Kept, Log, Measured, check_features, check_since, down, failed
 from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
@@ -19,26 +19,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from engine.features.log import Assumed, Change, Event, Key, Lane
+    from engine.features.log import Assumed, Change, Event, Key, Lane, Told
     from engine.features.spec import Layout
 
 APPLICATION, SCHEMA = 0x6B61736B, 3
 _TABLES: Final = (
     "CREATE TABLE fact (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
-    "CREATE TABLE event (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content BLOB NOT NULL, answer TEXT NOT NULL)",
+    "CREATE TABLE event (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content BLOB NOT NULL, answer TEXT NOT NULL, places TEXT)",
     "CREATE TABLE lane (id INTEGER PRIMARY KEY, history INTEGER, key TEXT, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,"
     " number INTEGER NOT NULL, UNIQUE (history, key))",
-    "CREATE TABLE row (lane INTEGER, time INTEGER, event INTEGER, cells TEXT NOT NULL, PRIMARY KEY (lane, time, event)) WITHOUT ROWID",
+    "CREATE TABLE row (lane INTEGER, time INTEGER, number INTEGER, event INTEGER NOT NULL, cells TEXT NOT NULL,"
+    " PRIMARY KEY (lane, time, number)) WITHOUT ROWID",
     "CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 _STANDING: Final = "SELECT oldest, newest, number, id FROM lane WHERE history = ? AND key = ?"
 _ROWS: Final = (
-    "SELECT row.time, event.key, row.cells FROM row JOIN event ON event.number = row.event WHERE row.lane = ? ORDER BY row.time, row.event"
+    "SELECT row.time, event.key, row.cells FROM row JOIN event ON event.number = row.event WHERE row.lane = ? ORDER BY row.time, row.number"
+)
+_TELL: Final = (
+    "INSERT INTO event (key, content, answer, places) VALUES (?, ?, ?, ?) ON CONFLICT"
+    " DO UPDATE SET content = excluded.content, answer = excluded.answer, places = excluded.places RETURNING number"
 )
 _CHANGE: Final = (
     "INSERT INTO lane (history, key, oldest, newest, number) VALUES (?, ?, ?, ?, ?) ON CONFLICT"
     " DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = excluded.number RETURNING id"
 )
+_FILES: Final = ("", "-wal", "-shm")
+"""What the names of the files of one database end with."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -55,20 +62,24 @@ _PASSING: Final = frozenset(
 class SqliteLog(Log):
     """A log in the file at `path`, made when it is not there. Raises `StoreError` for a file made for other features."""
 
-    def __init__(self, path: Path, layout: Layout, since: int | None) -> None:
-        self.path, self._layout, self._coding = path, layout, Coding(layout)
+    def __init__(self, path: Path, layout: Layout, since: int | None, afresh: bool = False) -> None:
+        self.path, self._layout, self._coding, self._afresh = path, layout, Coding(layout), afresh
+        self._file = path.with_name(f"{path.name}.new") if afresh else path
+        self._db: Any = None
         try:
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        except sqlite3.Error as error:
-            raise failed(str(path), error) from None
-        try:
+            if afresh:
+                _remove(self._file)
+            self._db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
             self._prepare(since)
-        except sqlite3.Error as error:
-            self._db.close()
-            raise failed(str(path), error) from None
+        except (sqlite3.Error, OSError) as error:
+            self.close(failed=True)
+            raise self._failed(error) from None
         except StoreError:
-            self._db.close()
+            self.close(failed=True)
             raise
+
+    def _failed(self, error: Exception) -> StoreError:
+        return failed(str(self.path), error)
 
     def _prepare(self, since: int | None) -> None:
         db = self._db
@@ -109,7 +120,8 @@ class SqliteLog(Log):
             found = self._otherwise(event.key, assumed)
             if found is None:
                 self._write(event, assumed)
-                self._db.execute("COMMIT")
+                if not self._afresh:
+                    self._db.execute("COMMIT")
             return found
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
@@ -138,8 +150,23 @@ class SqliteLog(Log):
             (pages,), (size,) = (self._db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
             return Measured(keys, rows, events, pages * size)
 
-    def close(self) -> None:
-        self._db.close()
+    def close(self, failed: bool = False) -> None:
+        db, self._db = self._db, None
+        if db is None:
+            return
+        if not self._afresh:
+            db.close()
+            return
+        try:
+            if db.in_transaction:
+                db.execute("COMMIT")
+            db.close()
+            if not failed:
+                _replace(self._file, self.path)
+        except (sqlite3.Error, OSError) as error:
+            raise self._failed(error) from None
+        finally:
+            _remove(self._file)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:
@@ -154,12 +181,18 @@ class SqliteLog(Log):
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:
-        self._db.execute(begin)
+        db = self._db
+        if self._afresh:  # nobody else sees it before it is whole
+            if not db.in_transaction:
+                db.execute("BEGIN")
+            yield
+            return
+        db.execute(begin)
         try:
             yield
         finally:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -167,6 +200,8 @@ class SqliteLog(Log):
         """What stands otherwise than it was assumed."""
         since = self._fact("since")
         event = None if key is None else self._told(key)
+        if event is not None and event.content == assumed.content:
+            event = None
         lanes = {}
         for lane, number in assumed.lanes.items():
             found = self._db.execute(_STANDING, (lane[0], self._coding.key(lane[1]))).fetchone()
@@ -175,8 +210,8 @@ class SqliteLog(Log):
         return Found(event, since, lanes) if event is not None or lanes or since != assumed.since else None
 
     def _told(self, key: Key) -> Told | None:
-        found = self._db.execute("SELECT content, answer FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
-        return None if found is None else Told(found[0], self._coding.values(found[1]))
+        found = self._db.execute("SELECT content, answer, places FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
+        return None if found is None else self._coding.told(*found)
 
     def _kept(self, lane: Lane, found: tuple[int, int, int, int] | None) -> Kept:
         if found is None:
@@ -189,15 +224,31 @@ class SqliteLog(Log):
     def _write(self, event: Event, assumed: Assumed) -> None:
         if assumed.since is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
-        query = "INSERT INTO event (key, content, answer) VALUES (?, ?, ?)"
-        number = self._db.execute(query, (self._coding.key(event.key), event.content, self._coding.answer(event.answer))).lastrowid
+        told, coding = event.told, self._coding
+        kept = (coding.key(event.key), told.content, coding.answer(told.answer), coding.places(told))
+        (number,) = self._db.execute(_TELL, kept).fetchone()
         for (history, key), change in event.changes.items():
             self._change(history, self._coding.key(key), change, number)
 
-    def _change(self, history: int, key: str, change: Change, number: int | None) -> None:
+    def _change(self, history: int, key: str, change: Change, event: int) -> None:
         db, row = self._db, change.row
         (lane,) = db.execute(_CHANGE, (history, key, *change.standing)).fetchone()
         if row is not None:
-            db.execute("INSERT INTO row VALUES (?, ?, ?, ?)", (lane, row.time, number, self._coding.cells(row.cells)))
+            kept = (lane, row.time, change.standing.number, event, self._coding.cells(row.cells))
+            db.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", kept)
+        if change.leaves is not None:
+            db.execute("DELETE FROM row WHERE lane = ? AND time = ? AND number = ?", (lane, *change.leaves[1:]))
         if change.gone > FOREVER:
             db.execute("DELETE FROM row WHERE lane = ? AND time <= ?", (lane, change.gone))
+
+
+def _remove(file: Path) -> None:
+    for end in _FILES:
+        file.with_name(file.name + end).unlink(missing_ok=True)
+
+
+def _replace(new: Path, old: Path) -> None:
+    """Put a whole file, whose log has been written back, in the place of another, with whatever belongs to that."""
+    for end in _FILES[1:]:
+        old.with_name(old.name + end).unlink(missing_ok=True)
+    new.replace(old)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.backends.holding import Answer
     from engine.features.log import Log, Measured
     from engine.features.passed import Question
+    from engine.features.sliding import Content
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
     from engine.record import Record
@@ -57,6 +58,10 @@ class Store(Protocol):
         """
         ...
 
+    def contents(self, column: str, row: Row) -> Sequence[Content]:
+        """Which events stand in the window of a column for a look with `row`: their keys, times, values, and whether they surely do."""
+        ...
+
     def measured(self) -> Measured:
         """How many keys, rows, remembered events and bytes history takes."""
         ...
@@ -65,19 +70,23 @@ class Store(Protocol):
         """Whether it was opened for these feature sets, as they stand."""
         ...
 
-    def close(self) -> None: ...
+    def close(self, failed: bool = False) -> None: ...
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None: ...
 
 
-def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None) -> Store:
+def open_store(
+    url: str, groups: Sequence[BoundFeatures], record: Record, history_from: HistoryFrom = None, *, afresh: bool = False
+) -> Store:
     """Open the store that an address names.
 
     ``memory:``; ``sqlite:PATH``, where ``sqlite:h.db`` and ``sqlite:///h.db`` are relative, ``sqlite:////var/h.db`` is not;
     ``redis://HOST:PORT/DATABASE``, ``rediss://...`` or ``unix://PATH?db=N``, as redis-py takes them; ``postgresql://...``, as libpq does.
-    Raises `StoreError` for an address nobody knows, a store that cannot be reached or was made for other features, and a missing extra.
+    With `afresh` it is built anew, whatever is there, and takes its place when it is closed without an error: at the end of a `with` block
+    that ends well; who has the old one open must open it again. Raises `StoreError` for an address nobody knows, a store that cannot be
+    reached or was made for other features, and a missing extra.
 
     >>> from engine.record import Record
     >>> record = Record("r", "1.0.0", "UTC", ("id",), "at", ())
@@ -86,10 +95,10 @@ def open_store(url: str, groups: Sequence[BoundFeatures], record: Record, histor
     engine.errors.StoreError: the store `redis:here` is of no known kind; use `memory:`, `sqlite:PATH`, `redis://...` or `postgresql://...`
     """
     layout = Layout(record, tuple(groups))
-    return LiveStore(layout, _log(url, layout, complete_since(history_from, record)))
+    return LiveStore(layout, _log(url, layout, complete_since(history_from, record), afresh))
 
 
-def _log(url: str, layout: Layout, since: int | None) -> Log:
+def _log(url: str, layout: Layout, since: int | None, afresh: bool) -> Log:
     if url in ("memory:", "memory://", "memory"):
         return MemoryLog(since)
     if url.startswith(_REDIS):
@@ -100,11 +109,21 @@ def _log(url: str, layout: Layout, since: int | None) -> Log:
     if kind != "sqlite":
         shown = re.sub(r"//[^/@]*@", "//...@", url)
         raise StoreError(f"the store `{shown}` is of no known kind; use `memory:`, `sqlite:PATH`, `redis://...` or `postgresql://...`")
-    return SqliteLog(_path(url, path), layout, since)
+    return SqliteLog(_path(url, path), layout, since, afresh)
 
 
 _REDIS: Final = ("redis://", "rediss://", "unix://")
 _POSTGRES: Final = ("postgresql://", "postgres://")
+
+
+def store_file(url: str) -> Path | None:
+    """The file that an address names, where it names one. Raises `StoreError` as `open_store` does.
+
+    >>> store_file("sqlite:///h.db"), store_file("memory:")
+    (PosixPath('h.db'), None)
+    """
+    kind, _, path = url.partition(":")
+    return _path(url, path) if kind == "sqlite" else None
 
 
 def _path(url: str, path: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from engine.values import Type, Value, plain
 
@@ -35,6 +35,27 @@ class Reason:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Revises:
+    """The earlier entry of a ledger whose place a decision takes: its `seq` and `id`, and `why`, which is one of the two below."""
+
+    seq: int
+    id: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"revises entry {self.seq} ({self.id}): {self.why}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"seq": self.seq, "id": self.id, "why": self.why}
+
+
+CORRECTION: Final = "correction"
+"""The event came again with a higher revision, or one in its history did."""
+LATE_EVENTS: Final = "late events"
+"""Events entered its history that were not there when it was decided."""
+
+
 class Explainer(Protocol):
     """What makes texts from a decision's recorded rows."""
 
@@ -48,11 +69,12 @@ class Explainer(Protocol):
 class Decision:
     """One decision.
 
-    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. `score` and `score_range` are those of the
+    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
+    history was looked at. `score` and `score_range` are those of the
     deciding step: the points of its rules that hit, after policies, and the lowest and highest they can come to before them. `hits` are
     rules hit after policies, `undecided` those that could not be judged before them, `held` those whose hit `once` holds back.
     `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
-    columns of `values` their types.
+    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
     """
 
     key: Any
@@ -69,8 +91,10 @@ class Decision:
     open_row: Mapping[str, Value] = field(repr=False)
     outputs: Mapping[str, Type] = field(repr=False)
     explainer: Explainer = field(repr=False)
+    tick: Mapping[str, Any] | None = None
     lock: str | None = None
     id: str | None = None
+    revises: Revises | None = None
     held: tuple[str, ...] = ()
 
     @property
@@ -105,12 +129,14 @@ class Decision:
 
     def explain(self) -> str:
         """The whole decision in words: the outcome, every rule hit or not and why, and what was lacking."""
-        return self.explainer.explain(self)
+        text = self.explainer.explain(self)
+        return text if self.revises is None else f"{self.revises}\n{text}"
 
     def to_dict(self) -> dict[str, Any]:
         """The decision as `grammar/decision.schema.json` describes it."""
         return {
             "key": list(self.key) if isinstance(self.key, tuple) else self.key,
+            **({} if self.tick is None else {"tick": dict(self.tick)}),
             "time": self.time,
             "outcome": self.outcome,
             "possible": list(self.possible),
@@ -127,6 +153,7 @@ class Decision:
             "versions": [dict(zip(("kind", "name", "version", "hash"), version, strict=True)) for version in self.versions],
             "lock": self.lock,
             "id": self.id,
+            **({} if self.revises is None else {"revises": self.revises.to_dict()}),
         }
 
     def to_json(self) -> str:

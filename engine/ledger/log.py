@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 
 from engine.errors import LedgerError
 from engine.ledger.codec import decode_row, encode_row, event_text
-from engine.ledger.decision import Decision, canonical
+from engine.ledger.decision import CORRECTION, Decision, Revises, canonical
 from engine.values import Value
 
 APPLICATION: Final = 0x4B41534B
@@ -40,6 +40,11 @@ CREATE TABLE entry (
 );
 CREATE INDEX entry_key ON entry (key);
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL);
+"""
+
+_LAST_OF_KEY: Final = """
+SELECT entry.seq, entry.id, json_extract(entry.base, ?) FROM entry JOIN setting ON setting.hash = entry.setting
+WHERE entry.key = ? AND json_extract(setting.data, '$.cascade') = ? ORDER BY entry.seq DESC LIMIT 1
 """
 
 
@@ -82,6 +87,27 @@ class Entry:
     calls: tuple[Call, ...]
     body: str
 
+    @property
+    def key(self) -> Any:
+        """The key of the event as the decision shows it; none where the body was altered."""
+        return self._said().get("key")
+
+    @property
+    def revises(self) -> Revises | None:
+        """The entry whose place this one takes."""
+        said = self._said().get("revises") if '"revises"' in self.body else None
+        try:
+            return None if said is None else Revises(**said)
+        except TypeError:
+            return None
+
+    def _said(self) -> dict[str, Any]:
+        try:
+            said = json.loads(self.body)
+        except ValueError:
+            said = None
+        return said if isinstance(said, dict) else {}
+
 
 class Ledger:
     """A ledger file, open to append or to read. Threads may share one, processes each open their own.
@@ -93,15 +119,18 @@ class Ledger:
     0
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, setting: Setting | None = None) -> None:
-        self.path, self._db, self._lock = path, connection, threading.Lock()
+    def __init__(self, path: Path, connection: sqlite3.Connection, setting: Setting | None = None, revision: str | None = None) -> None:
+        self.path, self._db, self._lock, self._revision = path, connection, threading.Lock(), revision
+        self._cascade = setting.cascade if setting else ""
         self._columns = setting.columns if setting else ()
         self._setting = self._keep(setting) if setting else None
 
     @classmethod
-    def open(cls, path: Path, setting: Setting) -> Ledger:
+    def open(cls, path: Path, setting: Setting, revision: str | None = None) -> Ledger:
         """Open a ledger to append decisions made under `setting`; a file that is not there is made.
 
+        `revision` is the column by which events are corrected: a decision on a higher one than the last that this cascade's file decided
+        under the key is marked as its revision.
         Raises `LedgerError` for a file that is no ledger, or one of a later schema.
         """
         if path.is_dir() or not path.parent.is_dir():
@@ -112,7 +141,7 @@ class Ledger:
             if fresh and not _pragma(connection, "application_id"):
                 _create(connection)
             _check_kind(path, connection)
-            return cls(path, connection, setting)
+            return cls(path, connection, setting, revision)
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
@@ -134,22 +163,38 @@ class Ledger:
         """Record many decisions, all or none."""
         if self._setting is None:
             raise LedgerError(f"`{self.path}` was opened to be read")
-        kept, rows = [], []
+        kept, rows, bodies = [], [], []
         for event, decision, calls in decisions:
             kept.append(replace(decision, id=new_id()))
             base = canonical(encode_row({name: decision.row[name] for name in self._columns}))
-            rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls]), decision.body()))
+            rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls])))
+            bodies.append({name: value for name, value in decision.to_dict().items() if name != "id"})
         with self._lock, _told(self.path), _transaction(self._db):
             seq, head = self._db.execute("SELECT seq, hash FROM head").fetchone() or (None, None)
             if not (isinstance(seq, int) and isinstance(head, str)):
                 raise LedgerError(f"the end of `{self.path}` was altered, so that nothing can be added: begin a new ledger")
-            for row in rows:
-                seq, head = seq + 1, entry_hash(head, seq + 1, row)
+            for place, (decision, row, body) in enumerate(zip(kept, rows, bodies, strict=True)):
+                corrected = self._corrected(decision)
+                if corrected is not None:
+                    kept[place], body["revises"] = replace(decision, revises=corrected), corrected.to_dict()
+                seq, whole = seq + 1, (*row, canonical(body))
+                head = entry_hash(head, seq, whole)
                 self._db.execute(
-                    "INSERT INTO entry (seq, id, setting, event, base, calls, body, hash) VALUES (?,?,?,?,?,?,?,?)", (seq, *row, head)
+                    "INSERT INTO entry (seq, id, setting, event, base, calls, body, hash) VALUES (?,?,?,?,?,?,?,?)", (seq, *whole, head)
                 )
             self._db.execute("UPDATE head SET seq = ?, hash = ?", (seq, head))
         return kept
+
+    def _corrected(self, decision: Decision) -> Revises | None:
+        """The last decision under this key, where it was made on a lower revision of the event."""
+        if self._revision is None or decision.revises is not None:
+            return None
+        key = canonical(list(decision.key)) if isinstance(decision.key, tuple) else decision.key
+        found = self._db.execute(_LAST_OF_KEY, (f'$."{self._revision}"', key, self._cascade)).fetchone()
+        if found is None:
+            return None
+        seq, id_, revision = found
+        return Revises(seq, id_, CORRECTION) if isinstance(revision, int) and revision < decision.row[self._revision] else None
 
     def _keep(self, setting: Setting) -> str:
         """Keep a setting and its files, once each; gives its hash."""
@@ -177,6 +222,12 @@ class Ledger:
                 yield Entry(seq, id_, setting, event, decode_row(json.loads(base)), tuple(parts), body)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise LedgerError(f"entry {seq} of `{self.path}` cannot be read") from None
+
+    def id_of(self, seq: int) -> str | None:
+        """The id of the entry at this place, if there is one."""
+        with self._lock, _told(self.path):
+            found = self._db.execute("SELECT id FROM entry WHERE seq = ?", (seq,)).fetchone()
+        return None if found is None else found[0]
 
     def setting(self, hash_: str) -> Setting:
         """The setting of this hash with its files. Raises `LedgerError` where it or a file of it is gone or altered."""

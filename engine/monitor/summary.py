@@ -25,7 +25,8 @@ class Summary:
     """Counts of one run. `rows` is what was read, `add` counts what was decided, `reject` what was not: `balanced` compares them.
 
     `rules` gives each rule's title by its id, `reads` the columns of the typed frame it needs (see `needs`), `order` the outcomes from
-    the gravest to the mildest, `licence` the words the data ask to be carried, `seconds` how long the run took.
+    the gravest to the mildest, `licence` the words the data ask to be carried, `seconds` how long the run took. `ticks` counts apart what
+    was decided without an event; such decisions are no rows in.
 
     >>> from engine.record import Record
     >>> summary = Summary(Record("a/b", "1.0.0", "UTC", ("id",), "at", ()), "a/screening 1.0.0", rows=1)
@@ -52,6 +53,7 @@ class Summary:
     possible: Counter[tuple[str, ...]] = field(default_factory=Counter)
     fields: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     lacks: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    ticks: Summary | None = None
 
     @classmethod
     def of(cls, linked: Linked, licence: str = "") -> Summary:
@@ -72,6 +74,12 @@ class Summary:
         """Count one chunk: the rows as they were decided (fields, and what else `reads` names) and their decisions, in the same order."""
         if typed.height != decisions.height:
             raise ValueError(f"{typed.height} rows cannot have {decisions.height} decisions")
+        if "tick" in decisions.columns:
+            ticks = decisions["tick"]
+            if self.ticks is None:
+                self.ticks = Summary(self.record, self.title, self.rules, self.reads, self.order)
+            self.ticks.add(typed.filter(ticks), decisions.filter(ticks).drop("tick"))
+            typed, decisions = typed.filter(~ticks), decisions.filter(~ticks)
         self.decided += decisions.height
         self.robust += int(decisions["robust"].sum())
         self.months.update(columnar.outcomes(decisions, self.record))
@@ -119,6 +127,9 @@ class Summary:
     def text(self) -> str:
         """The summary for a terminal."""
         parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._undecided()]
+        if self.ticks is not None:
+            parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event", self.ticks._outcomes("outcomes of ticks")]
+            parts.append(self.ticks._busiest("busiest rules at ticks"))
         return "\n\n".join(part for part in parts if part)
 
     def _rows(self) -> str:
@@ -138,15 +149,13 @@ class Summary:
     def _rejects(self) -> str:
         return _table("rejected, and why", [(n, reason) for reason, n in self.rejects.most_common()])
 
-    def _outcomes(self) -> str:
+    def _outcomes(self, title: str = "outcomes") -> str:
         rows = [(n, f"{outcome:<12} {n / self.decided:7.2%}") for outcome, n in self.outcomes()]
         rows.append((self.robust, f"{'robust':<12} {self.robust / (self.decided or 1):7.2%}  no missing value could change them"))
-        return _table("outcomes", rows)
+        return _table(title, rows)
 
-    def _busiest(self) -> str:
-        return _table(
-            "busiest rules", [(n, f"{rule:<16} {self.rules.get(rule, '')}".rstrip()) for rule, n in self.hits.most_common(BUSIEST)]
-        )
+    def _busiest(self, title: str = "busiest rules") -> str:
+        return _table(title, [(n, f"{rule:<16} {self.rules.get(rule, '')}".rstrip()) for rule, n in self.hits.most_common(BUSIEST)])
 
     def _undecided(self) -> str:
         rows = [(n, f"{rule:<16} {self._lacked(rule)}".rstrip()) for rule, n in self.undecided.most_common()]

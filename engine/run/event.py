@@ -48,13 +48,29 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         open_row=open_row,
         outputs=plan.outputs,
         explainer=explainer,
+        tick=tick_of(plan, row),
     )
 
 
 def key_of(plan: Plan, row: Mapping[str, Value]) -> Any:
-    """The record's key in JSON's types: one value, or a tuple when the key has several fields."""
+    """The record's key in JSON's types: one value, or a tuple when the key has several fields; none of a tick."""
+    if is_tick(plan, row):
+        return None
     parts = tuple(plain(row[name], plan.types[name]) for name in plan.record.key)
     return parts[0] if len(parts) == 1 else parts
+
+
+def is_tick(plan: Plan, row: Mapping[str, Value]) -> bool:
+    """Whether the row is a moment and no event: an event always has its key."""
+    return row[plan.record.key[0]].__class__ is Missing
+
+
+def tick_of(plan: Plan, row: Mapping[str, Value]) -> dict[str, Any] | None:
+    """The fields whose history a tick looks at, in JSON's types; none of an event."""
+    if not is_tick(plan, row):
+        return None
+    fields = [field for field in plan.record.fields if field.name != plan.record.time]
+    return {field.name: plain(row[field.name], field.type) for field in fields if row[field.name].__class__ is not Missing}
 
 
 def unjudged(state: Value) -> bool:

@@ -6,21 +6,22 @@ What a caller wants to count, show or keep it hears through a `Watcher`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
 from engine.backends.columnar import unpack
-from engine.plan import NOW, Plan, Row
+from engine.plan import TICK, Plan, Row
+from engine.run.arrived import RAW, Arrived, Piece, Refusals, in_order
 from engine.run.batch import BatchRun, Decided
-from engine.run.border import NUMBER, ROW, written
-from engine.run.order import ordered
+from engine.run.border import ROW
+from engine.run.moments import Every
+from engine.run.shelf import Shelf
 from engine.run.sink import Sink
-from engine.run.source import REJECTS, Arrival, Chunk, Source, read
-
-RAW = "@raw"
-"""The event as it arrived, as JSON text; carried along only where a ledger wants it."""
+from engine.run.source import REJECTS, Arrival, Source
+from engine.run.ticks import Ticks
 
 
 class Watcher(Protocol):
@@ -33,92 +34,62 @@ class Watcher(Protocol):
         """Rows that will not be decided, with the columns of `source.REJECTS`."""
 
     def on_decided(self, rows: pl.DataFrame, decisions: pl.DataFrame) -> None:
-        """A chunk was decided: its rows with every column, and the decisions in the same order."""
+        """A chunk was decided: its rows with every column, and the decisions in the same order; of a tick its `@tick` is true."""
 
-    def on_event(self, raw: str, row: Row, open_row: Row) -> None:
-        """One event was decided; called only where `each` was asked for."""
+    def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
+        """One event or tick (without `raw`) was decided; called only where `each` was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How files are decided: since when history is complete, what text files are encoded in, whether the outputs of steps are written too,
+    whether the watcher is given every event by itself, which ticks there are, and the folder in which rows are put aside."""
+
+    history_from: str | None = None
+    encoding: str | None = None
+    values: bool = False
+    each: bool = False
+    ticks: Every | None = None
+    aside: Path | None = None
 
 
 def run_files(
-    plan: Plan,
-    paths: Sequence[str | Path],
-    output: str | Path,
-    rejects: str | Path,
-    watcher: Watcher,
-    *,
-    history_from: str | None = None,
-    encoding: str | None = None,
-    values: bool = False,
-    each: bool = False,
+    plan: Plan, paths: Sequence[str | Path], output: str | Path, rejects: str | Path, watcher: Watcher, options: Options
 ) -> Arrival:
     """Decide every row of the files and write decisions and rejects; gives what came beside the values.
 
-    Decisions stand in the order of arrival. With `each` the watcher is given every event by itself too. Raises `InputError` for files that
-    cannot be read or names that cannot be written, `EngineError` where the disk refuses.
+    Decisions stand in the order of arrival. Raises `InputError` for files that cannot be read or names that cannot be written,
+    `EngineError` where the disk refuses.
     """
-    source = Source(paths, plan.record, encoding=encoding)
-    run = BatchRun(plan, detail="names", values=values, history_from=history_from)
-    arrived = _Arrived(source, plan, watcher, keep_raw=each)
+    source = Source(paths, plan.record, encoding=options.encoding)
+    per = None if options.ticks is None else options.ticks.per
+    run = BatchRun(plan, detail="names", values=options.values, history_from=options.history_from, per=per)
     # both targets appear together, or neither
-    with Sink(output) as decisions, Sink(rejects, REJECTS) as refused:
-        arrived.refused = refused
-        for frame in _in_order(plan, arrived):
-            done = run.decide(frame)
+    with Sink(output) as decisions, Sink(rejects, REJECTS) as sink, Shelf(options.aside) as shelf:
+        refusals = Refusals(sink, watcher)
+        arrived = Arrived(source, watcher, None if plan.record.arrival == "stream" else shelf, keep_raw=options.each)
+        for done in _decided(run, in_order(arrived, refusals, options.aside), options.ticks, arrived, refusals):
             decisions.write(done.decisions.drop(ROW))
-            _refuse(done, source, frame, refused, watcher)
             watcher.on_decided(done.rows, done.decisions)
-            if each:
+            if options.each:
                 _tell_each(plan, done, watcher)
         if not decisions.rows:
-            decisions.write(run.decide(arrived.empty).decisions.drop(ROW))
+            decisions.write(run.decide(arrived.empty.with_columns(pl.lit(False).alias(TICK))).decisions.drop(ROW))
         decisions.finish()
-        refused.finish()
+        sink.finish()
     return arrived.beside
 
 
-class _Arrived:
-    """Typed chunks of the files; rejects go to their file as they are found."""
-
-    def __init__(self, source: Source, plan: Plan, watcher: Watcher, *, keep_raw: bool) -> None:
-        self.source, self.plan, self.watcher, self.keep_raw = source, plan, watcher, keep_raw
-        self.beside = Arrival()
-        self.refused: Sink
-        self.empty: pl.DataFrame
-
-    def __iter__(self) -> Iterator[pl.DataFrame]:
-        for number, chunk in enumerate(self.source):
-            typed = read(self.plan.record, chunk)
-            frame = typed.frame
-            if self.keep_raw:
-                frame = frame.join(_as_arrived(chunk), on=ROW, how="left", maintain_order="left")
-            self.watcher.on_read(chunk.frame.height + chunk.rejects.height, chunk.file)
-            if typed.rejects.height:
-                self.refused.write(typed.rejects)
-                self.watcher.on_rejected(typed.rejects)
-            self.beside = chunk.arrival if number == 0 else self.beside.plus(chunk.arrival)
-            self.empty = frame.clear()
-            yield frame
-
-
-def _as_arrived(chunk: Chunk) -> pl.DataFrame:
-    """Every row of a chunk as the JSON text of its filled cells."""
-    texts = written(chunk.frame, pl.int_range(chunk.frame.height, eager=True))
-    return pl.DataFrame({ROW: chunk.frame[NUMBER] + (chunk.start - 1), RAW: pl.Series(texts, dtype=pl.String)})
-
-
-def _in_order(plan: Plan, frames: _Arrived) -> Iterator[pl.DataFrame]:
-    arrival = plan.record.arrival
-    return iter(frames) if arrival == "stream" else ordered(frames, NOW if arrival == "time" else arrival)
-
-
-def _refuse(done: Decided, source: Source, frame: pl.DataFrame, refused: Sink, watcher: Watcher) -> None:
-    """Rows refused on the way: a key that came before with other content."""
-    if not done.refused:
-        return
-    rows = [(*source.place(number), reason) for number, reason in done.refused]
-    rejects = pl.DataFrame([(file, row, reason, None) for file, row, reason in rows], REJECTS, orient="row")
-    refused.write(rejects)
-    watcher.on_rejected(rejects)
+def _decided(run: BatchRun, pieces: Iterator[Piece], every: Every | None, arrived: Arrived, refusals: Refusals) -> Iterator[Decided]:
+    ticks = None if every is None else Ticks(every, run.plan)
+    for piece in pieces:
+        refusals.add(piece.rejects)
+        kept, refused = run.sort_out(piece.frame)
+        refusals.add(arrived.rejects(refused))
+        for frame in [kept] if ticks is None else ticks.among(kept):
+            yield run.answer(frame)
+    for frame in () if ticks is None else ticks.rest():
+        yield run.answer(frame)
 
 
 def _tell_each(plan: Plan, done: Decided, watcher: Watcher) -> None:

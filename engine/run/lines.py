@@ -47,7 +47,12 @@ def label(path: Path) -> str:
     >>> label(Path("feeds") / "caf\\udce9.csv")
     'caf\\\\xe9.csv'
     """
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return whole_name(Path(path.name))
+
+
+def whole_name(path: Path) -> str:
+    """The file's name with its folders, as it was given."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def blocks(path: Path, encoding: str | None, notes: list[str]) -> Iterator[bytes | Long]:

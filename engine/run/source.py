@@ -19,7 +19,7 @@ from engine.reading import parse_json
 from engine.record import Border, Record, border
 from engine.run.border import AGAIN, NUMBER, ROW, Typed, flattened, once, typed
 from engine.run.cells import Part, Table
-from engine.run.lines import HEAD, LIMIT, Long, blocks, label
+from engine.run.lines import HEAD, LIMIT, Long, blocks, label, whole_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,8 @@ MAX_COLUMNS: Final = 10_000
 MAX_SHEET: Final = 1_000_000_000
 """How many bytes an XLSX file may unpack to: a sheet is held in memory whole."""
 REJECTS: Final = {"file": pl.String, "row": pl.Int64, "reason": pl.String, "raw": pl.String}
-"""Columns of rejected rows. `row` counts the data rows of a file from 1, `raw` is the row's text, or its cells as JSON."""
+"""Columns of rejected rows. `file` is named as it was given. `row` counts the data rows of a file from 1; blank lines, and rows of a sheet
+without any cell, are none. `raw` is the row's text, or its cells as JSON."""
 NAMELESS: Final = "@nameless"
 """Columns without a header, as the cells of a rejected row show them."""
 
@@ -69,7 +70,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Raw rows of one file.
+    """Raw rows of one file, which is named as it was given.
 
     `frame` has a column per header (cells of CSV and XLSX are text), `@n` with the rows' numbers in the file, counted from 1, and where the
     record declares fields `file` and `row` and the data lack them, these. `start` is the number of rows in the files before this one.
@@ -115,14 +116,14 @@ class Source:
     def place(self, row: int) -> tuple[str, int]:
         """File and row number of a global row number, `@row` of `read`."""
         at = bisect_right(self.starts, row) - 1
-        return label(self.paths[at]), row - self.starts[at] + 1
+        return whole_name(self.paths[at]), row - self.starts[at] + 1
 
     def _file(self, path: Path, start: int) -> Iterator[Chunk]:
         edge, head = border(self.record), _Head()
         for part in _parts(path, edge, self.chunk_rows, self.encoding, head):
-            frame = _placed(edge, part.frame, label(path))
-            rejects = pl.DataFrame([(label(path), *reject) for reject in part.rejects], REJECTS, orient="row")
-            yield Chunk(frame, label(path), start, rejects, _arrival(edge, frame, rejects.height, head))
+            frame, name = _placed(edge, part.frame, label(path)), whole_name(path)
+            rejects = pl.DataFrame([(name, *reject) for reject in part.rejects], REJECTS, orient="row")
+            yield Chunk(frame, name, start, rejects, _arrival(edge, frame, rejects.height, head))
 
 
 def scan(
@@ -338,7 +339,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _sheet(path: Path, edge: Border, most: int, head: _Head) -> Iterator[Part]:
-    """The first sheet, its cells as text; the first row holds the headers."""
+    """The first sheet, its cells as text; the first row holds the headers. Rows without any cell are passed over, as blank lines are."""
     try:
         import fastexcel
     except ImportError:
@@ -356,7 +357,7 @@ def _sheet(path: Path, edge: Border, most: int, head: _Head) -> Iterator[Part]:
     head.header.extend(text or "" for text in sheet.row(0))
     names = _columns(head.header, edge, path.name)
     body = sheet.slice(1).rename(dict(zip(sheet.columns, names, strict=True)))
-    body = body.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    body = body.with_columns(pl.when(pl.all() != "").then(pl.all())).filter(~pl.all_horizontal(pl.all().is_null()))
     most = _narrowed(most, len(names))
     for at, piece in enumerate(_sliced(body, most)):
         yield Part(_numbered(piece, at * most))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,3 +142,5 @@ def test_two_events_of_one_key_are_one_or_the_second_is_rejected(run: Run) -> No
     done = run("x.csv", HEADER + GOOD + GOOD + GOOD.replace("49.90", "50.00"))
     assert done.keys == ["P-1", "P-1"] and done.reasons == ["an event with `id` = 'P-1' was there before with other content"]
     assert done.rejects[0]["row"] == "3"
+    arrived = dict(zip(HEADER.strip().split(","), GOOD.replace("49.90", "50.00").strip().split(","), strict=True))
+    assert json.loads(done.rejects[0]["raw"]) == arrived

@@ -62,3 +62,21 @@ def test_what_was_recorded_stays_recorded(engine: Command, shop: Path) -> None:
     assert not list((shop / "out").iterdir())
     replayed = engine("replay", "l.db", "--json")
     assert replayed.code == 0 and 0 < replayed.json["count"] == replayed.json["same"] < 20_000
+
+
+@pytest.mark.parametrize("module", ["engine.cli.main", "engine.api", "engine.lang.ir", "networkx", "engine.run.files"])
+def test_no_traceback_however_early_it_comes(shop: Path, module: str) -> None:
+    """It comes while the command still loads: when this module is looked for."""
+    code = f"""
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+sys.argv = ["engine", "run", "{CASCADE}", "--input", "feed.csv", "--output", "out/d.csv", "--rejects", "out/r.csv"]
+runpy.run_module("engine", run_name="__main__")
+"""
+    (shop / "feed.csv").write_text(rows(1))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "engine: stopped\n")

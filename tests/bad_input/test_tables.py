@@ -87,6 +87,14 @@ def test_cells_of_any_kind_are_read_or_missing(run: Run, shop: Path) -> None:
     assert [key for key, one in zip(done.keys, done.decisions, strict=True) if "LARGE-01" not in one["undecided"]] == ["P-0", "P-7"]
 
 
+def test_rows_without_any_cell_are_passed_over_like_blank_lines(run: Run, shop: Path) -> None:
+    sheet(shop / "x.xlsx", COLUMNS, [None], list(CELLS.values()), [None], [*CELLS.values()][1:])
+    done = run("x.xlsx")
+    blank = run("x.csv", HEADER + "\n" + GOOD + "\n" + "," + GOOD.split(",", 2)[2].replace("\n", ",\n"))
+    assert done.keys == blank.keys == ["P-1"]
+    assert [reject["row"] for reject in done.rejects] == [reject["row"] for reject in blank.rejects] == ["2"]
+
+
 def test_headers_that_stand_twice_or_not_at_all_are_listed(run: Run, shop: Path) -> None:
     sheet(shop / "x.xlsx", [*COLUMNS, "amount", None], [*CELLS.values(), "1.00", "stray"])
     done = run("x.xlsx")

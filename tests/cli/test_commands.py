@@ -170,6 +170,24 @@ def test_a_rule_set_that_does_not_check_is_no_success(engine, payments):
     assert result.code == 1 and "unknown-name" in result.out
 
 
+def test_rejects_name_their_file_as_it_was_given(engine, payments):
+    """Two folders may hold files of one name; and what is refused late, in another order than it was read, is told with its text too."""
+    for folder, amount in (("a", "1.00"), ("b", "2.00")):
+        (payments / folder).mkdir()
+        row = {"id": "P-1", "paid_at": "2026-03-02T09:12:00", "amount": amount}
+        (payments / folder / "x.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"id": folder}) + "\n")
+    record = payments / "rulesets/shop/payment.rules"
+    for arrival in ("", "  arrival by time\n"):
+        record.write_text(record.read_text().replace("  key id\n", f"  key id\n{arrival}"))
+        result = engine("run", CASCADE, "--input", "a/x.jsonl", "b/x.jsonl", "--output", "d.jsonl", "--rejects", "r.csv")
+        assert result.code == 0, result.err
+        rejects = {(row["file"], row["row"]): row for row in csv.DictReader((payments / "r.csv").read_text().splitlines())}
+        assert sorted(rejects) == [("a/x.jsonl", "2"), ("b/x.jsonl", "1"), ("b/x.jsonl", "2")]
+        late = rejects["b/x.jsonl", "1"]
+        assert "was there before with other content" in late["reason"]
+        assert json.loads(late["raw"]) == row
+
+
 # --- decide, explain ----------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +227,15 @@ def test_history_is_kept_in_a_store(engine, payments):
     for _ in range(2):  # explaining leaves no trace
         result = engine("explain", CASCADE, "--store", "sqlite:h.db", "--json", stdin=look)
         assert result.json["values"]["habits.payments_1d"] == 4
+
+
+def test_explain_makes_no_store(engine, payments):
+    result = engine("explain", CASCADE, "event.json", "--store", "sqlite:h.db")
+    assert (result.code, result.out) == (2, "") and result.err.startswith(
+        "engine: there is no store `h.db`; `engine decide --store sqlite:h.db`"
+    )
+    assert not (payments / "h.db").exists()
+    assert engine("explain", CASCADE, "event.json", "--store", "memory:").code == 0
 
 
 def test_explain_answers_for_every_rule(engine, payments):

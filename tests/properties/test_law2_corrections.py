@@ -98,7 +98,7 @@ def chunks(random: Random, stream: list[Row]) -> list[list[Row]]:
     return found
 
 
-ANSWERED: list[Answer] = []
+ANSWERED: list[Answer] = [by_memory, by_file]
 """Those who answer an event with corrections in its history."""
 
 

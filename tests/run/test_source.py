@@ -192,18 +192,20 @@ def test_a_header_that_stands_twice_is_named_and_nothing_is_lost(save: Save) -> 
 
 
 def test_rows_with_other_cells_than_the_header_are_rejected_with_number_and_text(save: Save) -> None:
-    rows, rejects, _ = everything(save("x.csv", "day,note\n2014-04-29,a\n2014-04-30\n\n2014-05-01,b,c\n2014-05-02,d\n"))
+    path = save("x.csv", "day,note\n2014-04-29,a\n2014-04-30\n\n2014-05-01,b,c\n2014-05-02,d\n")
+    rows, rejects, _ = everything(path)
     assert [row["note"] for row in rows] == ["a", "d"]
     assert rejects == [
-        ("x.csv", 2, "1 cells where the header has 2", "2014-04-30"),
-        ("x.csv", 3, "3 cells where the header has 2", "2014-05-01,b,c"),
+        (str(path), 2, "1 cells where the header has 2", "2014-04-30"),
+        (str(path), 3, "3 cells where the header has 2", "2014-05-01,b,c"),
     ]
 
 
 def test_rows_with_zero_bytes_are_rejected(save: Save) -> None:
-    rows, rejects, _ = everything(save("x.csv", "day,note\n2014-04-29,a\0b\n2014-04-30,c\n"))
+    path = save("x.csv", "day,note\n2014-04-29,a\0b\n2014-04-30,c\n")
+    rows, rejects, _ = everything(path)
     assert [row["note"] for row in rows] == ["c"]
-    assert rejects == [("x.csv", 1, "the row holds zero bytes", "2014-04-29,a\0b")]
+    assert rejects == [(str(path), 1, "the row holds zero bytes", "2014-04-29,a\0b")]
 
 
 def test_a_stray_quote_costs_its_line_alone(save: Save) -> None:
@@ -331,10 +333,11 @@ def test_json_lines_that_cannot_be_read_are_rejected_with_their_text(save: Save)
 
 
 def test_events_without_any_known_key_are_rejected_not_lost(save: Save) -> None:
-    chunk = next(scan(save("x.jsonl", '{}\n{"x": 1}\n'), RECORD))
+    path = save("x.jsonl", '{}\n{"x": 1}\n')
+    chunk = next(scan(path, RECORD))
     assert read(RECORD, chunk).rejects.rows() == [
-        ("x.jsonl", 1, "time `day` is missing", '{"file": "x.jsonl", "row": 1}'),
-        ("x.jsonl", 2, "time `day` is missing", '{"x": 1, "file": "x.jsonl", "row": 2}'),
+        (str(path), 1, "time `day` is missing", '{"file": "x.jsonl", "row": 1}'),
+        (str(path), 2, "time `day` is missing", '{"x": 1, "file": "x.jsonl", "row": 2}'),
     ]
 
 
@@ -369,7 +372,9 @@ def test_xlsx_cells_are_read_as_they_stand(tmp_path: Path) -> None:
     assert chunk.arrival.notes == ("only the first of 2 sheets is read: `Sheet`",)
     typed = read(RECORD, chunk)
     assert typed.frame.select("day", "amount", "note").rows() == [(16189, 5232, "007")]
-    assert typed.rejects["reason"].to_list() == ["time `day` is missing", "time `day` cannot be read as date: `soon`"]
+    # a row without any cell is passed over and not counted, as a blank line is
+    assert typed.rejects.select("row", "reason").rows() == [(2, "time `day` cannot be read as date: `soon`")]
+    assert chunk.frame[NUMBER].to_list() == [1, 2]
 
 
 # --- several files ---------------------------------------------------------------------------------------------------
@@ -385,8 +390,11 @@ def test_rows_keep_their_place_over_files_and_chunks(save: Save) -> None:
         frames.append(typed.frame)
         rejects += typed.rejects.select("file", "row").rows()
     whole = pl.concat(frames)
-    assert [source.place(row) for row in whole[ROW]] == whole.select("file", "row").rows()
-    assert sorted(rejects + whole.select("file", "row").rows()) == [(name, row) for name in ("a.csv", "b.csv") for row in range(1, 11)]
+    assert whole["file"].unique().sort().to_list() == ["a.csv", "b.csv"]
+    places = [source.place(row) for row in whole[ROW]]
+    assert [(Path(path).name, row) for path, row in places] == whole.select("file", "row").rows()
+    # equal names in two folders stay apart: a file is named as it was given
+    assert sorted(rejects + places) == [(str(path), row) for path in (first, second) for row in range(1, 11)]
 
 
 def test_names_that_the_data_bring_are_not_replaced(save: Save) -> None:

@@ -1,0 +1,93 @@
+"""What a store tells without an event: looks, what stands in a window, how much there is; and stores that are built anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InputError
+from engine.features.store import Store, open_store
+from engine.values import DAY, MISSING
+from tests.features.events import INCOMING, bound, days, event, feature, read, record
+from tests.features.servers import address
+
+GROUP = bound(
+    [
+        feature("n", "count", days(7)),
+        feature("largest", "max", days(7), read("amount"), INCOMING),
+        feature("weekly", "share", days(7), read("amount"), INCOMING),
+    ],
+    record(),
+)
+START = 1000 * DAY
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with open_store(address(request.param, tmp_path), [GROUP], record(), 0) as opened:
+        yield opened
+
+
+def test_a_look_counts_itself_nowhere_and_leaves_nothing(store: Store) -> None:
+    store.observe(event(START, amount=5))
+    tick = {**dict.fromkeys(event(START), MISSING), "at": START + 7 * DAY - 1, "account": "A1"}
+    for _ in range(2):
+        assert store.look(tick) == {"n": 1, "largest": 5, "weekly": 1.0}
+    assert store.look({**tick, "at": START + 7 * DAY})["n"] == 0
+    assert store.observe(event(START + 1, amount=3)) == {"n": 2, "largest": 5, "weekly": 1.0}
+    with pytest.raises(InputError, match="a look needs `at`"):
+        store.look({**tick, "at": MISSING})
+
+
+def test_contents_name_the_events_of_a_window(store: Store) -> None:
+    store.observe(event(START - 7 * DAY, id="old"))
+    store.observe(event(START - DAY, id="one", amount=5))
+    store.observe(event(START, id="two", direction=MISSING, amount=7))
+    store.observe(event(START, id="out", direction="out"))
+    store.observe(event(START, "A2", id="other"))
+    now = event(START, id="now")
+    assert [key for key, *_ in store.contents("n", now)] == [("one",), ("two",), ("out",)]
+    assert [tuple(row) for row in store.contents("largest", now)] == [(("one",), START - DAY, 5, True), (("two",), START, 7, False)]
+    assert [row.value for row in store.contents("weekly", now)] == [5, None, 100]
+    assert list(store.contents("n", {**now, "account": MISSING})) == []
+    assert store.observe(now)["n"] == 4
+
+
+def test_how_much_there_is(store: Store) -> None:
+    for number in range(5):
+        store.observe(event(START, f"A{number % 2}"))
+    measured = store.measured()
+    assert (measured.keys, measured.events) == (2, 5)
+    assert measured.rows >= 5 and measured.bytes > 0
+
+
+# --- built anew ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_built_afresh_takes_the_place_of_the_old_one_in_the_end(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'history.db'}"
+    with open_store(url, [GROUP], record(), 0) as store:
+        store.observe(event(START))
+    other = bound([feature("m", "count", days(1))], record())
+    with open_store(url, [other], record(), 0, afresh=True) as built:
+        for _ in range(3):
+            built.observe(event(START, id="once"))
+        with open_store(url, [GROUP], record()) as store:
+            assert store.look(event(START))["n"] == 1
+    with open_store(url, [other], record()) as store:
+        assert store.look(event(START)) == {"m": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["history.db"]
+
+
+def test_what_was_there_stays_where_building_fails(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'history.db'}"
+    with open_store(url, [GROUP], record(), 0) as store:
+        store.observe(event(START))
+    with pytest.raises(ZeroDivisionError), open_store(url, [GROUP], record(), 0, afresh=True) as built:
+        built.observe(event(START))
+        raise ZeroDivisionError
+    with open_store(url, [GROUP], record()) as store:
+        assert store.look(event(START))["n"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["history.db"]
