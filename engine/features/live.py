@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Place, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
 from engine.features.passed import Passing, answer_of, passed_of, text_of
@@ -344,9 +344,15 @@ class LiveStore:
 
     def _learn(self, found: Found) -> None:
         self._since = found.since
+        if found.anew:
+            self._pasts.clear()
         for lane, kept in found.lanes.items():
-            past = self._pasts[lane] = Past(self._histories[lane[0]].course)
-            past.load(kept.standing, kept.rows)
+            if isinstance(kept, More):
+                if lane in self._pasts:  # else it is unknown again, and comes whole
+                    _follow(self._pasts[lane], kept)
+            else:
+                past = self._pasts[lane] = Past(self._histories[lane[0]].course)
+                past.load(kept.standing, kept.rows)
 
     def _evict(self, lanes: Sequence[Lane]) -> None:
         """What nobody knows to be right is loaded again."""
@@ -389,6 +395,16 @@ class _History:
         currencies = [None if by is None else row[by] for by in self._by]
         this = {f"{THIS}{name}": row[name] for name in self._this}
         return Asked(0, row[NOW], currencies, since, this, looks, enters, key)
+
+
+def _follow(past: Past, more: More) -> None:
+    for step in more.steps:
+        if isinstance(step, Left):
+            past.withdraw(*step)
+        else:
+            past.take(*step)
+    past.standing = more.standing
+    past.forget(_SWEEP)
 
 
 def _take_back(touched: list[_Touched]) -> None:

@@ -310,9 +310,13 @@ class Past:
         """Take over what was kept of it: its rows, by time and arrival."""
         self.standing = standing
         for time, key, cells in rows:
-            for slot, one in enumerate(cells):
-                self._enter(slot, time, one, key)
+            self.take(time, key, cells)
         self.forget()
+
+    def take(self, time: int, key: Any, cells: Sequence[Cell]) -> None:
+        """A row that entered, with no word on how history stands then."""
+        for slot, one in enumerate(cells):
+            self._enter(slot, time, one, key)
 
     def late(self, time: int) -> bool:
         """Whether an event comes too late for this history."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.cells import Coding
-from engine.features.log import Entered, Found, Kept, Log, Measured, check_features, check_since, down, failed
+from engine.features.log import Entered, Found, Kept, Log, Measured, check_features, check_since, down, failed, unfit
 from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
@@ -99,7 +99,7 @@ class SqliteLog(Log):
         if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise StoreError(f"`{self.path}` is no history store; name another file")
         version, place = self._db.execute("PRAGMA user_version").fetchone()[0], str(self.path)
-        check_features(place, str(version), str(SCHEMA), self._fact("features"), self._layout.fingerprint, "in a new file")
+        check_features(place, str(version), str(SCHEMA), self._fact("features"), self._layout.fingerprint)
         there = self._fact("since")
         if since is not None and there is None:
             self._db.execute("INSERT INTO fact VALUES ('since', ?)", (since,))
@@ -177,7 +177,7 @@ class SqliteLog(Log):
             raise (down if passing else failed)(str(self.path), error) from None
         except (ValueError, TypeError, LookupError, RecursionError) as error:
             # rows are typed before they come here: what does not fit is what was read from the file
-            raise StoreError(f"what the store `{self.path}` holds does not fit; rebuild it from history in a new file") from error
+            raise unfit(str(self.path)) from error
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[None]:

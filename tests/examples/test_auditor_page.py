@@ -40,10 +40,11 @@ def ask(ledger: Path, query: str) -> list[tuple[object, ...]]:
 
 
 def test_the_queries_answer(ledger: Path) -> None:
-    day, hits, rules, head = (ask(ledger, query) for query in blocks("sql"))
+    day, hits, rules, revised, head = (ask(ledger, query) for query in blocks("sql"))
     assert [row[1] for row in day] == ["P-1001", "P-1002", "P-1003", "P-1004"]
     assert ("P-1004", "WEEK-01", '["House rule 2"]', "1,125.50 GBP in seven days is above 1,000.00 GBP") in hits
     assert dict(rules)["rulesets/shop/checks.rules"] == (TEMPLATES / "rulesets/shop/checks.rules").read_text(encoding="utf-8")
+    assert revised == []
     assert [row[0] for row in head] == [7]
 
 
