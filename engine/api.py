@@ -105,8 +105,9 @@ class Engine:
 
         History is computed inside the frame, in the record's order of arrival. Columns are those of a decision (`key`, `time`, `outcome`,
         `possible`, `robust`, `score`, `score_low`, `score_high`, `flags`, `hits`, `undecided`). With ``detail="names"`` the last three are
-        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. With `values` every step's outputs are added
-        as ``STEP.NAME``, why one is missing as ``STEP.NAME#``, bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
+        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. Where rules say
+        `once`, `held` is one more. With `values` every step's outputs are added as ``STEP.NAME``, why one is missing as ``STEP.NAME#``,
+        bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
 
         Rows that cannot be decided (no key, no time, a key seen with other content) stand in ``.rejects`` of the result, with their
         number in the frame (``row``, from 0), the `reason`, and what had arrived (`raw`, JSON). pandas loses attributes in copies, so
