@@ -128,7 +128,7 @@ class Level:
         if lost or cause in ("undecided history", "short history"):
             for part in own_parts(aggregate, self.row):
                 yield from self.expression(part, self.row)
-        if cause == "short history":
+        if cause in ("short history", "too many"):
             yield Lack(name, cause, False)
 
     def expression(self, expr: ir.Expr, row: Row) -> Lacks:

@@ -138,6 +138,8 @@ def _decoded(decode: Iterable[Callable[[Any], Any]], values: list[Any]) -> tuple
 
 def _cell_decoding(slot: Slot) -> Callable[[Any], Any]:
     value = _lacking(_same if slot.type is None else decoding(slot.type))
+    if slot.ends:
+        value = _lacking(_between(value))
     if slot.looks:
         fields = {name: decoding(type_) for name, type_ in slot.fields().items()}
         return lambda raw: (value(raw[0]), dict(zip(fields, _decoded(fields.values(), raw[1]), strict=True)))
@@ -154,6 +156,11 @@ def _lacking(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _marked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda marked: (marked[0], decode(marked[1]))
+
+
+def _between(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What can be a key is in JSON as it is."""
+    return lambda hop: (hop[0], hop[1], decode(hop[2]))
 
 
 def _pair(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -27,7 +27,7 @@ class Judge:
     """
 
     def __init__(self, slot: Slot) -> None:
-        self._looks, self._share, self._fields = slot.looks, slot.share, tuple(slot.fields())
+        self._looks, self._share, self._ends, self._fields = slot.looks, slot.share, slot.ends, tuple(slot.fields())
         self._where, self._of, self._part, self._event = map(_compiled, (slot.where, slot.of, slot.part, slot.event))
 
     def cell(self, row: Row) -> Cell:
@@ -48,7 +48,8 @@ class Judge:
     def _value(self, row: Row) -> Value:
         """None where it is not known."""
         value = True if self._of is None else self._of(row)
-        return value if known(value) else None
+        value = value if known(value) else None
+        return (*(row[name] for name in self._ends), value) if self._ends else value
 
 
 def _compiled(expr: ir.Expr | None) -> Callable[[Row], Value] | None:

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
 from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
+from engine.features.networked import course
 from engine.features.passed import Passing, answer_of, passed_of, text_of
-from engine.features.sliding import Course, Past
+from engine.features.sliding import Past
 from engine.features.spec import THIS, Layout, formula_steps
 from engine.features.tallies import OUT
 from engine.features.versions import Version, corrects, needed
 from engine.features.windows import FOREVER
 from engine.plan import NOW, Row
-from engine.values import Value, first, known, missing
+from engine.values import Value, known, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,9 +164,10 @@ class LiveStore:
         expression over others, or the window has no key or no beginning."""
         history, place = self._places.get(column, (None, 0))
         row = self._now(row)
-        if history is None or history.looked(row).__class__ is not tuple:
+        key = None if history is None else history.looked(row)
+        if history is None or not isinstance(key, tuple):
             return []
-        lane = (history.index, history.looked(row))
+        lane = (history.index, key)
         with self._lock:
             self._check_open()
             for _ in range(_TRIES):
@@ -374,19 +376,14 @@ class _History:
 
     def __init__(self, index: int, layout: Layout) -> None:
         history = layout.histories[index]
-        self.index, self.course = index, Course(history, layout.late, layout.record.revision is not None)
+        self.index, self.course = index, course(history, layout.late, layout.record.revision is not None)
         self.columns = tuple(measure.column for measure in history.measures)
         self.entered = history.keys
-        self._per = history.per
+        self.looked = history.key
         self._judges = [Judge(slot) for slot in history.slots]
         self._by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
-        names = {name for slot in history.slots for name in slot.fields(this=True)}
+        names = {name for slot in history.slots for name in (*slot.fields(this=True), *slot.compared())}
         self._this = sorted(names | {measure.reach.window.field for measure in history.measures if measure.reach.window.field is not None})
-
-    def looked(self, row: Row) -> Any:
-        """The key a row looks under, or the missing value that stands in its place."""
-        key = tuple(row[name] for name in self._per)
-        return key if all(map(known, key)) else first(key)
 
     def cells(self, row: Row) -> list[Cell]:
         return [judge.cell(row) for judge in self._judges]

@@ -7,9 +7,10 @@ its own persistence keeps. Not for clusters: an event touches several keys.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import secrets
 import struct
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
@@ -19,13 +20,12 @@ from engine.features.server import SCHEMA, SECONDS, ServerLog, change_time
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.features.log import Assumed, Event, Key, Lane
     from engine.features.spec import Layout
 
 _PREFIX: Final = "kaskade:"
-_FACTS: Final = f"{_PREFIX}facts"
 _PASSING: Final = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 _HEAD: Final = struct.Struct(">QQ")
 _NUMBER, _TIME = struct.Struct(">q"), struct.Struct(">Q")
@@ -100,48 +100,50 @@ class RedisLog(ServerLog):
     Raises `StoreError` where the server cannot be reached, drops keys by itself, or holds history made for other features.
     """
 
-    def __init__(self, url: str, layout: Layout, since: int | None) -> None:
+    def __init__(self, url: str, layout: Layout, since: int | None, afresh: bool = False) -> None:
         self._redis = redis = _library()
         try:
             self._pool = redis.ConnectionPool.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
         except (ValueError, TypeError) as error:
             raise failed(url.partition("@")[2] or url, error) from None
-        super().__init__(_place(self._pool.connection_kwargs), layout, redis.ConnectionError)
+        super().__init__(_place(self._pool.connection_kwargs), layout, redis.ConnectionError, afresh)
         self._pool.connection_kwargs["decode_responses"] = False
         self._client: Any = redis.Redis.from_pool(self._pool)
         try:
             self._prepare(since)
         except (redis.RedisError, TypeError) as error:
-            self.close()
+            self.close(failed=True)
             raise failed(self.place, error) from None
         except StoreError:
-            self.close()
+            self.close(failed=True)
             raise
 
     def _prepare(self, since: int | None) -> None:
         policy = self._client.info("memory").get("maxmemory_policy", "noeviction")
         if str(policy).startswith("allkeys"):
             raise StoreError(f"the store `{self.place}` drops keys when it is full (maxmemory-policy {policy}); set noeviction")
-        opened = SCHEMA, self._layout.fingerprint, "" if since is None else since, secrets.token_hex(4)
-        check_since(self.place, since, self._taken(self._client.eval(_OPEN, 1, _FACTS, *opened)))
-        self._script = self._client.script_load(_ASK)
+        made = secrets.token_hex(4)
+        self._facts = f"{_PREFIX}{made}:facts" if self._afresh else f"{_PREFIX}facts"
+        opened = SCHEMA, self._layout.fingerprint, "" if since is None else since, made
+        check_since(self.place, since, self._taken(self._client.eval(_OPEN, 1, self._facts, *opened)))
+        self._scripts = {script: self._client.script_load(script) for script in (_ASK, _NOTE)}
         self._connect()
 
     def _taken(self, facts: list[bytes | None]) -> int | None:
         since = self._check([None if fact is None else fact.decode() for fact in facts])
-        self._events, self._rows, self._notes = (f"{_PREFIX}{self._made}:{what}" for what in ("events", "rows:", "notes"))
+        self._events, self._notes, self._rows = (f"{_PREFIX}{self._made}:{what}" for what in ("events", "notes", "rows:"))
         return since
 
     def since(self) -> int | None:
         with self._trouble():
-            since = self._client.hget(_FACTS, "since")
+            since = self._client.hget(self._facts, "since")
             return None if since is None else int(since)
 
     # --- one event -----------------------------------------------------------------------------------------------------
 
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
         coding = self._coding
-        keys = [_FACTS, self._events]
+        keys = [self._facts, self._events]
         lanes: list[bytes] = []
         for lane, number in assumed.lanes.items():
             keys.append(f"{self._rows}{lane[0]}:{name(coding.key(lane[1]))}")
@@ -149,7 +151,7 @@ class RedisLog(ServerLog):
         since = "" if assumed.since is None else assumed.since
         asked = "" if key is None else name(coding.key(key))
         kept, begins = ("", "") if event is None else (self._kept(event), event.since)
-        said = self._exchange(len(keys), *keys, self._made, asked, since, kept, begins, assumed.content or b"", *lanes)
+        said = self._run(_ASK, len(keys), *keys, self._made, asked, since, kept, begins, assumed.content or b"", *lanes)
         return None if said == 1 else self._found(said, assumed)
 
     def _changed(self, event: Event | None, lane: Lane) -> tuple[bytes, bytes]:
@@ -160,14 +162,17 @@ class RedisLog(ServerLog):
         head = _HEAD.pack(change.standing.number, change_time(change) - FOREVER)
         return head + self._coding.change(event.key, change), b"" if change.gone == FOREVER else _TIME.pack(change.gone - FOREVER)
 
-    def _exchange(self, *asked: Any) -> Any:
-        """One round trip of the script. The library's way for any command takes longer than the server for this one."""
+    def _run(self, script: str, *asked: Any) -> Any:
+        try:
+            return self._exchange("EVALSHA", self._scripts[script], *asked)
+        except self._redis.exceptions.NoScriptError:  # the server was started again
+            return self._exchange("EVAL", script, *asked)
+
+    def _exchange(self, *command: Any) -> Any:
+        """One round trip. The library's way for any command takes longer than the server for these."""
         connection = self._connection
         try:
-            connection.send_packed_command(connection.pack_command("EVALSHA", self._script, *asked), check_health=False)
-            return connection.read_response()
-        except self._redis.exceptions.NoScriptError:  # it was started again, and others were quicker
-            connection.send_command("EVAL", _ASK, *asked, check_health=False)
+            connection.send_packed_command(connection.pack_command(*command), check_health=False)
             return connection.read_response()
         except BaseException as error:
             if not isinstance(error, self._redis.ResponseError):
@@ -177,8 +182,7 @@ class RedisLog(ServerLog):
     def _found(self, said: Any, assumed: Assumed) -> Found:
         facts, event, lanes = said
         if facts[0] != self._made.encode():
-            since = self._taken(self._facts())
-            return Found(None, since, {}, anew=True)
+            return Found(None, self._another(), {}, anew=True)
         changed = {
             lane: self._stood(lane, number, _HEAD.unpack_from(rows[0])[0] if rows else 0, [row[_HEAD.size :] for row in rows])
             for (lane, number), rows in zip(assumed.lanes.items(), lanes, strict=True)
@@ -186,26 +190,48 @@ class RedisLog(ServerLog):
         }
         return Found(None if event is None else self._told(event), None if facts[1] is None else int(facts[1]), changed)
 
-    def _facts(self) -> list[bytes | None]:
-        facts: list[bytes | None] = self._client.hmget(_FACTS, "schema", "features", "since", "made")
-        return facts
+    def _another(self) -> int | None:
+        """Another history is there: this one was lost, or built anew."""
+        return self._taken(self._exchange("HMGET", self._facts, "schema", "features", "since", "made"))
 
-    def _noted(self, names: list[str]) -> list[str | None]:
-        return [None if text is None else text.decode() for text in self._client.hmget(self._notes, names)]
+    # --- notes ------------------------------------------------------------------------------------------------------------
 
-    def _note(self, changes: list[tuple[str, str | None, str]]) -> bool:
-        texts = [text or "" for change in changes for text in change]
-        done = self._client.eval(_NOTE, 2, _FACTS, self._notes, self._made, *texts)
-        if done == -1:
-            self._taken(self._facts())
-        return bool(done == 1)
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        found = self._turn(lambda: self._exchange("HMGET", self._notes, *map(name, names)))
+        return [None if text is None else text.decode() for text in found]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        texts = [text for one, (before, after) in changes.items() for text in (name(one), before or "", after)]
+
+        def put() -> bool:
+            done = self._run(_NOTE, 2, self._facts, self._notes, self._made, *texts)
+            if done < 0:
+                self._another()
+                self._anew = True
+            return bool(done > 0)
+
+        return self._turn(put)
+
+    # --- built afresh ------------------------------------------------------------------------------------------------------
+
+    def _replace(self) -> None:
+        self._client.rename(self._facts, f"{_PREFIX}facts")
+        self._remove(others=True)
+
+    def _remove(self, others: bool) -> None:
+        """Take away every key of this history, or of all others."""
+        own = f"{_PREFIX}{self._made}:".encode()
+        there = self._client.scan_iter(f"{_PREFIX}*" if others else f"{_PREFIX}{self._made}:*", count=1000)
+        gone = (key for key in there if not others or not (key.startswith(own) or key == f"{_PREFIX}facts".encode()))
+        while some := list(itertools.islice(gone, 1000)):
+            self._client.unlink(*some)
 
     # --- the server ------------------------------------------------------------------------------------------------------
 
     def measured(self) -> Measured:
         with self._trouble():
             events, lanes = self._client.hlen(self._events), list(self._client.scan_iter(f"{self._rows}*", count=1000))
-            keys = [_FACTS, *([self._events] if events else []), *lanes]
+            keys = [self._facts, *([self._events] if events else []), *lanes]
             return Measured(len(lanes), sum(self._many("LLEN", lanes)), events, sum(self._many("MEMORY USAGE", keys)))
 
     def _many(self, command: str, keys: list[Any]) -> list[int]:
@@ -214,7 +240,7 @@ class RedisLog(ServerLog):
                 pipe.execute_command(command, key)
             return [answer or 0 for answer in pipe.execute()]
 
-    @contextmanager
+    @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
         redis = self._redis
         try:
@@ -239,8 +265,13 @@ class RedisLog(ServerLog):
             connection.disconnect()
 
     def close(self, failed: bool = False) -> None:
-        super().close(failed)
-        self._client.close()
+        try:
+            super().close(failed)
+            if self._afresh and failed and self._made:
+                with contextlib.suppress(self._redis.RedisError):
+                    self._remove(others=False)
+        finally:
+            self._client.close()
 
 
 def _library() -> Any:

@@ -10,18 +10,18 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from engine.errors import StoreDown, StoreError
-from engine.features.cells import Coding, name
+from engine.features.cells import Coding
 from engine.features.log import CLOSED, Entered, Found, Kept, Left, Log, More, check_features
 from engine.features.sliding import NOTHING, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from engine.features.log import Assumed, Change, Event, Key, Lane, Told
     from engine.features.spec import Layout
 
-_T = TypeVar("_T")
+T = TypeVar("T")
 SCHEMA: Final = 2
 SECONDS: Final = 5
 """How long connecting may take, and one answer, unless address or server say otherwise."""
@@ -33,12 +33,14 @@ _HASH: Final = 16
 class ServerLog(Log):
     """A log on the server at `place`. `_made` says which history it is: another is there once it was lost, or built anew."""
 
-    def __init__(self, place: str, layout: Layout, broken: type[Exception]) -> None:
-        self.place, self._layout, self._coding = place, layout, Coding(layout)
+    def __init__(self, place: str, layout: Layout, broken: type[Exception], afresh: bool) -> None:
+        self.place, self._layout, self._coding, self._afresh = place, layout, Coding(layout), afresh
         self._broken = broken
         """The library's error for a connection that broke, and perhaps for more."""
         self._closed, self._made = False, ""
         self._connection: Any = None
+        self._anew = False
+        """Whether the server may have lost what it said: it may have been started again since. Nobody has been told yet."""
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
         return self._said(event.key, assumed, event)
@@ -47,48 +49,31 @@ class ServerLog(Log):
         return self._said(key, assumed, None)
 
     def _said(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
-        if self._closed:
-            raise StoreError(CLOSED)
-        with self._trouble():
-            if self._connection is not None:
-                try:
-                    return self._ask(key, assumed, event)
-                except self._broken:  # a connection may be dead though the server lives; then it is given up
-                    if self._connection is not None:
-                        raise
-            # the server may have been started again, and be back without what it said last
-            self._connect()
+        def ask() -> Found | None:
+            if not self._anew:
+                return self._ask(key, assumed, event)
             found = self._ask(key, assumed._replace(lanes=dict.fromkeys(assumed.lanes, _UNKNOWN)), None)
+            self._anew = False
             return Found(None, assumed.since, {}, anew=True) if found is None else found._replace(anew=True)
 
-    def notes(self, names: Sequence[str]) -> list[str | None]:
-        return self._twice(lambda: self._noted([name(one) for one in names]))
+        return self._turn(ask)
 
-    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
-        # done again it does nothing, and says that something else stands there: what it wrote itself
-        return self._twice(lambda: self._note([(name(one), before, after) for one, (before, after) in changes.items()]))
-
-    def _twice(self, ask: Callable[[], _T]) -> _T:
-        """One round trip, on a new connection where the one that was there is dead."""
+    def _turn(self, work: Callable[[], T]) -> T:
+        """Do work on the connection; once more on another where that broke, for it may be dead though the server lives."""
         if self._closed:
             raise StoreError(CLOSED)
         with self._trouble():
             if self._connection is not None:
                 try:
-                    return ask()
+                    return work()
                 except self._broken:
                     if self._connection is not None:
                         raise
+            if self._afresh:  # what it had said may be lost
+                raise StoreError(f"the store `{self.place}` was not built to its end: its connection broke; build it again")
             self._connect()
-            return ask()
-
-    @abstractmethod
-    def _noted(self, names: list[str]) -> list[str | None]:
-        """The texts under these names."""
-
-    @abstractmethod
-    def _note(self, changes: list[tuple[str, str | None, str]]) -> bool:
-        """Put texts in the place of others, under these names, if those stand there."""
+            self._anew = True
+            return work()
 
     @abstractmethod
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
@@ -106,9 +91,19 @@ class ServerLog(Log):
     def _trouble(self) -> AbstractContextManager[None]:
         """Turns errors of the library into `StoreDown` and `StoreError`."""
 
+    @abstractmethod
+    def _replace(self) -> None:
+        """Put what was built afresh in the place of what is there."""
+
     def close(self, failed: bool = False) -> None:
-        if not self._closed:
-            self._closed = True
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._afresh and not failed:
+                with self._trouble():
+                    self._replace()
+        finally:
             self._disconnect()
 
     def _check(self, facts: Sequence[str | None]) -> int | None:

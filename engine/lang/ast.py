@@ -304,10 +304,29 @@ class Aggregate(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Network(Node):
+    """`count of cycles from FIELD to FIELD of up to 4 hops over WINDOW [with AMOUNT within 10%] [where COND] [needs ...] [looking at no
+    more than 10_000 events]`, or `count of middlemen`, which has neither hops nor amounts.
+
+    `function` is cycles or middlemen, `ends` the two fields, `effort` how many events are looked at.
+    """
+
+    function: str
+    ends: tuple[Name, Name]
+    window: Window
+    hops: Expr | None = None
+    amount: Expr | None = None
+    within: Expr | None = None
+    where: Expr | None = None
+    needs: Needs | None = None
+    effort: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Feature(Node):
     name: Word
     title: str | None
-    value: Aggregate | Expr
+    value: Aggregate | Network | Expr
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,15 +291,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """How rows are followed from one to the next: over so many `hops` with this event's, as long as `of` lies `within` so much of this
+    event's (in hundred-millionths, none where it does not matter), and looking at no more than `effort` rows."""
+
+    effort: int
+    hops: int = 2
+    within: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`function`: count, sum, mean, min, max, stddev, distinct, first, last, time since last, share, most repeated.
+    """`function`: count, sum, mean, min, max, stddev, distinct, first, last, time since last, share, most repeated, cycles, middlemen.
 
     `of`, `where`, `among` and `per` read the record's fields (defines inlined); a `Read` named ``this.FIELD`` in a condition is the field
     of the event that looks, all others are those of the row looked at. `share` is the sum of `of` where `where` and `among` hold, by the
     sum where `among` holds. With `inner`, the aggregate is over the values of `inner` in each period of its calendar window that lies in
     `window`. `matched` are the columns in which a row may bear the value of this event's one key; by default the key itself. `needs` is
     (``history``, length, unit) or (``events``, number, ""). `bounded` says that `of` is declared never negative, so that a partial sum is
-    a lower bound.
+    a lower bound. Cycles and middlemen have a `network`; their `per` are the two ends of a hop, `of` its amount.
     """
 
     function: str
@@ -312,6 +322,7 @@ class Aggregate:
     inner: Aggregate | None = None
     matched: tuple[str, ...] = ()
     needs: tuple[str, int, str] | None = None
+    network: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
 from engine.lang import ast, ir, judge, literals
-from engine.lang.aggregates import keys
+from engine.lang.aggregates import named
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.windows import window
@@ -124,7 +124,7 @@ def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None
 
 
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
-    per, over = keys(node.per, "the key", program), window(node.window, program)
+    per, over = named(node.per, "the key", program), window(node.window, program)
     if per is None or over is None:
         return None
     types, time = program.history.fields, program.env.record.time

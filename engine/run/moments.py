@@ -83,7 +83,7 @@ def key_fields(plan: Plan, given: Sequence[str]) -> tuple[str, ...]:
         if name not in fields:
             near = suggest(name, fields)
             raise InputError(f"`{plan.record.name}` has no field `{name}`" + (f"; {near}" if near else ""))
-    keys = list(dict.fromkeys(history.per for history in Layout(plan.record, tuple(plan.history)).histories))
+    keys = list(dict.fromkeys(history.per for history in Layout(plan.record, tuple(plan.history)).histories if not history.network))
     found = next((per for per in keys if sorted(per) == sorted(given)), None)
     if found is None:
         there = " or ".join("`" + ", ".join(per) + "`" for per in keys)
