@@ -16,7 +16,7 @@ from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.features.log import Assumed, Change, Event, Key, Lane, Told
@@ -30,6 +30,7 @@ _TABLES: Final = (
     " number INTEGER NOT NULL, UNIQUE (history, key))",
     "CREATE TABLE row (lane INTEGER, time INTEGER, number INTEGER, event INTEGER NOT NULL, cells TEXT NOT NULL,"
     " PRIMARY KEY (lane, time, number)) WITHOUT ROWID",
+    "CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 _STANDING: Final = "SELECT oldest, newest, number, id FROM lane WHERE history = ? AND key = ?"
 _ROWS: Final = (
@@ -127,6 +128,22 @@ class SqliteLog(Log):
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
         with self._trouble(), self._transaction("BEGIN"):
             return self._otherwise(key, assumed)
+
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        with self._trouble(), self._transaction("BEGIN"):
+            return [self._note(name) for name in names]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        with self._trouble(), self._transaction("BEGIN IMMEDIATE"):
+            same = all(self._note(name) == before for name, (before, _) in changes.items())
+            if same:
+                self._db.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, after) for name, (_, after) in changes.items()])
+                self._db.execute("COMMIT")
+            return same
+
+    def _note(self, name: str) -> str | None:
+        found = self._db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return None if found is None else found[0]
 
     def measured(self) -> Measured:
         with self._trouble(), self._transaction("BEGIN"):
