@@ -88,7 +88,8 @@ def duck(frame: pl.DataFrame, where: bool) -> Way:
         only = f" FILTER (WHERE {WHERES[on][0]} = '{WHERES[on][1]}')" if on else ""
         said.append(f"{calls[function].format(of)}{only} OVER w{length} AS {name}")
     windows = [
-        f'w{length} AS (PARTITION BY account ORDER BY "at" RANGE BETWEEN {length * DAY - 1} PRECEDING AND CURRENT ROW)' for length in LENGTHS
+        f'w{length} AS (PARTITION BY account ORDER BY "at" RANGE BETWEEN {length * DAY - 1} PRECEDING AND CURRENT ROW)'
+        for length in LENGTHS
     ]
     connection = duckdb.connect(config={"threads": pl.thread_pool_size()})
     connection.register("given", frame.to_arrow())

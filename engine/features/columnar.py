@@ -19,7 +19,7 @@ from engine.features.columnar_rows import RowByRow
 from engine.features.columnar_seen import ANSWER, CONTENT, Reject, Seen, content
 from engine.features.spec import BoundFeatures, Layout, formula_steps, part_of
 from engine.features.store import HistoryFrom, complete_since
-from engine.plan import Row
+from engine.plan import NOW, Row
 from engine.values import Type
 
 if TYPE_CHECKING:
@@ -121,8 +121,14 @@ def features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     rows = arrived(frame, state.layout.record, state.since)
     state.since = rows.since
     answers = pl.DataFrame([column for history in state.histories for column in history.observe(rows)])
+    return completed(rows.frame, answers, state)
+
+
+def completed(frame: pl.DataFrame, answers: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """What history says of the rows of `frame`, with the features that are worked out from it, in their order."""
+    judged = frame.with_columns(pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
     for formula in state.formulas:
-        answers = answers.hstack(formula.many(rows.frame.hstack(answers)))
+        answers = answers.hstack(formula.many(judged.hstack(answers)))
     return answers.select(columns(state.layout.types))
 
 
