@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from engine.errors import StoreError
 from engine.features.cells import name
 from engine.features.log import Found, Measured, check_since, down, failed, unfit
+from engine.features.plpgsql import KEPT, NEW, made, replaced, size
 from engine.features.server import SCHEMA, SECONDS, ServerLog, change_time
 from engine.features.windows import FOREVER
 
@@ -20,63 +21,6 @@ if TYPE_CHECKING:
 
     from engine.features.log import Assumed, Event, Key
     from engine.features.spec import Layout
-
-_TABLES: Final = """
-CREATE TABLE kaskade_fact (name text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE kaskade_event (key text PRIMARY KEY, kept bytea NOT NULL);
-CREATE TABLE kaskade_change (lane text, number bigint, time bigint NOT NULL, change bytea NOT NULL, PRIMARY KEY (lane, number));
-CREATE TABLE kaskade_note (name text PRIMARY KEY, value text NOT NULL);
-"""
-# Locks are had in one order by all, so that no two wait for each other, and each statement sees what was there when it began: what is found
-# was written before the lock was had. Tables grow from nothing between two looks of the planner at them: the indexes are always right.
-_APPEND: Final = """
-CREATE FUNCTION kaskade_append(own text, assumed bigint, event text, version bytea, keeps bytea, begins bigint,
-  lanes text[], numbers bigint[], times bigint[], changes bytea[], gones bigint[])
-RETURNS TABLE (part integer, place bigint, number bigint, body bytea) LANGUAGE plpgsql
-AS $$
-#variable_conflict use_column
-BEGIN
-  IF keeps IS NOT NULL THEN
-    PERFORM pg_advisory_xact_lock(locks.place) FROM (
-      SELECT hashtextextended(own || named, 0) AS place FROM unnest(lanes || ('event ' || event)) AS named ORDER BY 1) AS locks;
-  END IF;
-  RETURN QUERY
-    SELECT 0, 0::bigint, 0::bigint, NULL::bytea
-      WHERE (SELECT value FROM kaskade_fact WHERE name = 'made') IS DISTINCT FROM own
-        OR (SELECT value FROM kaskade_fact WHERE name = 'since') IS DISTINCT FROM assumed::text
-    UNION ALL SELECT 1, 0, 0, kept FROM kaskade_event WHERE key = event AND substr(kept, 1, 16) IS DISTINCT FROM version
-    UNION ALL SELECT 2, asked.place, found.number, found.change
-      FROM unnest(lanes, numbers) WITH ORDINALITY AS asked (lane, number, place), LATERAL (
-        SELECT number, change FROM kaskade_change WHERE lane = asked.lane AND number > asked.number ORDER BY number OFFSET 0) AS found;
-  IF FOUND OR keeps IS NULL THEN RETURN; END IF;
-  IF assumed IS NULL THEN
-    INSERT INTO kaskade_fact VALUES ('since', begins) ON CONFLICT DO NOTHING;
-    IF NOT FOUND THEN RETURN QUERY SELECT 0, 0::bigint, 0::bigint, NULL::bytea; RETURN; END IF;
-  END IF;
-  INSERT INTO kaskade_event VALUES (event, keeps) ON CONFLICT (key) DO UPDATE SET kept = excluded.kept;
-  INSERT INTO kaskade_change SELECT lane, number + 1, time, change
-    FROM unnest(lanes, numbers, times, changes) AS added (lane, number, time, change) WHERE change IS NOT NULL;
-  IF gones IS NOT NULL THEN
-    DELETE FROM kaskade_change AS old USING unnest(lanes, numbers, gones) AS swept (lane, number, gone)
-      WHERE swept.gone IS NOT NULL AND old.lane = swept.lane AND old.number <= swept.number AND old.number < coalesce((
-        SELECT first.number FROM kaskade_change AS first WHERE first.lane = swept.lane AND first.time > swept.gone ORDER BY 1 LIMIT 1),
-        swept.number + 1);
-  END IF;
-END $$"""
-
-# Nothing where another history is there.
-_NOTE: Final = """
-CREATE FUNCTION kaskade_note(own text, names text[], befores text[], afters text[]) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM pg_advisory_xact_lock(locks.place) FROM (
-    SELECT hashtextextended(own || 'note ' || named, 0) AS place FROM unnest(names) AS named ORDER BY 1) AS locks;
-  IF (SELECT value FROM kaskade_fact WHERE name = 'made') IS DISTINCT FROM own THEN RETURN NULL; END IF;
-  IF EXISTS (SELECT 1 FROM unnest(names, befores) AS asked (name, before)
-      WHERE (SELECT value FROM kaskade_note WHERE kaskade_note.name = asked.name) IS DISTINCT FROM before) THEN RETURN false; END IF;
-  INSERT INTO kaskade_note SELECT * FROM unnest(names, afters) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
-  RETURN true;
-END $$"""
-_NOTES: Final = "SELECT name, value FROM kaskade_note WHERE name = ANY(%s)"
 
 _PLANS: Final = """
 SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off; SET plan_cache_mode = force_generic_plan
@@ -87,8 +31,7 @@ SELECT set_config(name, %s, false) FROM pg_settings
   WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout') AND setting = '0'
 """
 _OPENING: Final = "SELECT pg_advisory_xact_lock(hashtextextended('kaskade', 0))"
-_FACT: Final = "INSERT INTO kaskade_fact VALUES (%s, %s)"
-_FACTS: Final = "SELECT name, value FROM kaskade_fact"
+_BUILDING: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('kaskade new ' || current_schema(), 0))"
 
 
 class PostgresLog(ServerLog):
@@ -97,49 +40,69 @@ class PostgresLog(ServerLog):
     Raises `StoreError` where the server cannot be reached, or holds history made for other features.
     """
 
-    def __init__(self, url: str, layout: Layout, since: int | None) -> None:
+    def __init__(self, url: str, layout: Layout, since: int | None, afresh: bool = False) -> None:
         self._psycopg = psycopg = _library()
         try:
             self._options = _options(psycopg, url)
         except psycopg.Error as error:
             raise failed(url.partition("@")[2] or url, error) from None
-        super().__init__(
-            "{}:{}/{}".format(*(self._options.get(part, "") for part in ("host", "port", "dbname"))), layout, psycopg.OperationalError
-        )
+        place = "{}:{}/{}".format(*(self._options.get(part, "") for part in ("host", "port", "dbname")))
+        super().__init__(place, layout, psycopg.OperationalError, afresh)
+        self._of = NEW if afresh else KEPT
         self._calls: dict[int, str] = {}
         try:
             self._connect()
             self._prepare(since)
         except psycopg.Error as error:
-            self.close()
+            self._disconnect()
             raise failed(self.place, error) from None
         except StoreError:
-            self.close()
+            self._disconnect()
             raise
 
     def _prepare(self, since: int | None) -> None:
         run = self._connection.execute
+        if self._afresh:
+            run("BEGIN")
+            if not run(_BUILDING).fetchone()[0]:
+                raise StoreError(f"the store `{self.place}` is just being built anew by another")
+            self._make(since)
+            return
         with self._connection.transaction():
             run(_OPENING)
-            if run("SELECT to_regclass('kaskade_fact')").fetchone()[0] is None:
-                run(_TABLES, prepare=False)
-                run(_APPEND, prepare=False)
-                run(_NOTE, prepare=False)
-                for fact in (("schema", str(SCHEMA)), ("features", self._layout.fingerprint), ("made", secrets.token_hex(8))):
-                    run(_FACT, fact)
+            if run(f"SELECT to_regclass('{KEPT}fact')").fetchone()[0] is None:
+                self._make(since)
             there = self._taken()
             if since is not None and there is None:
-                run(_FACT, ("since", str(since)))
+                self._fact("since", since)
             else:
                 check_since(self.place, since, there)
 
+    def _make(self, since: int | None) -> None:
+        for statement in made(self._of):
+            self._connection.execute(statement, prepare=False)
+        self._fact("schema", SCHEMA)
+        self._fact("features", self._layout.fingerprint)
+        self._made = secrets.token_hex(8)
+        self._fact("made", self._made)
+        if since is not None:
+            self._fact("since", since)
+
+    def _fact(self, name: str, value: str | int) -> None:
+        self._connection.execute(f"INSERT INTO {self._of}fact VALUES (%s, %s)", (name, str(value)))
+
     def _taken(self) -> int | None:
-        facts = dict(self._connection.execute(_FACTS).fetchall())
+        facts = dict(self._connection.execute(f"SELECT name, value FROM {self._of}fact").fetchall())
         return self._check([facts.get(name) for name in ("schema", "features", "since", "made")])
 
     def since(self) -> int | None:
         with self._trouble():
             return self._taken()
+
+    def _replace(self) -> None:
+        for statement in replaced():
+            self._connection.execute(statement, prepare=False)
+        self._connection.execute("COMMIT")
 
     # --- one event -----------------------------------------------------------------------------------------------------
 
@@ -169,7 +132,9 @@ class PostgresLog(ServerLog):
         if lanes not in self._calls:
             texts, numbers, bodies = (f"ARRAY[{', '.join([kind] * lanes)}]" for kind in ("%s", "%s", "%b"))
             arrays = f"{texts}::text[], {numbers}::bigint[], {numbers}::bigint[], {bodies}::bytea[], %s::bigint[]"
-            self._calls[lanes] = f"SELECT * FROM kaskade_append(%s::text, %s::bigint, %s::text, %b::bytea, %b::bytea, %s::bigint, {arrays})"
+            self._calls[lanes] = (
+                f"SELECT * FROM {self._of}append(%s::text, %s::bigint, %s::text, %b::bytea, %b::bytea, %s::bigint, {arrays})"
+            )
         return self._calls[lanes]
 
     def _run(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -204,7 +169,8 @@ class PostgresLog(ServerLog):
     # --- notes ------------------------------------------------------------------------------------------------------------
 
     def notes(self, names: Sequence[str]) -> list[str | None]:
-        found = dict(self._turn(lambda: self._run(_NOTES, ([name(one) for one in names],))))
+        statement = f"SELECT name, value FROM {self._of}note WHERE name = ANY(%s)"
+        found = dict(self._turn(lambda: self._run(statement, ([name(one) for one in names],))))
         return [found.get(name(one)) for one in names]
 
     def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
@@ -212,7 +178,7 @@ class PostgresLog(ServerLog):
         values = self._made, names, list(befores), list(afters)
 
         def put() -> bool:
-            ((done,),) = self._run("SELECT kaskade_note(%s, %s::text[], %s::text[], %s::text[])", values)
+            ((done,),) = self._run(f"SELECT {self._of}put_note(%s, %s::text[], %s::text[], %s::text[])", values)
             if done is None:
                 self._taken()
                 self._anew = True
@@ -223,12 +189,12 @@ class PostgresLog(ServerLog):
     # --- the server ------------------------------------------------------------------------------------------------------
 
     def measured(self) -> Measured:
-        run = self._connection.execute
-        with self._trouble():
-            keys, rows = run("SELECT count(DISTINCT lane), count(*) FROM kaskade_change").fetchone()
-            (events,) = run("SELECT count(*) FROM kaskade_event").fetchone()
-            size = "SELECT sum(pg_total_relation_size(name::regclass)) FROM unnest(ARRAY['kaskade_change', 'kaskade_event']) AS name"
-            return Measured(keys, rows, events, int(run(size).fetchone()[0]))
+        def count() -> Measured:
+            ((keys, rows),) = self._run(f"SELECT count(DISTINCT lane), count(*) FROM {self._of}change", ())
+            ((events, taken),) = self._run(f"SELECT count(*), {size(self._of)} FROM {self._of}event", ())
+            return Measured(keys, rows, events, taken)
+
+        return self._turn(count)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:
@@ -250,6 +216,8 @@ class PostgresLog(ServerLog):
         try:
             connection.execute(_PLANS, prepare=False)
             connection.execute(_LIMITS, (f"{SECONDS}s",), prepare=False)
+            if self._afresh:  # whoever builds may take his time between two events
+                connection.execute("SET idle_in_transaction_session_timeout = 0", prepare=False)
         except BaseException:
             connection.close()
             raise

@@ -7,9 +7,10 @@ its own persistence keeps. Not for clusters: an event touches several keys.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import secrets
 import struct
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from engine.features.spec import Layout
 
 _PREFIX: Final = "kaskade:"
-_FACTS: Final = f"{_PREFIX}facts"
 _PASSING: Final = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
 _HEAD: Final = struct.Struct(">QQ")
 _NUMBER, _TIME = struct.Struct(">q"), struct.Struct(">Q")
@@ -100,30 +100,32 @@ class RedisLog(ServerLog):
     Raises `StoreError` where the server cannot be reached, drops keys by itself, or holds history made for other features.
     """
 
-    def __init__(self, url: str, layout: Layout, since: int | None) -> None:
+    def __init__(self, url: str, layout: Layout, since: int | None, afresh: bool = False) -> None:
         self._redis = redis = _library()
         try:
             self._pool = redis.ConnectionPool.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
         except (ValueError, TypeError) as error:
             raise failed(url.partition("@")[2] or url, error) from None
-        super().__init__(_place(self._pool.connection_kwargs), layout, redis.ConnectionError)
+        super().__init__(_place(self._pool.connection_kwargs), layout, redis.ConnectionError, afresh)
         self._pool.connection_kwargs["decode_responses"] = False
         self._client: Any = redis.Redis.from_pool(self._pool)
         try:
             self._prepare(since)
         except (redis.RedisError, TypeError) as error:
-            self.close()
+            self.close(failed=True)
             raise failed(self.place, error) from None
         except StoreError:
-            self.close()
+            self.close(failed=True)
             raise
 
     def _prepare(self, since: int | None) -> None:
         policy = self._client.info("memory").get("maxmemory_policy", "noeviction")
         if str(policy).startswith("allkeys"):
             raise StoreError(f"the store `{self.place}` drops keys when it is full (maxmemory-policy {policy}); set noeviction")
-        opened = SCHEMA, self._layout.fingerprint, "" if since is None else since, secrets.token_hex(4)
-        check_since(self.place, since, self._taken(self._client.eval(_OPEN, 1, _FACTS, *opened)))
+        made = secrets.token_hex(4)
+        self._facts = f"{_PREFIX}{made}:facts" if self._afresh else f"{_PREFIX}facts"
+        opened = SCHEMA, self._layout.fingerprint, "" if since is None else since, made
+        check_since(self.place, since, self._taken(self._client.eval(_OPEN, 1, self._facts, *opened)))
         self._scripts = {script: self._client.script_load(script) for script in (_ASK, _NOTE)}
         self._connect()
 
@@ -134,14 +136,14 @@ class RedisLog(ServerLog):
 
     def since(self) -> int | None:
         with self._trouble():
-            since = self._client.hget(_FACTS, "since")
+            since = self._client.hget(self._facts, "since")
             return None if since is None else int(since)
 
     # --- one event -----------------------------------------------------------------------------------------------------
 
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
         coding = self._coding
-        keys = [_FACTS, self._events]
+        keys = [self._facts, self._events]
         lanes: list[bytes] = []
         for lane, number in assumed.lanes.items():
             keys.append(f"{self._rows}{lane[0]}:{name(coding.key(lane[1]))}")
@@ -190,7 +192,7 @@ class RedisLog(ServerLog):
 
     def _another(self) -> int | None:
         """Another history is there: this one was lost, or built anew."""
-        return self._taken(self._exchange("HMGET", _FACTS, "schema", "features", "since", "made"))
+        return self._taken(self._exchange("HMGET", self._facts, "schema", "features", "since", "made"))
 
     # --- notes ------------------------------------------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ class RedisLog(ServerLog):
         texts = [text for one, (before, after) in changes.items() for text in (name(one), before or "", after)]
 
         def put() -> bool:
-            done = self._run(_NOTE, 2, _FACTS, self._notes, self._made, *texts)
+            done = self._run(_NOTE, 2, self._facts, self._notes, self._made, *texts)
             if done < 0:
                 self._another()
                 self._anew = True
@@ -210,12 +212,26 @@ class RedisLog(ServerLog):
 
         return self._turn(put)
 
+    # --- built afresh ------------------------------------------------------------------------------------------------------
+
+    def _replace(self) -> None:
+        self._client.rename(self._facts, f"{_PREFIX}facts")
+        self._remove(others=True)
+
+    def _remove(self, others: bool) -> None:
+        """Take away every key of this history, or of all others."""
+        own = f"{_PREFIX}{self._made}:".encode()
+        there = self._client.scan_iter(f"{_PREFIX}*" if others else f"{_PREFIX}{self._made}:*", count=1000)
+        gone = (key for key in there if not others or not (key.startswith(own) or key == f"{_PREFIX}facts".encode()))
+        while some := list(itertools.islice(gone, 1000)):
+            self._client.unlink(*some)
+
     # --- the server ------------------------------------------------------------------------------------------------------
 
     def measured(self) -> Measured:
         with self._trouble():
             events, lanes = self._client.hlen(self._events), list(self._client.scan_iter(f"{self._rows}*", count=1000))
-            keys = [_FACTS, *([self._events] if events else []), *lanes]
+            keys = [self._facts, *([self._events] if events else []), *lanes]
             return Measured(len(lanes), sum(self._many("LLEN", lanes)), events, sum(self._many("MEMORY USAGE", keys)))
 
     def _many(self, command: str, keys: list[Any]) -> list[int]:
@@ -224,7 +240,7 @@ class RedisLog(ServerLog):
                 pipe.execute_command(command, key)
             return [answer or 0 for answer in pipe.execute()]
 
-    @contextmanager
+    @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
         redis = self._redis
         try:
@@ -249,8 +265,13 @@ class RedisLog(ServerLog):
             connection.disconnect()
 
     def close(self, failed: bool = False) -> None:
-        super().close(failed)
-        self._client.close()
+        try:
+            super().close(failed)
+            if self._afresh and failed and self._made:
+                with contextlib.suppress(self._redis.RedisError):
+                    self._remove(others=False)
+        finally:
+            self._client.close()
 
 
 def _library() -> Any:

@@ -33,8 +33,8 @@ _HASH: Final = 16
 class ServerLog(Log):
     """A log on the server at `place`. `_made` says which history it is: another is there once it was lost, or built anew."""
 
-    def __init__(self, place: str, layout: Layout, broken: type[Exception]) -> None:
-        self.place, self._layout, self._coding = place, layout, Coding(layout)
+    def __init__(self, place: str, layout: Layout, broken: type[Exception], afresh: bool) -> None:
+        self.place, self._layout, self._coding, self._afresh = place, layout, Coding(layout), afresh
         self._broken = broken
         """The library's error for a connection that broke, and perhaps for more."""
         self._closed, self._made = False, ""
@@ -69,6 +69,8 @@ class ServerLog(Log):
                 except self._broken:
                     if self._connection is not None:
                         raise
+            if self._afresh:  # what it had said may be lost
+                raise StoreError(f"the store `{self.place}` was not built to its end: its connection broke; build it again")
             self._connect()
             self._anew = True
             return work()
@@ -89,9 +91,19 @@ class ServerLog(Log):
     def _trouble(self) -> AbstractContextManager[None]:
         """Turns errors of the library into `StoreDown` and `StoreError`."""
 
+    @abstractmethod
+    def _replace(self) -> None:
+        """Put what was built afresh in the place of what is there."""
+
     def close(self, failed: bool = False) -> None:
-        if not self._closed:
-            self._closed = True
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._afresh and not failed:
+                with self._trouble():
+                    self._replace()
+        finally:
             self._disconnect()
 
     def _check(self, facts: Sequence[str | None]) -> int | None:

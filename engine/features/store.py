@@ -94,9 +94,9 @@ def _log(url: str, layout: Layout, since: int | None, afresh: bool) -> Log:
     if url in ("memory:", "memory://", "memory"):
         return MemoryLog(since)
     if url.startswith(_REDIS):
-        return RedisLog(url, layout, since)
+        return RedisLog(url, layout, since, afresh)
     if url.startswith(_POSTGRES):
-        return PostgresLog(url, layout, since)
+        return PostgresLog(url, layout, since, afresh)
     kind, _, path = url.partition(":")
     if kind != "sqlite":
         shown = re.sub(r"//[^/@]*@", "//...@", url)
