@@ -95,7 +95,7 @@ def duck(frame: pl.DataFrame, where: bool) -> Way:
     connection.register("given", frame.to_arrow())
     connection.execute("CREATE TABLE payments AS SELECT * FROM given")
     statement = f"SELECT id, {', '.join(said)} FROM payments WINDOW {', '.join(windows)}"
-    return lambda: connection.execute(statement).pl()
+    return lambda: pl.DataFrame(connection.sql(statement).to_arrow_table())
 
 
 def polars(frame: pl.DataFrame, where: bool) -> Way:
