@@ -39,6 +39,7 @@ CAUSES: Final = (
     "damaged",
     "unavailable",
     "empty",
+    "too many",
     "short history",
     "late",
     "undecided history",

@@ -6,14 +6,14 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.features.log import Place, Told
+from engine.features.log import Entered, Left, Place, Told
 from engine.features.tallies import RAW
 from engine.values import Interval, Missing, Money, Type, Value, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from engine.features.log import Key
+    from engine.features.log import Change, Key
     from engine.features.looking import Cell
     from engine.features.spec import Layout, Slot
 
@@ -87,12 +87,44 @@ class Coding:
 
     def cells(self, cells: Sequence[Cell]) -> str:
         """What a row is to each slot of its history."""
-        return _encode([part for state, value in cells for part in (state, _plain(value) if state == RAW else value)])
+        return _encode(_flat(cells))
 
     def row(self, history: int, text: str | bytes) -> list[Cell]:
         """The cells again."""
-        parts = json.loads(text)
+        return self._row(history, json.loads(text))
+
+    def _row(self, history: int, parts: list[Any]) -> list[Cell]:
         return [(state, decode(value)) for decode, state, value in zip(self._slots[history], parts[::2], parts[1::2], strict=True)]
+
+    def change(self, key: Key, change: Change) -> bytes:
+        """What the event with this key does to a lane: its newest and oldest time then, the row that enters, and the one that leaves."""
+        newest, row, leaves = change.standing.newest, change.row, change.leaves
+        said: list[Any] = [newest, newest - change.standing.oldest]
+        if row is not None:
+            said += key, newest - row.time, _flat(row.cells)
+        elif leaves is not None:
+            said += key, None, None
+        if leaves is not None:
+            said.append(newest - leaves.time)
+        return _encode(said).encode()
+
+    def changes(self, history: int, texts: Iterable[bytes]) -> list[tuple[int, int, list[Left | Entered]]]:
+        """Changes again: for each the oldest and the newest time then, and what left and what entered."""
+        return [self._change(history, *parts) for parts in json.loads(b"[%b]" % b",".join(texts))]
+
+    def _change(self, history: int, newest: int, age: int, *row: Any) -> tuple[int, int, list[Left | Entered]]:
+        steps: list[Left | Entered] = []
+        if row:
+            key, back, cells, *left = row
+            key = _decoded(self._event_key, key)
+            steps += (Left(newest - time, key) for time in left)
+            if cells is not None:
+                steps.append(Entered(newest - back, key, self._row(history, cells)))
+        return newest - age, newest, steps
+
+
+def _flat(cells: Sequence[Cell]) -> list[Any]:
+    return [part for state, value in cells for part in (state, _plain(value) if state == RAW else value)]
 
 
 def _plain(raw: Any) -> Any:
@@ -106,6 +138,8 @@ def _decoded(decode: Iterable[Callable[[Any], Any]], values: list[Any]) -> tuple
 
 def _cell_decoding(slot: Slot) -> Callable[[Any], Any]:
     value = _lacking(_same if slot.type is None else decoding(slot.type))
+    if slot.ends:
+        value = _lacking(_between(value))
     if slot.looks:
         fields = {name: decoding(type_) for name, type_ in slot.fields().items()}
         return lambda raw: (value(raw[0]), dict(zip(fields, _decoded(fields.values(), raw[1]), strict=True)))
@@ -122,6 +156,11 @@ def _lacking(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _marked(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda marked: (marked[0], decode(marked[1]))
+
+
+def _between(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What can be a key is in JSON as it is."""
+    return lambda hop: (hop[0], hop[1], decode(hop[2]))
 
 
 def _pair(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:

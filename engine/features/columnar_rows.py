@@ -12,7 +12,8 @@ from engine.backends import columnar, single
 from engine.backends.columnar_layout import unpack
 from engine.features.columnar_seen import ticks
 from engine.features.looking import Asked, Cell, cell
-from engine.features.sliding import Course, Past
+from engine.features.networked import course
+from engine.features.sliding import Past
 from engine.features.spec import THIS, History, Layout, Slot
 from engine.features.tallies import OUT, RAW, SURE
 from engine.lang import ir
@@ -32,7 +33,7 @@ class RowByRow:
         self._history, self._layout = history, layout
         self._pasts: dict[tuple[Value, ...], Past] = {}
         self._judges = [_Judge(slot, layout) for slot in history.slots]
-        self._course = Course(history, layout.late, layout.record.revision is not None)
+        self._course = course(history, layout.late, layout.record.revision is not None)
 
     def observe(self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int]) -> dict[str, list[Value]]:
         """Every measure, by column; `frame` also holds `now`, and `sinces` says of every row since when history is complete."""
@@ -66,7 +67,9 @@ class RowByRow:
 
 def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
     """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
-    keys, moments = _keys(frame, history.per, record), ticks(frame)
+    keys, moments = _keys(frame, history.ends or history.per, record), ticks(frame)
+    if history.ends:
+        keys = [key if key.__class__ is Missing else () for key in keys]
     if not history.matched:
         return [(key, () if tick or key.__class__ is Missing else (key,)) for key, tick in zip(keys, moments, strict=True)]
     bearing = zip(*(_values(frame, name, record.field(name).type) for name in history.matched), strict=True)
@@ -77,7 +80,7 @@ def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tupl
 def _this(frame: pl.DataFrame, history: History, layout: Layout) -> list[Row]:
     """For every row what conditions and windows read of the event that looks, under names that say so."""
     types = {name: type_ for slot in history.slots for name, type_ in slot.fields(this=True).items()}
-    fields = {measure.reach.window.field for measure in history.measures}
+    fields = {*history.ends, *(measure.reach.window.field for measure in history.measures)}
     types |= {name: layout.record.field(name).type for name in fields if name is not None}
     if not types:
         return [{}] * frame.height
@@ -100,19 +103,21 @@ class _Judge:
         asked = {} if slot.looks else {name: condition for name, condition in conditions.items() if condition is not None}
         self._conditions = columnar.compile_exprs(asked) if asked else None
         self._of = None if slot.of is None else _judged(slot.of, layout)
+        self._ends = {name: layout.record.field(name).type for name in slot.ends}
 
     def cells(self, frame: pl.DataFrame) -> list[Cell]:
         """One cell a row; `frame` also holds `now`."""
         if self.slot.looks:
             fields = unpack(frame, self._fields) if self._fields else [{}] * frame.height
             return [(RAW, pair) for pair in zip(self._values(frame), fields, strict=True)]
-        if self._conditions is None and self._of is None and not self.slot.share:
+        bare = self._of is None and not self.slot.share and not self.slot.ends
+        if self._conditions is None and bare:
             return [(SURE, True)] * frame.height
         judged = pl.DataFrame() if self._conditions is None else self._conditions(frame)
         truths, parts, events = (
             judged[name].to_list() if name in judged.columns else [True] * frame.height for name in ("@where", "@part", "@event")
         )
-        if self._of is None and not self.slot.share and self.slot.event is None:
+        if bare and self.slot.event is None:
             return [_COUNTED[truth] for truth in truths]
         cells = [cell(*given, self.slot.share) for given in zip(truths, self._values(frame), parts, strict=True)]
         return cells if self.slot.event is None else [_marked(event, one) for event, one in zip(events, cells, strict=True)]
@@ -120,8 +125,12 @@ class _Judge:
     def _values(self, frame: pl.DataFrame) -> list[Any]:
         """The values; none where they are not known."""
         if self._of is None:
-            return [True] * frame.height
-        return [None if value.__class__ in (Missing, Interval) else value for value in self._of(frame)]
+            values: list[Any] = [True] * frame.height
+        else:
+            values = [None if value.__class__ in (Missing, Interval) else value for value in self._of(frame)]
+        if not self.slot.ends:
+            return values
+        return list(zip(*(_values(frame, name, self._ends[name]) for name in self.slot.ends), values, strict=True))
 
 
 def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]]:

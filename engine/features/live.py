@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Place, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
-from engine.features.sliding import Course, Past
+from engine.features.networked import course
+from engine.features.passed import Passing, answer_of, passed_of, text_of
+from engine.features.sliding import Past
 from engine.features.spec import THIS, Layout, formula_steps
 from engine.features.tallies import OUT
 from engine.features.versions import Version, corrects, needed
 from engine.features.windows import FOREVER
 from engine.plan import NOW, Row
-from engine.values import Value, first, known, missing
+from engine.values import Value, known, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine.backends.holding import Answer
     from engine.features.log import Found, Key, Lane, Log, Measured
     from engine.features.looking import Cell
+    from engine.features.passed import Question
     from engine.features.sliding import Content, Standing, Withdrawn
     from engine.features.spec import BoundFeatures
 
@@ -98,6 +102,7 @@ class LiveStore:
         self._needed = needed(layout.record)
         self._lock, self._open = threading.Lock(), True
         self._missed = Missed()
+        self._passing = Passing(layout.record)
 
     def close(self, failed: bool = False) -> None:
         """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice. What was built afresh replaces
@@ -159,9 +164,10 @@ class LiveStore:
         expression over others, or the window has no key or no beginning."""
         history, place = self._places.get(column, (None, 0))
         row = self._now(row)
-        if history is None or history.looked(row).__class__ is not tuple:
+        key = None if history is None else history.looked(row)
+        if history is None or not isinstance(key, tuple):
             return []
-        lane = (history.index, history.looked(row))
+        lane = (history.index, key)
         with self._lock:
             self._check_open()
             for _ in range(_TRIES):
@@ -171,6 +177,34 @@ class LiveStore:
                     return past.contents(place, history.asked(row, row[NOW] if self._since is None else self._since, None, True, False))
                 self._learn(found)
         raise self._contended()
+
+    def hold(self, question: Question, record: bool = True) -> Answer:
+        """Whether a hit is held back by one that was let through before; it is remembered if not. The same event gets the same answer.
+
+        Raises `StoreError` where that cannot be read or kept, `StoreDown` where that is so for now: nobody knows then, and nothing waits.
+        """
+        try:
+            self._missed.catch_up(self._observe)
+            with self._lock:
+                self._check_open()
+                return self._held(question, record)
+        except StoreDown as error:
+            self._missed.note(None, error)
+            raise
+
+    def _held(self, question: Question, record: bool) -> Answer:
+        names = [question.name] if question.again is None else [question.name, question.again]
+        for _ in range(_TRIES):
+            before, told = [*self.log.notes(names), None][:2]
+            if told is not None:
+                return answer_of(told)
+            passed = passed_of(before)
+            answer, after = self._passing.judged(question, passed, question.time if self._since is None else self._since)
+            changes: dict[str, tuple[str | None, str]] = {} if after == passed else {question.name: (before, text_of(after))}
+            changes |= {} if question.again is None else {question.again: (None, text_of(answer))}
+            if not record or not changes or self.log.note(changes):
+                return answer
+        raise StoreDown("the store is down: too many others let hits of the same key through")
 
     def _observe(self, row: Row, record: bool = True) -> Row:
         kept = self.layout.record
@@ -312,9 +346,15 @@ class LiveStore:
 
     def _learn(self, found: Found) -> None:
         self._since = found.since
+        if found.anew:
+            self._pasts.clear()
         for lane, kept in found.lanes.items():
-            past = self._pasts[lane] = Past(self._histories[lane[0]].course)
-            past.load(kept.standing, kept.rows)
+            if isinstance(kept, More):
+                if lane in self._pasts:  # else it is unknown again, and comes whole
+                    _follow(self._pasts[lane], kept)
+            else:
+                past = self._pasts[lane] = Past(self._histories[lane[0]].course)
+                past.load(kept.standing, kept.rows)
 
     def _evict(self, lanes: Sequence[Lane]) -> None:
         """What nobody knows to be right is loaded again."""
@@ -336,19 +376,14 @@ class _History:
 
     def __init__(self, index: int, layout: Layout) -> None:
         history = layout.histories[index]
-        self.index, self.course = index, Course(history, layout.late, layout.record.revision is not None)
+        self.index, self.course = index, course(history, layout.late, layout.record.revision is not None)
         self.columns = tuple(measure.column for measure in history.measures)
         self.entered = history.keys
-        self._per = history.per
+        self.looked = history.key
         self._judges = [Judge(slot) for slot in history.slots]
         self._by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
-        names = {name for slot in history.slots for name in slot.fields(this=True)}
+        names = {name for slot in history.slots for name in (*slot.fields(this=True), *slot.compared())}
         self._this = sorted(names | {measure.reach.window.field for measure in history.measures if measure.reach.window.field is not None})
-
-    def looked(self, row: Row) -> Any:
-        """The key a row looks under, or the missing value that stands in its place."""
-        key = tuple(row[name] for name in self._per)
-        return key if all(map(known, key)) else first(key)
 
     def cells(self, row: Row) -> list[Cell]:
         return [judge.cell(row) for judge in self._judges]
@@ -357,6 +392,16 @@ class _History:
         currencies = [None if by is None else row[by] for by in self._by]
         this = {f"{THIS}{name}": row[name] for name in self._this}
         return Asked(0, row[NOW], currencies, since, this, looks, enters, key)
+
+
+def _follow(past: Past, more: More) -> None:
+    for step in more.steps:
+        if isinstance(step, Left):
+            past.withdraw(*step)
+        else:
+            past.take(*step)
+    past.standing = more.standing
+    past.forget(_SWEEP)
 
 
 def _take_back(touched: list[_Touched]) -> None:

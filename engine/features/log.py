@@ -31,11 +31,25 @@ class Entered(NamedTuple):
     cells: Sequence[Cell]
 
 
+class Left(NamedTuple):
+    """A row that left a lane, because its event was corrected: its time, and the key of the event."""
+
+    time: int
+    key: Key
+
+
 class Kept(NamedTuple):
-    """A lane as the log has it; `rows` by time and arrival."""
+    """A lane as the log has it; `rows` by time and arrival, or by arrival alone."""
 
     standing: Standing
     rows: Sequence[Entered]
+
+
+class More(NamedTuple):
+    """What happened to a lane since it stood as was assumed, in order, and how it stands now."""
+
+    standing: Standing
+    steps: Sequence[Entered | Left]
 
 
 class Place(NamedTuple):
@@ -87,11 +101,13 @@ class Assumed(NamedTuple):
 
 class Found(NamedTuple):
     """What stands otherwise than it was assumed: the event is there in another version, history is complete since another moment, these
-    lanes changed."""
+    lanes changed. `anew` says that the log may have lost what it said before, as a server that was started again: nothing holds that was
+    believed."""
 
     event: Told | None
     since: int | None
-    lanes: Mapping[Lane, Kept]
+    lanes: Mapping[Lane, Kept | More]
+    anew: bool = False
 
 
 class Measured(NamedTuple):
@@ -128,6 +144,15 @@ class Log(ABC):
         """The same without keeping anything; `key` is none where there is no event."""
 
     @abstractmethod
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        """The texts that stand under these names beside the events, none where nothing does."""
+
+    @abstractmethod
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        """Put new texts (the second) in the place of old ones (the first), all in one atomic step; false, and nothing has happened, where
+        another one stands under one of these names."""
+
+    @abstractmethod
     def measured(self) -> Measured: ...
 
     @abstractmethod
@@ -136,14 +161,20 @@ class Log(ABC):
 
 
 CLOSED: Final = "the store is closed"
+_ANEW: Final = "rebuild it from history with `engine backfill`"
 
 
-def check_features(place: str, schema: str | None, reads: str, features: str | None, wanted: str, where: str) -> None:
+def check_features(place: str, schema: str | None, reads: str, features: str | None, wanted: str) -> None:
     """Raises `StoreError` unless a store was made with the schema that is read here, for these features."""
     if schema != reads:
-        raise StoreError(f"the store `{place}` has schema {schema or 'none'}, this engine reads {reads}; rebuild it from history {where}")
+        raise StoreError(f"the store `{place}` has schema {schema or 'none'}, this engine reads {reads}; {_ANEW}")
     if features != wanted:
-        raise StoreError(f"the store `{place}` was made for other features; rebuild it from history {where}")
+        raise StoreError(f"the store `{place}` was made for other features; {_ANEW}")
+
+
+def unfit(place: str) -> StoreError:
+    """The error for rows that no engine wrote."""
+    return StoreError(f"what the store `{place}` holds does not fit; {_ANEW}")
 
 
 def check_since(place: str, given: int | None, there: int | None) -> None:

@@ -17,7 +17,7 @@ from engine.features.windows import FOREVER, Bounds, periods
 from engine.values import DAY, Interval, Missing, Value, first, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.lang import ir
     from engine.plan import Row
@@ -26,7 +26,8 @@ _UNSURE: Final = {OUT: OUT, SURE: MAYBE, SURE_LACKING: MAYBE_LACKING, MAYBE: MAY
 
 Cell = tuple[int, Any]
 """What a row is to a slot, and its value: for a share the value and whether it is in the part. Where windows begin with an event, whether
-it is one and then the value; where rows wait for one that looks, the value and what the conditions read."""
+it is one and then the value; in a network the two accounts and the value; where rows wait for one that looks, all that and what the
+conditions read."""
 
 
 class Asked(NamedTuple):
@@ -71,6 +72,10 @@ class Waiting:
     @staticmethod
     def _compiled(condition: ir.Expr | None) -> Any:
         return (lambda _: True) if condition is None else single.compile_expr(condition)
+
+    def judge(self, this: Row) -> Callable[[Row], bool | None]:
+        """Whether a row counts to the event, by what its conditions read."""
+        return lambda fields: truth(self._where({**fields, **this}))
 
     def look(self, rows: Rows, this: Row) -> Rows:
         """The rows as the event sees them, without those that do not count."""

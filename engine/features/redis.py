@@ -7,190 +7,274 @@ its own persistence keeps. Not for clusters: an event touches several keys.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import secrets
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.errors import StoreDown, StoreError
-from engine.features.cells import Coding, name
-from engine.features.log import CLOSED, Entered, Found, Kept, Log, Measured, check_features, check_since, down, failed
-from engine.features.sliding import NOTHING, Standing
+from engine.errors import StoreError
+from engine.features.cells import name
+from engine.features.log import Found, Measured, check_since, down, failed, unfit
+from engine.features.server import SCHEMA, SECONDS, ServerLog, change_time
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from engine.features.log import Assumed, Change, Event, Key, Lane
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from engine.features.log import Assumed, Event, Key, Lane
     from engine.features.spec import Layout
 
-SCHEMA: Final = 2
-SECONDS: Final = 5
-"""How long connecting and one answer may take, unless the address says otherwise (`socket_timeout`, `socket_connect_timeout`)."""
 _PREFIX: Final = "kaskade:"
-_FACTS, _EVENTS, _LANES = (_PREFIX + part for part in ("facts", "events", "lanes"))
 _PASSING: Final = ("OOM", "MISCONF", "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "BUSY", "TRYAGAIN", "CLUSTERDOWN")
-_PLACE: Final = struct.Struct(">QQ")
-_TIME: Final = struct.Struct(">Q")
-
+_HEAD: Final = struct.Struct(">QQ")
+_NUMBER, _TIME = struct.Struct(">q"), struct.Struct(">Q")
 _OPEN: Final = """
-redis.call('HSETNX', KEYS[1], 'schema', ARGV[1])
-redis.call('HSETNX', KEYS[1], 'features', ARGV[2])
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'features', ARGV[2], 'made', ARGV[4])
+end
 local facts = redis.call('HMGET', KEYS[1], 'schema', 'features')
 if facts[1] == ARGV[1] and facts[2] == ARGV[2] and ARGV[3] ~= '' then redis.call('HSETNX', KEYS[1], 'since', ARGV[3]) end
-return redis.call('HMGET', KEYS[1], 'schema', 'features', 'since')
+return redis.call('HMGET', KEYS[1], 'schema', 'features', 'since', 'made')
 """
 
 _ASK: Final = """
-local facts = redis.call('HMGET', KEYS[1], 'features', 'since')
+local facts = redis.call('HMGET', KEYS[1], 'made', 'since')
 local event = ARGV[2] ~= '' and redis.call('HGET', KEYS[2], ARGV[2])
 if event and string.sub(event, 1, 16) == ARGV[6] then event = false end
 local same, lanes = facts[1] == ARGV[1] and (facts[2] or '') == ARGV[3] and not event, {}
-for i = 4, #KEYS do
-  local place = 6 + 6 * (i - 4)
-  local stands = redis.call('HGET', KEYS[3], ARGV[place + 1]) or ''
-  lanes[i - 3] = false
-  if (string.match(stands, '%d+$') or '0') ~= ARGV[place + 2] then
-    same, lanes[i - 3] = false, {stands, redis.call('ZRANGE', KEYS[i], 0, -1)}
+for i = 3, #KEYS do
+  local last, assumed = redis.call('LINDEX', KEYS[i], -1), ARGV[3 * i - 2]
+  local stands = last and string.sub(last, 1, 8) or '\\0\\0\\0\\0\\0\\0\\0\\0'
+  lanes[i - 2] = false
+  if stands ~= assumed then
+    local more, from = struct.unpack('>I8', stands) - struct.unpack('>I8', assumed), 0
+    if more > 0 and more <= redis.call('LLEN', KEYS[i]) then from = -more end
+    same, lanes[i - 2] = false, redis.call('LRANGE', KEYS[i], from, -1)
   end
 end
 if not same then return {facts, event, lanes} end
 if ARGV[4] == '' then return 1 end
 redis.call('HSETNX', KEYS[1], 'since', ARGV[5])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
-for i = 4, #KEYS do
-  local place = 6 + 6 * (i - 4)
-  if ARGV[place + 3] ~= '' then redis.call('HSET', KEYS[3], ARGV[place + 1], ARGV[place + 3]) end
-  if ARGV[place + 4] ~= '' then redis.call('ZADD', KEYS[i], 0, ARGV[place + 4]) end
-  if ARGV[place + 5] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '[' .. ARGV[place + 5], '[' .. ARGV[place + 5] .. '\\255') end
-  if ARGV[place + 6] ~= '' then redis.call('ZREMRANGEBYLEX', KEYS[i], '-', ARGV[place + 6]) end
+for i = 3, #KEYS do
+  if ARGV[3 * i - 1] ~= '' then redis.call('RPUSH', KEYS[i], ARGV[3 * i - 1]) end
+end
+for i = 3, #KEYS do
+  if ARGV[3 * i] ~= '' then
+    local upper, lower = struct.unpack('>I4I4', ARGV[3 * i])
+    local most, cut, dead = redis.call('LLEN', KEYS[i]) - 1, 0, true
+    while dead and cut < most do
+      for _, row in ipairs(redis.call('LRANGE', KEYS[i], cut, cut + 63)) do
+        local high, low = struct.unpack('>I4I4', row, 9)
+        dead = high < upper or (high == upper and low <= lower)
+        if not dead then break end
+        cut = cut + 1
+      end
+    end
+    if cut > 0 then redis.call('LTRIM', KEYS[i], math.min(cut, most), -1) end
+  end
 end
 return 1
 """
-"""Keys: facts, events, lanes, then the rows of every lane. Arguments: the features, the event or nothing, `since` as assumed, what is
-kept of the event or nothing, `since` after it, the hash of the version that is known or nothing; for every lane its name, how often it
-changed as assumed, how it stands after the event or nothing, the row that is added or nothing, the beginning of the one that leaves or
-nothing, the end of the rows that are dropped or nothing. 1 where all stands as assumed."""
+"""Keys: facts, events, then every lane, a list of its changes. Arguments: which history, the event or nothing, `since` as assumed, what is
+kept of the event or nothing, `since` after it, the hash of the version that is known or nothing; for every lane the number of its last
+change as assumed, the one that is added or nothing, the moment up to which changes at its head are dropped or nothing. 1 where all stands
+as assumed."""
 
 
-class RedisLog(Log):
+_NOTE: Final = """
+if redis.call('HGET', KEYS[1], 'made') ~= ARGV[1] then return -1 end
+for i = 2, #ARGV, 3 do
+  if (redis.call('HGET', KEYS[2], ARGV[i]) or '') ~= ARGV[i + 1] then return 0 end
+end
+for i = 2, #ARGV, 3 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2]) end
+return 1
+"""
+"""Keys: facts, notes. Arguments: which history; for every note its name, its text as assumed or nothing, its text from now on."""
+
+
+class RedisLog(ServerLog):
     """A log in one database of a server, under keys that begin with ``kaskade:``.
 
     Raises `StoreError` where the server cannot be reached, drops keys by itself, or holds history made for other features.
     """
 
-    def __init__(self, url: str, layout: Layout, since: int | None) -> None:
-        redis = _library(url)
-        self._layout, self._coding = layout, Coding(layout)
-        self._redis = redis
+    def __init__(self, url: str, layout: Layout, since: int | None, afresh: bool = False) -> None:
+        self._redis = redis = _library()
         try:
-            pool = redis.ConnectionPool.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS, retry=_once(redis))
+            self._pool = redis.ConnectionPool.from_url(url, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
         except (ValueError, TypeError) as error:
             raise failed(url.partition("@")[2] or url, error) from None
-        self.place = _place(pool.connection_kwargs)
-        pool.connection_kwargs["decode_responses"] = False
-        self._client: Any = redis.Redis.from_pool(pool)
-        self._open, self._ask = (self._client.register_script(text) for text in (_OPEN, _ASK))
+        super().__init__(_place(self._pool.connection_kwargs), layout, redis.ConnectionError, afresh)
+        self._pool.connection_kwargs["decode_responses"] = False
+        self._client: Any = redis.Redis.from_pool(self._pool)
         try:
             self._prepare(since)
         except (redis.RedisError, TypeError) as error:
-            self._client.close()
+            self.close(failed=True)
             raise failed(self.place, error) from None
         except StoreError:
-            self._client.close()
+            self.close(failed=True)
             raise
 
     def _prepare(self, since: int | None) -> None:
         policy = self._client.info("memory").get("maxmemory_policy", "noeviction")
         if str(policy).startswith("allkeys"):
             raise StoreError(f"the store `{self.place}` drops keys when it is full (maxmemory-policy {policy}); set noeviction")
-        facts = self._open([_FACTS], [SCHEMA, self._layout.fingerprint, "" if since is None else since])
-        schema, features, there = (None if fact is None else fact.decode() for fact in facts)
-        check_features(self.place, schema, str(SCHEMA), features, self._layout.fingerprint, "in another database")
-        check_since(self.place, since, None if there is None else int(there))
+        made = secrets.token_hex(4)
+        self._facts = f"{_PREFIX}{made}:facts" if self._afresh else f"{_PREFIX}facts"
+        opened = SCHEMA, self._layout.fingerprint, "" if since is None else since, made
+        check_since(self.place, since, self._taken(self._client.eval(_OPEN, 1, self._facts, *opened)))
+        self._scripts = {script: self._client.script_load(script) for script in (_ASK, _NOTE)}
+        self._connect()
+
+    def _taken(self, facts: list[bytes | None]) -> int | None:
+        since = self._check([None if fact is None else fact.decode() for fact in facts])
+        self._events, self._notes, self._rows = (f"{_PREFIX}{self._made}:{what}" for what in ("events", "notes", "rows:"))
+        return since
 
     def since(self) -> int | None:
-        try:
-            since = self._client.hget(_FACTS, "since")
-        except self._redis.RedisError as error:
-            raise self._trouble(error) from None
-        return None if since is None else int(since)
+        with self._trouble():
+            since = self._client.hget(self._facts, "since")
+            return None if since is None else int(since)
 
-    def append(self, event: Event, assumed: Assumed) -> Found | None:
-        told = event.told
-        kept = told.content + "\n".join((self._coding.answer(told.answer), self._coding.places(told) or "")).encode()
-        return self._said(event.key, assumed, kept, event)
+    # --- one event -----------------------------------------------------------------------------------------------------
 
-    def look(self, key: Key | None, assumed: Assumed) -> Found | None:
-        return self._said(key, assumed, b"", None)
-
-    def _said(self, key: Key | None, assumed: Assumed, kept: bytes, event: Event | None) -> Found | None:
-        if self._client is None:
-            raise StoreError(CLOSED)
-        keys = [_FACTS, _EVENTS, _LANES]
-        lanes: list[Any] = []
+    def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
+        coding = self._coding
+        keys = [self._facts, self._events]
+        lanes: list[bytes] = []
         for lane, number in assumed.lanes.items():
-            text = f"{lane[0]}:{name(self._coding.key(lane[1]))}"
-            keys.append(f"{_PREFIX}rows:{text}")
-            lanes += text, number, *self._changed(None if event is None else event.changes.get(lane))
+            keys.append(f"{self._rows}{lane[0]}:{name(coding.key(lane[1]))}")
+            lanes += _NUMBER.pack(number), *self._changed(event, lane)
         since = "" if assumed.since is None else assumed.since
-        asked, begin = "" if key is None else name(self._coding.key(key)), "" if event is None else event.since
+        asked = "" if key is None else name(coding.key(key))
+        kept, begins = ("", "") if event is None else (self._kept(event), event.since)
+        said = self._run(_ASK, len(keys), *keys, self._made, asked, since, kept, begins, assumed.content or b"", *lanes)
+        return None if said == 1 else self._found(said, assumed)
+
+    def _changed(self, event: Event | None, lane: Lane) -> tuple[bytes, bytes]:
+        """The change that is added, and the moment up to which those at the lane's head are dropped."""
+        change = None if event is None else event.changes.get(lane)
+        if event is None or change is None:
+            return b"", b""
+        head = _HEAD.pack(change.standing.number, change_time(change) - FOREVER)
+        return head + self._coding.change(event.key, change), b"" if change.gone == FOREVER else _TIME.pack(change.gone - FOREVER)
+
+    def _run(self, script: str, *asked: Any) -> Any:
         try:
-            found = self._ask(keys, [self._layout.fingerprint, asked, since, kept, begin, assumed.content or "", *lanes])
-        except self._redis.RedisError as error:
-            raise self._trouble(error) from None
-        return None if found == 1 else self._found(found, assumed)
+            return self._exchange("EVALSHA", self._scripts[script], *asked)
+        except self._redis.exceptions.NoScriptError:  # the server was started again
+            return self._exchange("EVAL", script, *asked)
 
-    def _changed(self, change: Change | None) -> tuple[str | bytes, ...]:
-        if change is None:
-            return "", "", "", ""
-        row, standing = b"", change.standing
-        if change.row is not None:
-            texts = self._coding.key(change.row.key), self._coding.cells(change.row.cells)
-            row = _PLACE.pack(change.row.time - FOREVER, standing.number) + "\n".join(texts).encode()
-        leaves = b"" if change.leaves is None else _PLACE.pack(change.leaves.time - FOREVER, change.leaves.number)
-        return "{} {} {}".format(*standing), row, leaves, _until(change.gone)
+    def _exchange(self, *command: Any) -> Any:
+        """One round trip. The library's way for any command takes longer than the server for these."""
+        connection = self._connection
+        try:
+            connection.send_packed_command(connection.pack_command(*command), check_health=False)
+            return connection.read_response()
+        except BaseException as error:
+            if not isinstance(error, self._redis.ResponseError):
+                self._disconnect()
+            raise
 
-    def _found(self, found: Any, assumed: Assumed) -> Found:
-        facts, event, lanes = found
-        self._check_there(facts[0])
-        told = None if event is None else self._coding.told(event[:16], *event[16:].split(b"\n"))
-        changed = {lane: self._kept(lane, *kept) for lane, kept in zip(assumed.lanes, lanes, strict=True) if kept is not None}
-        return Found(told, None if facts[1] is None else int(facts[1]), changed)
+    def _found(self, said: Any, assumed: Assumed) -> Found:
+        facts, event, lanes = said
+        if facts[0] != self._made.encode():
+            return Found(None, self._another(), {}, anew=True)
+        changed = {
+            lane: self._stood(lane, number, _HEAD.unpack_from(rows[0])[0] if rows else 0, [row[_HEAD.size :] for row in rows])
+            for (lane, number), rows in zip(assumed.lanes.items(), lanes, strict=True)
+            if rows is not None
+        }
+        return Found(None if event is None else self._told(event), None if facts[1] is None else int(facts[1]), changed)
 
-    def _kept(self, lane: Lane, stands: bytes, rows: list[bytes]) -> Kept:
-        return Kept(Standing(*map(int, stands.split())) if stands else NOTHING, [self._entered(lane, row) for row in rows])
+    def _another(self) -> int | None:
+        """Another history is there: this one was lost, or built anew."""
+        return self._taken(self._exchange("HMGET", self._facts, "schema", "features", "since", "made"))
 
-    def _entered(self, lane: Lane, row: bytes) -> Entered:
-        key, _, cells = row[16:].partition(b"\n")
-        return Entered(_TIME.unpack_from(row)[0] + FOREVER, self._coding.event_key(key), self._coding.row(lane[0], cells))
+    # --- notes ------------------------------------------------------------------------------------------------------------
+
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        found = self._turn(lambda: self._exchange("HMGET", self._notes, *map(name, names)))
+        return [None if text is None else text.decode() for text in found]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        texts = [text for one, (before, after) in changes.items() for text in (name(one), before or "", after)]
+
+        def put() -> bool:
+            done = self._run(_NOTE, 2, self._facts, self._notes, self._made, *texts)
+            if done < 0:
+                self._another()
+                self._anew = True
+            return bool(done > 0)
+
+        return self._turn(put)
+
+    # --- built afresh ------------------------------------------------------------------------------------------------------
+
+    def _replace(self) -> None:
+        self._client.rename(self._facts, f"{_PREFIX}facts")
+        self._remove(others=True)
+
+    def _remove(self, others: bool) -> None:
+        """Take away every key of this history, or of all others."""
+        own = f"{_PREFIX}{self._made}:".encode()
+        there = self._client.scan_iter(f"{_PREFIX}*" if others else f"{_PREFIX}{self._made}:*", count=1000)
+        gone = (key for key in there if not others or not (key.startswith(own) or key == f"{_PREFIX}facts".encode()))
+        while some := list(itertools.islice(gone, 1000)):
+            self._client.unlink(*some)
+
+    # --- the server ------------------------------------------------------------------------------------------------------
 
     def measured(self) -> Measured:
-        try:
-            keys, events = self._client.hlen(_LANES), self._client.hlen(_EVENTS)
-            lanes = list(self._client.scan_iter(f"{_PREFIX}rows:*"))
-            rows = sum(self._client.zcard(lane) for lane in lanes)
-            size = sum(self._client.memory_usage(key) or 0 for key in (_FACTS, _EVENTS, _LANES, *lanes))
-        except self._redis.RedisError as error:
-            raise self._trouble(error) from None
-        return Measured(keys, rows, events, size)
+        with self._trouble():
+            events, lanes = self._client.hlen(self._events), list(self._client.scan_iter(f"{self._rows}*", count=1000))
+            keys = [self._facts, *([self._events] if events else []), *lanes]
+            return Measured(len(lanes), sum(self._many("LLEN", lanes)), events, sum(self._many("MEMORY USAGE", keys)))
 
-    def _trouble(self, error: Exception) -> StoreError:
+    def _many(self, command: str, keys: list[Any]) -> list[int]:
+        with self._client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.execute_command(command, key)
+            return [answer or 0 for answer in pipe.execute()]
+
+    @contextlib.contextmanager
+    def _trouble(self) -> Iterator[None]:
         redis = self._redis
-        # the library cuts the code off some messages, and has classes for those
-        passing = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
-        there = isinstance(error, passing) or str(error).startswith(_PASSING)
-        return (down if there else failed)(self.place, error)
+        try:
+            yield
+        except redis.RedisError as error:
+            # the library cuts the code off some messages, and has classes for those
+            passing = (redis.ConnectionError, redis.TimeoutError, redis.ReadOnlyError, redis.OutOfMemoryError)
+            there = isinstance(error, passing) or str(error).startswith(_PASSING)
+            raise (down if there else failed)(self.place, error) from None
+        except (ValueError, TypeError, LookupError, RecursionError, struct.error) as error:
+            # rows are typed before they come here: what does not fit is what was read from the server
+            raise unfit(self.place) from error
+
+    def _connect(self) -> None:
+        connection = self._pool.make_connection()
+        connection.connect()
+        self._connection = connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.disconnect()
 
     def close(self, failed: bool = False) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-
-    def _check_there(self, features: bytes | None) -> None:
-        if features is None:
-            raise StoreDown(f"the store `{self.place}` is down: it has lost its history; open it again, and rebuild it from history")
-        if features.decode() != self._layout.fingerprint:
-            raise StoreError(f"the store `{self.place}` was made for other features; rebuild it from history in another database")
+        try:
+            super().close(failed)
+            if self._afresh and failed and self._made:
+                with contextlib.suppress(self._redis.RedisError):
+                    self._remove(others=False)
+        finally:
+            self._client.close()
 
 
-def _library(url: str) -> Any:
+def _library() -> Any:
     try:
         # a server's client is loaded where such a store is opened
         import redis
@@ -199,21 +283,7 @@ def _library(url: str) -> Any:
     return redis
 
 
-def _once(redis: Any) -> Any:
-    """Try again once, at once: a connection may be dead though the server lives. Doing either script again does no harm."""
-    return redis.retry.Retry(redis.backoff.NoBackoff(), 1)
-
-
 def _place(options: dict[str, Any]) -> str:
     """The server and database, without user and password."""
     where = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
     return f"{where}/{options.get('db', 0)}"
-
-
-# Rows of one lane are members of a sorted set, all with score 0, and so in the order of their bytes: first the time, from the earliest
-# there is, then which change of the lane they were. A score could not hold all 64 bits of a time.
-
-
-def _until(time: int) -> bytes:
-    """The end of what is not after `time`; nothing is where that is `FOREVER`."""
-    return b"" if time == FOREVER else b"(" + _TIME.pack(time + 1 - FOREVER)

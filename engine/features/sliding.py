@@ -238,7 +238,11 @@ class Course:
         self.tardy: list[Value] = [missing("late")] * len(history.measures)
         self.nowhere: list[int | None] = [None] * len(history.slots)
 
-    def window(self, measure: Measure, lanes: list[Lane]) -> Window:
+    def lanes(self) -> list[Lane]:
+        """An empty lane for each slot."""
+        return [Lane() for _ in self.history.slots]
+
+    def window(self, measure: Measure, lanes: Sequence[Lane]) -> Window:
         """An empty window over its lane."""
         needs, waiting, lane = measure.aggregate.needs, self.waiting[measure.slot], lanes[measure.slot]
         plain = measure.inner is None and waiting is None and (needs is None or needs[0] == "history")
@@ -286,7 +290,7 @@ class Past:
 
     def __init__(self, course: Course) -> None:
         self.course, self.standing = course, NOTHING
-        self.lanes = [Lane() for _ in course.history.slots]
+        self.lanes = course.lanes()
         self._windows: list[Window] = []
 
     def walk(self, events: list[Asked], cells: list[list[Cell]]) -> list[list[Value]]:
@@ -310,9 +314,13 @@ class Past:
         """Take over what was kept of it: its rows, by time and arrival."""
         self.standing = standing
         for time, key, cells in rows:
-            for slot, one in enumerate(cells):
-                self._enter(slot, time, one, key)
+            self.take(time, key, cells)
         self.forget()
+
+    def take(self, time: int, key: Any, cells: Sequence[Cell]) -> None:
+        """A row that entered, with no word on how history stands then."""
+        for slot, one in enumerate(cells):
+            self._enter(slot, time, one, key)
 
     def late(self, time: int) -> bool:
         """Whether an event comes too late for this history."""
@@ -361,7 +369,7 @@ class Past:
     def contents(self, place: int, asked: Asked) -> list[Content]:
         """The rows in the window of the measure at `place`, as a look sees them."""
         measure = self.course.history.measures[place]
-        window = Window(measure, self.lanes[measure.slot], self.course.waiting[measure.slot])
+        window = self.course.window(measure, self.lanes)
         seen = None if self.late(asked.time) else window.seen(asked, None)
         if seen is None or isinstance(seen, Missing):
             return []

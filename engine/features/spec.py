@@ -5,9 +5,7 @@ It says what is remembered, per which key and how far back. It must not know how
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +13,8 @@ from engine.backends.rules import ComputeStep
 from engine.features.windows import FOREVER, Clock, Reach
 from engine.lang import ir
 from engine.lang.judge import counts_up, never_negative
-from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, known, missing
+from engine.lang.meaning import canonical, digest
+from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +26,6 @@ __all__ = ["FOREVER", "BoundFeatures", "History", "Layout", "Measure", "Slot", "
 
 THIS: Final = "this."
 """What stands before a field of the event that looks, where a condition compares rows of history with it."""
-
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class BoundFeatures:
     @cached_property
     def fingerprint(self) -> str:
         """The hash of what it means: two with the same fingerprint remember the same and say the same."""
-        return _digest([[feature.name, canonical(feature.type), canonical(feature.value)] for feature in self.bound])
+        return digest([[feature.name, canonical(feature.type), canonical(feature.value)] for feature in self.bound])
 
 
 def _renamed(value: ir.Aggregate | ir.Expr | None, names: Mapping[str, str]) -> Any:
@@ -138,41 +135,21 @@ def asked(aggregate: ir.Aggregate) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*aggregate.per, *field, *compared, *inner)))
 
 
-# --- fingerprints ----------------------------------------------------------------------------------------------------
-
-
-def canonical(thing: Any) -> Any:
-    """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
-    if isinstance(thing, Missing):
-        return ["missing", thing.cause]
-    if is_dataclass(thing):
-        skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
-        return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
-    if isinstance(thing, frozenset):
-        return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
-    if isinstance(thing, tuple | list):
-        return [canonical(item) for item in thing]
-    return thing
-
-
-def _digest(meaning: Any) -> str:
-    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
-
-
 # --- layout ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What one history keeps of a row: whether `where` holds, the value of `of`, for a share whether the row is in the `part`, and for
-    windows that begin with an event whether it is that `event`. Judged once, when the row is observed; only what asks for the event that
-    looks waits for it (`looks`): then the slot keeps the fields that the conditions read."""
+    """What one history keeps of a row: whether `where` holds, the value of `of`, for a share whether the row is in the `part`, for windows
+    that begin with an event whether it is that `event`, and in a network the accounts in its `ends`. Judged once, when the row is
+    observed; only what asks for the event that looks waits for it (`looks`): then the slot keeps the fields that the conditions read."""
 
     where: ir.Expr | None
     of: ir.Expr | None
     part: ir.Expr | None = None
     event: ir.Expr | None = None
     share: bool = False
+    ends: tuple[str, ...] = ()
 
     @property
     def type(self) -> Type | None:
@@ -188,6 +165,11 @@ class Slot:
         reads = [node for condition in self._conditions() for node in ir.walk(condition) if isinstance(node, ir.Read)]
         wanted = sorted((node for node in reads if node.name.startswith(THIS) == this), key=lambda node: node.name)
         return {node.name.removeprefix(THIS): node.type for node in wanted}
+
+    def compared(self) -> frozenset[str]:
+        """What a network reads of the event that looks, beside what conditions do: its accounts and its amount."""
+        amount = frozenset[str]() if self.of is None else ir.reads(self.of)
+        return frozenset(self.ends) | amount if self.ends else frozenset()
 
     def _conditions(self) -> list[ir.Expr]:
         return [condition for condition in (self.where, self.part, self.event) if condition is not None]
@@ -213,20 +195,35 @@ class Measure:
 @dataclass(frozen=True, slots=True)
 class History:
     """The rows kept for one combination of key fields. An event looks under its values of `per`; a row is kept under that key too, or,
-    with `matched`, under every value it bears in one of those columns. `reaches` gives for each slot those of its windows."""
+    with `matched`, under every value it bears in one of those columns. `reaches` gives for each slot those of its windows.
+
+    A network is one history of all accounts, kept under the key ``()``: of what has both `ends` of a hop. It cannot be parted by account.
+    """
 
     per: tuple[str, ...]
     matched: tuple[str, ...]
     slots: tuple[Slot, ...]
     reaches: tuple[tuple[Reach, ...], ...]
     measures: tuple[Measure, ...]
+    ends: tuple[str, ...] = ()
+
+    @property
+    def network(self) -> bool:
+        return bool(self.ends)
+
+    def key(self, row: Row) -> tuple[Value, ...] | Missing:
+        """The key an event looks under, or the missing value that stands in its place."""
+        key = tuple(row[name] for name in self.ends or self.per)
+        if not all(map(known, key)):
+            return first(key)
+        return () if self.ends else key
 
     def keys(self, row: Row) -> Iterator[tuple[Value, ...]]:
         """The keys under which a row is kept, each once."""
         if self.matched:
             yield from dict.fromkeys((row[name],) for name in self.matched if known(row[name]))
-        elif all(known(row[name]) for name in self.per):
-            yield tuple(row[name] for name in self.per)
+        elif not isinstance(key := self.key(row), Missing):
+            yield key
 
 
 def value_type(aggregate: ir.Aggregate) -> Type:
@@ -237,7 +234,7 @@ def value_type(aggregate: ir.Aggregate) -> Type:
     'money USD'
     """
     of = of_type(aggregate)
-    if aggregate.function in ("count", "distinct", "most repeated"):
+    if aggregate.function in ("count", "distinct", "most repeated", "cycles", "middlemen"):
         return INTEGER
     if aggregate.function == "time since last":
         return DURATION
@@ -266,21 +263,21 @@ class Layout:
         # one order whatever the order of steps in a cascade: a store counts histories and slots
         object.__setattr__(self, "groups", tuple(sorted(self.groups, key=lambda group: group.prefix)))
         features = [feature for group in self.groups for feature in group.bound]
-        kinds = dict.fromkeys((f.value.per, f.value.matched) for f in features if isinstance(f.value, ir.Aggregate))
-        object.__setattr__(self, "histories", tuple(self._history(per, matched, features) for per, matched in kinds))
+        kinds = dict.fromkeys(_kind(f.value) for f in features if isinstance(f.value, ir.Aggregate))
+        object.__setattr__(self, "histories", tuple(self._history(kind, features) for kind in kinds))
         object.__setattr__(self, "formulas", tuple(f for f in features if not isinstance(f.value, ir.Aggregate)))
 
-    def _history(self, per: tuple[str, ...], matched: tuple[str, ...], features: Iterable[ir.Feature]) -> History:
+    def _history(self, kind: _Kind, features: Iterable[ir.Feature]) -> History:
         slots: dict[Slot, int] = {}
         sights: dict[tuple[int, Reach], int] = {}
         measures = []
         for feature in features:
-            if isinstance(feature.value, ir.Aggregate) and (feature.value.per, feature.value.matched) == (per, matched):
+            if isinstance(feature.value, ir.Aggregate) and _kind(feature.value) == kind:
                 slot = slots.setdefault(_slot(feature.value), len(slots))
                 measure = self._measure(feature.name, slot, feature.value)
                 measures.append(replace(measure, sight=sights.setdefault((slot, measure.reach), len(sights))))
         reaches = (tuple(dict.fromkeys(m.reach for m in measures if m.slot == slot)) for slot in slots.values())
-        return History(per, matched, tuple(slots), tuple(reaches), tuple(measures))
+        return History(kind[0], kind[1], tuple(slots), tuple(reaches), tuple(measures), kind[2])
 
     def _measure(self, column: str, slot: int, aggregate: ir.Aggregate) -> Measure:
         window = aggregate.window
@@ -315,14 +312,22 @@ class Layout:
         """What a store made for this layout means; a store with another fingerprint must not be read."""
         record = self.record
         facts = [record.name, record.zone, list(record.key), record.time, canonical(self.time), record.late, record.revision]
-        return _digest([facts, [group.fingerprint for group in self.groups]])
+        return digest([facts, [group.fingerprint for group in self.groups]])
+
+
+_Kind = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+
+
+def _kind(aggregate: ir.Aggregate) -> _Kind:
+    """What makes one history: its key, where a row may bear it, and in a network the ends of a hop."""
+    return (aggregate.per, aggregate.matched, ()) if aggregate.network is None else ((), (), aggregate.per)
 
 
 def _slot(aggregate: ir.Aggregate) -> Slot:
     rows = aggregate if aggregate.inner is None else aggregate.inner
     if rows.function == "share":
         return Slot(rows.among, rows.of, rows.where, rows.window.event, share=True)
-    return Slot(rows.where, rows.of, None, rows.window.event)
+    return Slot(rows.where, rows.of, None, rows.window.event, ends=() if rows.network is None else rows.per)
 
 
 def unavailable(groups: Iterable[BoundFeatures]) -> Row:

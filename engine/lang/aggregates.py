@@ -77,7 +77,9 @@ def _takes(function: str, type_: Type, node: ast.Aggregate, program: Program) ->
 
 def _result(function: str, of: Type | None, bounded: bool) -> Type:
     """The type of an aggregate's value, which is money in whole minor units, and in percent and time what rounds to their smallest unit."""
-    if function in ("count", "distinct", "most repeated"):
+    if function == "most repeated":
+        return Type("integer")
+    if function in ("count", "distinct"):
         return Type("integer", interval=True)
     if of is None:
         return DURATION
@@ -92,11 +94,11 @@ def _result(function: str, of: Type | None, bounded: bool) -> Type:
 def _conditions(node: ast.Aggregate, program: Program) -> tuple[ir.Expr | None, ir.Expr | None, bool]:
     """`where` and `among`, and whether they are sound. What stands behind the key of a share narrows both."""
     if node.part is None or node.among is None:
-        where = None if node.where is None else _condition(node.where, program)
+        where = None if node.where is None else condition(node.where, program)
         return where, None, node.where is None or where is not None
-    part = _condition(node.part, program)
-    among = _condition(node.among, program)
-    only = None if node.where is None else _condition(node.where, program)
+    part = condition(node.part, program)
+    among = condition(node.among, program)
+    only = None if node.where is None else condition(node.where, program)
     if part is None or among is None or (node.where is not None and only is None):
         return None, None, False
     among = among if only is None else ir.And((among, only), span=among.span)
@@ -104,8 +106,8 @@ def _conditions(node: ast.Aggregate, program: Program) -> tuple[ir.Expr | None, 
     return part, among, sound
 
 
-def _condition(node: ast.Expr, program: Program) -> ir.Expr | None:
-    """A condition on rows of history, which may compare them with this event."""
+def condition(node: ast.Expr, program: Program) -> ir.Expr | None:
+    """A condition on rows of history, which may compare them with this event; none with the problem noted."""
     made = Typer(program.history.rows(this=True), program.report).condition(node, "the condition of a feature")
     if made is None or not _may_hold(made, program):
         return None
@@ -129,7 +131,7 @@ def _window(node: ast.Window, program: Program) -> ir.Window | None:
     over = windows.window(node, program)
     if over is None or node.event is None:
         return over
-    event = _condition(node.event, program)
+    event = condition(node.event, program)
     return None if event is None else replace(over, event=event)
 
 
@@ -138,14 +140,14 @@ def _window(node: ast.Window, program: Program) -> ir.Window | None:
 
 def _keys(node: ast.Aggregate, program: Program) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """The fields of the key, and those in which a row may bear it."""
-    per = _named(node.per, "the key", program)
+    per = named(node.per, "the key", program)
     if not node.matched:
         return per, ()
     if len(node.per) > 1:
         several = f"`matched as` looks for one key in several fields, and this key has {len(node.per)}"
         program.report.error("matched-key", several, node.matched[0].span, "keep one field after `per`")
         return None, None
-    matched = _named(node.matched, "`matched as`", program)
+    matched = named(node.matched, "`matched as`", program)
     if per is None or matched is None:
         return None, None
     key = program.history.fields[per[0]]
@@ -158,7 +160,8 @@ def _keys(node: ast.Aggregate, program: Program) -> tuple[tuple[str, ...] | None
     return per, matched
 
 
-def _named(nodes: tuple[ast.Name, ...], what: str, program: Program) -> tuple[str, ...] | None:
+def named(nodes: tuple[ast.Name, ...], what: str, program: Program) -> tuple[str, ...] | None:
+    """The fields named, each one that history can be kept by, or none with the problems noted."""
     names: list[str] = []
     for node in nodes:
         type_ = windows.field_type(node.path, node.span, program)

@@ -304,10 +304,29 @@ class Aggregate(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Network(Node):
+    """`count of cycles from FIELD to FIELD of up to 4 hops over WINDOW [with AMOUNT within 10%] [where COND] [needs ...] [looking at no
+    more than 10_000 events]`, or `count of middlemen`, which has neither hops nor amounts.
+
+    `function` is cycles or middlemen, `ends` the two fields, `effort` how many events are looked at.
+    """
+
+    function: str
+    ends: tuple[Name, Name]
+    window: Window
+    hops: Expr | None = None
+    amount: Expr | None = None
+    within: Expr | None = None
+    where: Expr | None = None
+    needs: Needs | None = None
+    effort: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Feature(Node):
     name: Word
     title: str | None
-    value: Aggregate | Expr
+    value: Aggregate | Network | Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +358,14 @@ class Assume(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Once(Node):
+    """`once per KEY, KEY per WINDOW`; the window is trailing (length) or calendar (period)."""
+
+    per: tuple[Name, ...]
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
 class Rule(Node):
     id: Word
     title: str
@@ -351,6 +378,7 @@ class Rule(Node):
     on_missing: Word | None = None
     assume: tuple[Assume, ...] = ()
     effective: Effective | None = None
+    once: Once | None = None
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
     """Where clauses stand whose value carries no place of its own."""
 

@@ -49,6 +49,33 @@ class FeatureBuilder(ExpressionBuilder):
     def share(self, c: Children) -> Part:
         return Part("measure", ("share", c[1], c[5], c[3]), self._from(c[0], c[-1]))
 
+    # --- networks
+
+    def network(self, c: Children) -> ast.Network:
+        parts = {part.tag: part.value for part in c if isinstance(part, Part)}
+        amount, within = parts.get("tolerance", (None, None))
+        return ast.Network(
+            load_words().shown[c[0].type].removeprefix("count of "),
+            (self.name([c[2]]), self.name([c[4]])),
+            next(part for part in c if isinstance(part, ast.Window)),
+            parts.get("hops"),
+            amount,
+            within,
+            parts.get("where"),
+            parts.get("needs"),
+            parts.get("effort"),
+            span=self._from(c[0], c[-1]),
+        )
+
+    def hops(self, c: Children) -> Part:
+        return Part("hops", self._counted(c[3]), self._from(c[0], c[-1]))
+
+    def tolerance(self, c: Children) -> Part:
+        return Part("tolerance", (c[1], c[3]), self._from(c[0], c[-1]))
+
+    def effort(self, c: Children) -> Part:
+        return Part("effort", self._counted(c[1]), self._from(c[0], c[-1]))
+
     # --- windows
 
     def _window(self, c: Children, kind: str, **parts: object) -> ast.Window:

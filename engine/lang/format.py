@@ -264,11 +264,22 @@ def _define(node: ast.Define) -> list[Line]:
 
 def _feature(node: ast.Feature) -> list[Line]:
     start = f"feature {node.name.text}{_title(node.title)}"
-    flat = f"{start} = {_aggregate(node.value) if isinstance(node.value, ast.Aggregate) else _show(node.value, _OR)}"
+    flat = f"{start} = {_flat_value(node.value)}"
     if len(flat) <= WIDTH:
         return [Line(flat, node.span.line)]
-    value = _long_aggregate(node.value) if isinstance(node.value, ast.Aggregate) else _broken("  = ", node.value, "", "    ")
-    return [Line(start, node.span.line), *value]
+    return [Line(start, node.span.line), *_long_value(node.value)]
+
+
+def _flat_value(node: ast.Aggregate | ast.Network | ast.Expr) -> str:
+    if isinstance(node, ast.Network):
+        return _network(node)
+    return _aggregate(node) if isinstance(node, ast.Aggregate) else _show(node, _OR)
+
+
+def _long_value(node: ast.Aggregate | ast.Network | ast.Expr) -> list[Line]:
+    if isinstance(node, ast.Network):
+        return _long_network(node)
+    return _long_aggregate(node) if isinstance(node, ast.Aggregate) else _broken("  = ", node, "", "    ")
 
 
 def _aggregate(node: ast.Aggregate) -> str:
@@ -334,6 +345,43 @@ def _long_aggregate(node: ast.Aggregate) -> list[Line]:
     return lines + [Line(_needs("    needs", one), one.span.line) for one in (node.needs,) if one is not None]
 
 
+def _network(node: ast.Network) -> str:
+    where = f" where {_show(node.where, _OR)}" if node.where is not None else ""
+    return f"{_paths(node)} {_within_window(node)}{where}{_needs(' needs', node.needs)}{_effort(' ', node)}"
+
+
+def _paths(node: ast.Network) -> str:
+    source, target = node.ends
+    hops = "" if node.hops is None else f" of up to {_show(node.hops, _ATOM)} hops"
+    return f"count of {node.function} from {source.path} to {target.path}{hops}"
+
+
+def _within_window(node: ast.Network) -> str:
+    close = ""
+    if node.amount is not None and node.within is not None:
+        close = f" with {_show(node.amount, _SUM)} within {_show(node.within, _SUM)}"
+    return f"over {_window(node.window)}{close}"
+
+
+def _effort(start: str, node: ast.Network) -> str:
+    if node.effort is None:
+        return ""
+    number = _show(node.effort, _ATOM)
+    return f"{start}looking at no more than {number} event{'' if number == '1' else 's'}"
+
+
+def _long_network(node: ast.Network) -> list[Line]:
+    """The same on several lines, as `_long_aggregate` breaks them."""
+    flat = f"  = {_network(node)}"
+    if len(flat) <= WIDTH:
+        return [Line(flat, node.span.line)]
+    lines = [Line(f"  = {_paths(node)}", node.span.line), Line(f"    {_within_window(node)}", node.window.span.line)]
+    if node.where is not None:
+        lines += _broken("    where ", node.where, "", "      ")
+    lines += [Line(_needs("    needs", one), one.span.line) for one in (node.needs,) if one is not None]
+    return lines + [Line(_effort("    ", node), one.span.line) for one in (node.effort,) if one is not None]
+
+
 # --- rules and the outcome -------------------------------------------------------------------------------------------
 
 
@@ -355,6 +403,9 @@ def _rule(node: ast.Rule) -> list[Line]:
     lines += [Line(f"  on missing {one.name.text} assume {_show(one.value, _OR)}", one.span.line) for one in node.assume]
     if node.effective is not None:
         lines.append(Line(f" {_effective(node.effective)}", node.effective.span.line))
+    if node.once is not None:
+        keys = ", ".join(name.path for name in node.once.per)
+        lines.append(Line(f"  once per {keys} per {_window(node.once.window)}", node.once.span.line))
     return lines
 
 

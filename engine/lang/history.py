@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.lang import aggregates, ast, ir
+from engine.lang import aggregates, ast, ir, networks
 from engine.lang.environment import record_use
 from engine.lang.expressions import Typer
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def feature(node: ast.Feature, program: Program) -> ir.Feature | None:
     """One typed feature, or none with the problems noted."""
-    if isinstance(node.value, ast.Aggregate):
-        made = aggregates.aggregate(node.value, program)
+    if isinstance(node.value, ast.Aggregate | ast.Network):
+        made = aggregates.aggregate(node.value, program) if isinstance(node.value, ast.Aggregate) else networks.network(node.value, program)
         if made is None:
             return None
         value, type_ = made

@@ -138,11 +138,22 @@ class Define:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """`once per KEY per WINDOW`: a hit is held back where `window`, trailing or calendar, holds one that was let through before it, under
+    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends."""
+
+    per: tuple[Read, ...]
+    window: Window
+    now: Read
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear.
 
     `assume` gives, for this rule alone and only where policies are applied, a value to a column while it is missing;
-    it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn.
+    it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn. With `once` a hit may be held
+    back: then the rule is clear, and ``@held("ID")`` is true.
     """
 
     id: str
@@ -159,6 +170,7 @@ class Rule:
     cites: tuple[str, ...] = ()
     severity: str | None = None
     effective: tuple[int | None, int | None] = (None, None)
+    once: Once | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -279,15 +291,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """How rows are followed from one to the next: over so many `hops` with this event's, as long as `of` lies `within` so much of this
+    event's (in hundred-millionths, none where it does not matter), and looking at no more than `effort` rows."""
+
+    effort: int
+    hops: int = 2
+    within: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`function`: count, sum, mean, min, max, stddev, distinct, first, last, time since last, share, most repeated.
+    """`function`: count, sum, mean, min, max, stddev, distinct, first, last, time since last, share, most repeated, cycles, middlemen.
 
     `of`, `where`, `among` and `per` read the record's fields (defines inlined); a `Read` named ``this.FIELD`` in a condition is the field
     of the event that looks, all others are those of the row looked at. `share` is the sum of `of` where `where` and `among` hold, by the
     sum where `among` holds. With `inner`, the aggregate is over the values of `inner` in each period of its calendar window that lies in
     `window`. `matched` are the columns in which a row may bear the value of this event's one key; by default the key itself. `needs` is
     (``history``, length, unit) or (``events``, number, ""). `bounded` says that `of` is declared never negative, so that a partial sum is
-    a lower bound.
+    a lower bound. Cycles and middlemen have a `network`; their `per` are the two ends of a hop, `of` its amount.
     """
 
     function: str
@@ -300,6 +322,7 @@ class Aggregate:
     inner: Aggregate | None = None
     matched: tuple[str, ...] = ()
     needs: tuple[str, int, str] | None = None
+    network: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +352,21 @@ class FeatureSet:
 def hit(rule: str) -> str:
     """The column that holds a rule's state."""
     return f'hit("{rule}")'
+
+
+def before(rule: str) -> str:
+    """The column that holds the state of a rule with `once` before that had its say: hit, clear, or missing where it may be a hit."""
+    return f'@before("{rule}")'
+
+
+def held(rule: str) -> str:
+    """The column that says whether `once` holds a hit of the rule back; missing where nobody knows, or nobody had to ask."""
+    return f'@held("{rule}")'
+
+
+def held_by(rule: str) -> str:
+    """The column that names the event whose hit holds this one back, and its time."""
+    return f'@held by("{rule}")'
 
 
 def children(expr: Expr) -> Iterator[Expr]:

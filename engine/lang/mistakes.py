@@ -206,6 +206,25 @@ def _aggregate_of(m: Mistake) -> Answer | None:
     return None
 
 
+def _network(m: Mistake) -> Answer | None:
+    if m.found is None or m.before is None or m.tokens[0].type != "FEATURE":
+        return None
+    if m.found.value == "per" and "LOOKING_AT_NO_MORE_THAN" in m.accepts:
+        return "syntax", "a network is not kept per anything: its two ends say between whom it runs", "take `per` and the key away"
+    if m.found.value == "with" and "LOOKING_AT_NO_MORE_THAN" in m.accepts:
+        return "syntax", "only cycles compare amounts in this way", "compare them with this event's in `where`"
+    if m.accepts == {"OF"} and any(token.value == "cycles" for token in m.tokens[: m.index]):
+        return "syntax", "of how many hops a cycle may be is missing here", "write for example `of up to 4 hops`"
+    if m.next is None or (m.before.value, m.found.value) != ("count", "of"):
+        return None
+    near = suggest(m.next.value[:40], ("cycles", "middlemen"))
+    if near is None:
+        return None
+    if "OVER" in m.accepts and _open(m) is not None:
+        return "syntax", f"`count of {m.next.value}` stands in a feature of its own, not inside another", None
+    return "syntax", f"`count of {shown(m.next.value)}` is no way to look back over events", near
+
+
 def _without_of(m: Mistake) -> Answer | None:
     if m.found is None or m.before is None or m.found.kind not in ("WORD", "LPAR") or m.found.value in ("of", "over"):
         return None
@@ -271,6 +290,7 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _missing_then,
     _unless_alone,
     _is_not,
+    _network,
     _aggregate_of,
     _missing_unit,
     _strange_unit,
@@ -339,7 +359,7 @@ _GROUPS: Final = (
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
 
-_LATER: Final = _set("RESEMBLES ONCE RATES TABLE VALID UNIQUE ALL")
+_LATER: Final = _set("RESEMBLES RATES TABLE VALID UNIQUE ALL")
 """What the grammar takes only to say that it comes later; nobody is sent there."""
 
 _MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}

@@ -83,11 +83,11 @@ def key_fields(plan: Plan, given: Sequence[str]) -> tuple[str, ...]:
         if name not in fields:
             near = suggest(name, fields)
             raise InputError(f"`{plan.record.name}` has no field `{name}`" + (f"; {near}" if near else ""))
-    keys = list(dict.fromkeys(history.per for history in Layout(plan.record, tuple(plan.history)).histories))
+    keys = list(dict.fromkeys(history.per for history in Layout(plan.record, tuple(plan.history)).histories if not history.network))
     found = next((per for per in keys if sorted(per) == sorted(given)), None)
     if found is None:
         there = " or ".join("`" + ", ".join(per) + "`" for per in keys)
-        named = f"they are per {there}" if keys else "the cascade has no features"
+        named = f"they are per {there}" if keys else "no feature of the cascade has a key"
         raise InputError(f"no feature is per `{', '.join(given)}`; {named}")
     return found
 

@@ -140,7 +140,7 @@ def test_a_store_made_for_other_features_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:{tmp_path / 'history.db'}"
     open_store(url, [GROUP], record()).close()
     changed = bound([COUNT, feature("sum", "sum", days(8), read("price"), INCOMING, bounded=True)], record(), "profile.")
-    with pytest.raises(StoreError, match="was made for other features; rebuild it from history in a new file"):
+    with pytest.raises(StoreError, match="was made for other features; rebuild it from history with `engine backfill`"):
         open_store(url, [changed], record())
     with pytest.raises(StoreError, match="was made for other features"):
         open_store(url, [GROUP], record(late=2 * DAY))

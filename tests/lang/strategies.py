@@ -131,7 +131,18 @@ measures = st.one_of(
     st.tuples(st.just("share"), expressions, expressions, expressions),
 )
 aggregates = _aggregates(measures | _measures(_aggregates(measures)))
-features = st.builds(ast.Feature, words(names), titles, aggregates | expressions)
+networks = st.builds(
+    lambda cycles, ends, window, where, needs, effort: ast.Network(
+        "cycles" if cycles else "middlemen", ends, window, *(cycles or (None, None, None)), where, needs, effort
+    ),
+    st.none() | st.tuples(numbers, st.none(), st.none()) | st.tuples(numbers, expressions, expressions),
+    st.tuples(named, named),
+    windows,
+    st.none() | expressions,
+    needs,
+    st.none() | numbers,
+)
+features = st.builds(ast.Feature, words(names), titles, aggregates | networks | expressions)
 
 effects = st.one_of(
     st.builds(ast.Effect, st.just("score"), value=expressions),

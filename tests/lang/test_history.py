@@ -1,7 +1,11 @@
 """Features over history in the text: every aggregate, window and key, what it is in the tree and what it means when typed."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from engine.features.spec import canonical
 from engine.lang import ast, check, ir
 from engine.lang.format import format_file
 from engine.lang.parse import parse
@@ -114,6 +118,7 @@ def test_windows_are_read_and_written(text, window):
     assert format_file(tree).splitlines()[-1] == written
 
 
+ENDS, TEN = (name("payer"), name("payee")), ast.Window("trailing", duration("10 days"))
 MEASURES = [
     ("count", ("count", None)),
     ("time since last", ("time since last", None)),
@@ -167,6 +172,48 @@ def test_long_aggregates_are_broken_where_their_parts_begin():
     )
     tree = read(text)
     assert format_file(tree).endswith("\n\n" + text.replace(" where urgent\n", "\n    where urgent\n"))
+
+
+NETWORKS = [
+    ("count of cycles from payer to payee of up to 4 hops over 10 days", ast.Network("cycles", ENDS, TEN, number("4"))),
+    ("count of cycles from payer to payee of up to most hops over 10 days", ast.Network("cycles", ENDS, TEN, name("most"))),
+    (
+        "count of cycles from payer to payee of up to 4 hops over 10 days with amount within 10%",
+        ast.Network("cycles", ENDS, TEN, number("4"), name("amount"), ast.Literal("percent", "10%")),
+    ),
+    ("count of middlemen from payer to payee over 10 days", ast.Network("middlemen", ENDS, TEN)),
+    (
+        "count of middlemen from payer to payee over 10 days where x needs 2 months of history looking at no more than 500 events",
+        ast.Network("middlemen", ENDS, TEN, where=name("x"), needs=ast.Needs("history", duration("2 months")), effort=number("500")),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "network"), NETWORKS, ids=[text for text, _ in NETWORKS])
+def test_networks_are_read_and_written(text, network):
+    tree = read(f"feature f = {text}")
+    assert tree.declarations[0].value == network
+    assert "".join(format_file(tree).splitlines(keepends=True)[2:]).split() == f"feature f = {text}".split()
+
+
+def test_a_long_network_is_broken_where_its_parts_begin():
+    text = (
+        "feature circles\n"
+        "  = count of cycles from payer to payee of up to 4 hops\n"
+        "    over 10 days with amount within 10%\n"
+        '    where channel = "wire"\n'
+        "    needs 3 months of history\n"
+        "    looking at no more than 5_000 events\n"
+    )
+    assert format_file(read(text)).endswith("\n\n" + text)
+
+
+def test_words_of_networks_stay_good_names():
+    for word in ("hops", "cycles", "middlemen", "looking", "up", "more"):
+        assert read(f"feature f = {word} * 2").declarations[0].value == ast.Binary("*", name(word), number("2"))
+        text = "feature X = count of cycles from X to X of up to X hops over X with X within X".replace("X", word)
+        one = name(word)
+        assert read(text).declarations[0].value == ast.Network("cycles", (one, one), ast.Window("trailing", one), one, one, one)
 
 
 # --- the page's own examples -----------------------------------------------------------------------------------------
@@ -276,10 +323,39 @@ def test_holidays_come_from_any_list_of_dates(tmp_path):
     assert feature(local, folder=tmp_path).value.window.holidays == days
 
 
+# --- networks, typed -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_network_comes_to():
+    text = "param far = 12.5%\nfeature f = count of cycles from account to merchant of up to 3 hops over span with amount * 2 within far"
+    made = feature(f"param span = 7 days\n{text} where urgent needs 1 month of history looking at no more than 500 events")
+    network, week = ir.Network(effort=500, hops=3, within=12_500_000), ir.Window("trailing", 7 * DAY)
+    assert made.value.of.type.kind == "money" and made.type == COUNT
+    assert replace(made.value, of=None, where=None) == ir.Aggregate(
+        "cycles", None, week, ("account", "merchant"), None, needs=("history", 1, "months"), network=network
+    )
+
+
+def test_a_network_looks_at_ten_thousand_events_where_nothing_is_said():
+    assert feature("feature f = count of middlemen from account to merchant over 7 days").value.network == ir.Network(effort=10_000)
+
+
+def test_what_a_network_means_is_in_its_fingerprint():
+    text = "feature f = count of cycles from account to merchant of up to {} hops over 7 days with amount within {}"
+    marks = {canonical_text(feature(text.format(*parts)).value) for parts in [("3", "10%"), ("4", "10%"), ("3", "11%")]}
+    more = feature(text.format("3", "10%") + " looking at no more than 9_999 events").value
+    assert len(marks | {canonical_text(more)}) == 4
+    assert canonical_text(feature("param p = 10%\n" + text.format("3", "p")).value) in marks
+
+
+def canonical_text(value):
+    return json.dumps(canonical(value))
+
+
 # --- aggregates, typed -----------------------------------------------------------------------------------------------
 
 RESULTS = [
-    ("count", COUNT), ("count of distinct merchant", COUNT), ("count of distinct urgent", COUNT), ("most repeated channel", COUNT),
+    ("count", COUNT), ("count of distinct merchant", COUNT), ("count of distinct urgent", COUNT), ("most repeated channel", INTEGER),
     ("time since last", DURATION),
     ("sum of amount", Type("money", currency="USD", interval=True)), ("sum of change", USD), ("sum of items", COUNT),
     ("sum of rate", NUMBER),
@@ -359,7 +435,7 @@ NESTED = [
     ("max of (count over calendar quarter per account where urgent)", "calendar year", COUNT, False),
     ("stddev of (most repeated channel over calendar week per account)", "last 8 full weeks", NUMBER, False),
     ("count of distinct (last of channel over calendar day per account)", "calendar month", COUNT, False),
-    ("most repeated (first of channel over calendar day per account)", "calendar month", COUNT, False),
+    ("most repeated (first of channel over calendar day per account)", "calendar month", INTEGER, False),
     ("last of (first of direction over calendar year per account)", "last 2 full years", Type("text", choices=("in", "out")), False),
     (
         "min of (share of amount where urgent among true over calendar day per account)",
