@@ -24,7 +24,8 @@ from engine.ledger.log import Ledger, Setting
 from engine.plan import DAY_OF_EVENT, NOW
 from engine.record import Record, decode_event, read_event
 from engine.registry.store import Workspace
-from engine.run.event import decide, read_off
+from engine.run.event import decide, read_off, tick_event
+from engine.run.moments import tick_row
 from engine.version import LANGUAGE_VERSION, VERSION
 
 if TYPE_CHECKING:
@@ -90,6 +91,20 @@ class Engine:
         decision = self.decide_row(row)
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, model_calls(self.linked, decision))
+        return decision
+
+    def tick(self, keys: Mapping[str, Any], at: Any, *, store: Store | None = None, record: bool = True) -> Decision:
+        """Decide about a key at a moment, without an event: no event may be what is to be noticed.
+
+        `keys` are the fields of the key of some feature, `at` the time, as an event would give it. What had happened before is seen, and
+        nothing is remembered; with a ledger the decision is kept, unless `record` is false. It has no `key`, and says in `tick` what it
+        looked at. Raises `InputError` for fields that are no feature's key, and for what cannot be read.
+        """
+        row = tick_row(self.plan, keys, at)
+        row.update(self._history.bind(store, False).one(row))
+        decision = self.decide_row(row)
+        if self.ledger is not None and record:
+            return self.ledger.append(tick_event(decision), decision, model_calls(self.linked, decision))
         return decision
 
     def decide_row(self, row: Row) -> Decision:
