@@ -16,6 +16,7 @@ from engine.cascade.link import Linked, link
 from engine.cascade.parse import parse_deployment
 from engine.diagnostics import Diagnostic, errors, in_order
 from engine.errors import InputError, SourceError
+from engine.features.passed import LiveHolder, Passing
 from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
 from engine.lang.source import read_text
@@ -29,6 +30,7 @@ from engine.run.moments import tick_row
 from engine.version import LANGUAGE_VERSION, VERSION
 
 if TYPE_CHECKING:
+    from engine.backends.holding import Holder
     from engine.plan import Row
 
 
@@ -45,6 +47,7 @@ class Engine:
         self.ledger = ledger
         self._explainer = CascadeExplainer(linked)
         self._history = HistoryStep(self.plan.history, self.record)
+        self._passing = Passing(self.record)
 
     @classmethod
     def load(cls, path: str | Path, *, ledger: str | Path | None = None, allow_types: Iterable[str] = ()) -> Engine:
@@ -88,7 +91,7 @@ class Engine:
         given = decode_event(event) if isinstance(event, str | bytes) else event
         row = read_event(self.record, given)
         row.update(self._history.bind(store, record).one(row))
-        decision = self.decide_row(row)
+        decision = self.decide_row(row, self._holder(store, row, record))
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, model_calls(self.linked, decision))
         return decision
@@ -97,28 +100,33 @@ class Engine:
         """Decide about a key at a moment, without an event: no event may be what is to be noticed.
 
         `keys` are the fields of the key of some feature, `at` the time, as an event would give it. What had happened before is seen, and
-        nothing is remembered; with a ledger the decision is kept, unless `record` is false. It has no `key`, and says in `tick` what it
-        looked at. Raises `InputError` for fields that are no feature's key, and for what cannot be read.
+        nothing is remembered, but for hits that `once` lets through; with a ledger the decision is kept, unless `record` is false. It has
+        no `key`, and says in `tick` what it looked at. Raises `InputError` for fields that are no feature's key, or cannot be read.
         """
         row = tick_row(self.plan, keys, at)
         row.update(self._history.bind(store, False).one(row))
-        decision = self.decide_row(row)
+        decision = self.decide_row(row, self._holder(store, row, record))
         if self.ledger is not None and record:
             return self.ledger.append(tick_event(decision), decision, model_calls(self.linked, decision))
         return decision
 
-    def decide_row(self, row: Row) -> Decision:
-        """Decide a typed row that holds its history columns already."""
-        closed, opened = decide(self.plan, row)
+    def decide_row(self, row: Row, holder: Holder | None = None) -> Decision:
+        """Decide a typed row that holds its history columns already; `holder` is what rules with `once` ask, unless the row says it."""
+        closed, opened = decide(self.plan, row, holder)
         return read_off(self.plan, closed, opened, self.versions, self._explainer)
+
+    def _holder(self, store: Store | None, row: Row, record: bool) -> Holder | None:
+        """What rules with `once` ask."""
+        return None if store is None or not self.plan.held else LiveHolder(store, self._passing, row, record)
 
     def decide_batch(self, frame: Any, *, detail: str = "bits", values: bool = False, history_from: str | None = None) -> Any:
         """Decide every row of a polars, pandas or Arrow frame; gives the same kind back, rows in their order.
 
         History is computed inside the frame, in the record's order of arrival. Columns are those of a decision (`key`, `time`, `outcome`,
         `possible`, `robust`, `score`, `score_low`, `score_high`, `flags`, `hits`, `undecided`). With ``detail="names"`` the last three are
-        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. With `values` every step's outputs are added
-        as ``STEP.NAME``, why one is missing as ``STEP.NAME#``, bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
+        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. Where rules say
+        `once`, `held` is one more. With `values` every step's outputs are added as ``STEP.NAME``, why one is missing as ``STEP.NAME#``,
+        bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
 
         Rows that cannot be decided (no key, no time, a key seen with other content) stand in ``.rejects`` of the result, with their
         number in the frame (``row``, from 0), the `reason`, and what had arrived (`raw`, JSON). pandas loses attributes in copies, so
@@ -168,7 +176,8 @@ def setting(linked: Linked, workspace: Workspace, path: Path) -> Setting:
     """What a ledger keeps of a loaded cascade, so that a replay needs nothing else."""
     plan = linked.plan
     history = [column for group in plan.history for column in group.types]
-    columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history)
+    told = [column for held in plan.held.values() for column in (held.held, held.by)]
+    columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history, *told)
     versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
     files = {workspace.label(file): file.read_bytes() for file in linked.files}
     return Setting(workspace.label(path.resolve()), versions, files, columns, VERSION, LANGUAGE_VERSION)

@@ -207,7 +207,7 @@ def test_decisions_of_ticks_are_recorded_and_given_again(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("keys", "at_", "said"),
     [
-        ({"payer": "A"}, "soon", "time `at` cannot be read as datetime: `soon`"),
+        ({"payer": "A"}, "soon", "time `at` cannot be read as datetime (like `2026-03-31T14:30:00`): `soon`"),
         ({"payer": None}, "2024-10-01T00:00", "key `payer` is missing"),
         ({"branch": "x"}, "2024-10-01", "key `branch` cannot be read as integer: `x`"),
         ({"payor": "A"}, "2024-10-01", "`bank/transfer` has no field `payor`; did you mean `payer`?"),
