@@ -16,7 +16,8 @@ from engine.cascade.link import Linked, link
 from engine.cascade.parse import parse_deployment
 from engine.diagnostics import Diagnostic, errors, in_order
 from engine.errors import InputError, SourceError
-from engine.features.passed import LiveHolder, Passing
+from engine.features.holder import LiveHolder
+from engine.features.passed import Passing
 from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
 from engine.lang.source import read_text
