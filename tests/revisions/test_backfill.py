@@ -90,7 +90,8 @@ def test_from_files_it_is_what_was_fed_live_and_says_what_it_rejected(folder: Pa
     arguments = ["--store", "sqlite:built.db", "--input", "feed.jsonl", "--rejects", "rejects.jsonl", "--history-from", FROM]
     assert main(["backfill", CASCADE, *arguments]) == 0
     rejects = [json.loads(line) for line in Path("rejects.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert "cannot be read as datetime" in rejects[-1]["reason"] and all("was there before" in one["reason"] for one in rejects[:-1])
+    assert sorted("cannot be read as datetime" in one["reason"] for one in rejects) == [False] * (len(rejects) - 1) + [True]
+    assert sum("was there before" in one["reason"] for one in rejects) == len(rejects) - 1 > 3
     assert f"{len(events) + 1 - len(rejects)} events entered, {len(rejects)} rejected" in capsys.readouterr().out
     assert says("sqlite:built.db", events) == says("sqlite:live.db", events)
 
