@@ -8,9 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.backends.holding import UNAVAILABLE, Answer
-from engine.errors import StoreDown
-from engine.features.missed import LOG
+from engine.backends.holding import Answer
 from engine.features.windows import FOREVER, Clock, Reach
 from engine.values import DAY, Missing, Value, first, known, missing, plain, show
 
@@ -18,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from engine.backends.holding import Ask
-    from engine.features.store import Store
     from engine.lang import ir
-    from engine.plan import Row
     from engine.record import Record
 
 LATE, SHORT = missing("late"), missing("short history")
@@ -115,22 +111,3 @@ def answer_of(text: str) -> Answer:
 def passed_of(text: str | None) -> Passed:
     """The hits that were kept; of nothing none."""
     return () if text is None else tuple((time, event) for time, event in json.loads(text))
-
-
-class LiveHolder:
-    """Asks a store for one event; while that is down every hit is let through."""
-
-    def __init__(self, store: Store, passing: Passing, row: Row, record: bool) -> None:
-        self._store, self._passing, self._record = store, passing, record
-        self._event = passing.event([row[name] for name in passing.record.key])
-
-    def ask(self, ask: Ask) -> Answer:
-        """The answer of the store. Raises `StoreError` where it cannot be used."""
-        question = self._passing.question(ask, self._event)
-        if isinstance(question, Missing):
-            return Answer(question)
-        try:
-            return self._store.hold(question, self._record)
-        except StoreDown as error:
-            LOG.warning("a hit is let through, since nobody knows of an earlier one: %s", error)
-            return UNAVAILABLE
