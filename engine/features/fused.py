@@ -18,9 +18,8 @@ from engine.features.tallies import OUT, SURE
 from engine.values import INT64_MAX, INT64_MIN, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from engine.features.sliding import Past
     from engine.features.spec import History, Measure, Slot
     from engine.values import Value
 
@@ -67,10 +66,10 @@ class Fused:
     tell: Callable[..., list[Value]]
     """What the measures say to an event at a time that is not before any other, which enters with a key and cells."""
 
-    def state(self, past: Past) -> Any:
-        """What the windows of a past hold when all its rows are in them; the next event drops what it does not see."""
+    def state(self, lanes: Sequence[Any]) -> Any:
+        """What the windows over these lanes hold when all rows are in them; the next event drops what it does not see."""
         state = self._state()
-        for slot, lane in enumerate(past.lanes):
+        for slot, lane in enumerate(lanes):
             state.take(slot, lane)
             for place in range(len(lane.times)):
                 self._inserts[slot](state, place, lane.times[place], lane.states[place], lane.values[place], place + 1)

@@ -328,7 +328,7 @@ class Past:
         if time < self.newest or self.course.fused is None:
             return None
         if self.state is None:
-            self.state = self.course.fused.state(self)
+            self.state = self.course.fused.state(self.lanes)
         if not self.number:
             self.oldest = time
         self.newest = time
