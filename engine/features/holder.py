@@ -22,10 +22,11 @@ class LiveHolder:
     def __init__(self, store: Store, passing: Passing, row: Row, record: bool) -> None:
         self._store, self._passing, self._record = store, passing, record
         self._event = passing.event([row[name] for name in passing.record.key])
+        self._revision = None if passing.record.revision is None else row[passing.record.revision]
 
     def ask(self, ask: Ask) -> Answer:
         """The answer of the store. Raises `StoreError` where it cannot be used."""
-        question = self._passing.question(ask, self._event)
+        question = self._passing.question(ask, self._event, self._revision)
         if isinstance(question, Missing):
             return Answer(question)
         try:
