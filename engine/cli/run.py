@@ -9,7 +9,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Engine
 from engine.cascade.calls import model_calls
@@ -17,10 +17,10 @@ from engine.cascade.explain import CascadeExplainer
 from engine.cli.progress import Progress
 from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_file, note, out
 from engine.errors import InputError
-from engine.ledger.decision import Decision, canonical
+from engine.ledger.decision import Decision
 from engine.ledger.log import Call
 from engine.plan import Row
-from engine.run.event import read_off
+from engine.run.event import read_off, tick_event
 from engine.run.moments import PERIODS, Every
 
 if TYPE_CHECKING:
@@ -35,11 +35,14 @@ FINDS: Final = "a cascade that does not check; rejected rows are counted and are
 TEACHES: Final = """\
 Decide every row of CSV, JSON lines, Parquet and XLSX files (.csv and .jsonl also as .gz) through a cascade, with history, in the
 record's order of arrival. Every row is decided or stands in the rejects with its reason; nothing is dropped. Files larger than memory
-are fine. Output appears whole or not at all: .parquet, .csv or .jsonl. What was recorded in a ledger before a stop stays recorded.
+are fine; where what windows hold is larger too, say --memory. With --tick keys are also looked at when a period begins, without an
+event. Output appears whole or not at all: .parquet, .csv or .jsonl. What was recorded in a ledger before a stop stays recorded.
 
 examples:
   engine run cascades/audit.yaml --input 'feed/*.csv.gz' --output decisions.parquet --rejects rejects.csv
-  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --report report.html --ledger ledger.db"""
+  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --report report.html --ledger ledger.db
+  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --memory 2GB
+  engine run cascades/quiet.yaml --input feed.csv --output d.csv --rejects r.csv --tick day --per account"""
 
 LEAST: Final = 10_000_000
 """The least bytes that history may be given."""
@@ -201,7 +204,7 @@ class _Watcher:
     def __init__(self, engine: Engine, summary: Summary, progress: Progress) -> None:
         self.engine, self.summary, self.progress = engine, summary, progress
         self._explainer = CascadeExplainer(engine.linked)
-        self._waiting: list[tuple[str, Decision, tuple[Call, ...]]] = []
+        self._waiting: list[tuple[str | dict[str, Any], Decision, tuple[Call, ...]]] = []
 
     def on_read(self, rows: int, file: str) -> None:
         self.summary.rows += rows
@@ -219,9 +222,7 @@ class _Watcher:
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
         decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer)
-        if raw is None:
-            raw = canonical({"tick": decision.time, **(decision.tick or {})})
-        self._waiting.append((raw, decision, model_calls(self.engine.linked, decision)))
+        self._waiting.append((tick_event(decision) if raw is None else raw, decision, model_calls(self.engine.linked, decision)))
         if len(self._waiting) == _PORTION:
             self.keep()
 
