@@ -16,6 +16,7 @@ from engine.cascade.link import Linked, link
 from engine.cascade.parse import parse_deployment
 from engine.diagnostics import Diagnostic, errors, in_order
 from engine.errors import InputError, SourceError
+from engine.features.passed import LiveHolder, Passing
 from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
 from engine.lang.source import read_text
@@ -28,6 +29,7 @@ from engine.run.event import decide, read_off
 from engine.version import LANGUAGE_VERSION, VERSION
 
 if TYPE_CHECKING:
+    from engine.backends.holding import Holder
     from engine.plan import Row
 
 
@@ -44,6 +46,7 @@ class Engine:
         self.ledger = ledger
         self._explainer = CascadeExplainer(linked)
         self._history = HistoryStep(self.plan.history, self.record)
+        self._passing = Passing(self.record)
 
     @classmethod
     def load(cls, path: str | Path, *, ledger: str | Path | None = None, allow_types: Iterable[str] = ()) -> Engine:
@@ -87,14 +90,14 @@ class Engine:
         given = decode_event(event) if isinstance(event, str | bytes) else event
         row = read_event(self.record, given)
         row.update(self._history.bind(store, record).one(row))
-        decision = self.decide_row(row)
+        decision = self.decide_row(row, None if store is None or not self.plan.held else LiveHolder(store, self._passing, row, record))
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, model_calls(self.linked, decision))
         return decision
 
-    def decide_row(self, row: Row) -> Decision:
-        """Decide a typed row that holds its history columns already."""
-        closed, opened = decide(self.plan, row)
+    def decide_row(self, row: Row, holder: Holder | None = None) -> Decision:
+        """Decide a typed row that holds its history columns already; `holder` is what rules with `once` ask, unless the row says it."""
+        closed, opened = decide(self.plan, row, holder)
         return read_off(self.plan, closed, opened, self.versions, self._explainer)
 
     def decide_batch(self, frame: Any, *, detail: str = "bits", values: bool = False, history_from: str | None = None) -> Any:
@@ -102,8 +105,9 @@ class Engine:
 
         History is computed inside the frame, in the record's order of arrival. Columns are those of a decision (`key`, `time`, `outcome`,
         `possible`, `robust`, `score`, `score_low`, `score_high`, `flags`, `hits`, `undecided`). With ``detail="names"`` the last three are
-        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. With `values` every step's outputs are added
-        as ``STEP.NAME``, why one is missing as ``STEP.NAME#``, bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
+        lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. Where rules say
+        `once`, `held` is one more. With `values` every step's outputs are added as ``STEP.NAME``, why one is missing as ``STEP.NAME#``,
+        bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
 
         Rows that cannot be decided (no key, no time, a key seen with other content) stand in ``.rejects`` of the result, with their
         number in the frame (``row``, from 0), the `reason`, and what had arrived (`raw`, JSON). pandas loses attributes in copies, so
@@ -153,7 +157,8 @@ def setting(linked: Linked, workspace: Workspace, path: Path) -> Setting:
     """What a ledger keeps of a loaded cascade, so that a replay needs nothing else."""
     plan = linked.plan
     history = [column for group in plan.history for column in group.types]
-    columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history)
+    told = [column for held in plan.held.values() for column in (held.held, held.by)]
+    columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history, *told)
     versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
     files = {workspace.label(file): file.read_bytes() for file in linked.files}
     return Setting(workspace.label(path.resolve()), versions, files, columns, VERSION, LANGUAGE_VERSION)

@@ -12,8 +12,7 @@ from engine.values import DATETIME, DAY, DURATION, SECOND, show
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from engine.record import Record
-    from engine.values import Value
+    from engine.values import Type, Value
 
 
 def clock() -> int:
@@ -29,22 +28,25 @@ class Ahead:
     or the event's time is a date, local days are compared (`days`), else microseconds; `most` is in this unit.
     """
 
-    record: Record
+    time: str
+    types: Mapping[str, Type]
+    zone: str
+    length: int
     field: str | None
     days: bool
     most: int
 
     @classmethod
-    def of(cls, record: Record) -> Ahead:
-        kinds = {field.name: field.type.kind for field in record.fields}
-        field = record.arrival if kinds.get(record.arrival) in ("date", "datetime") else None
-        days = "date" in (kinds.get(record.time), kinds.get(field or ""))
-        return cls(record, field, days, -(-record.ahead // DAY) if days else record.ahead)
+    def of(cls, time: str, types: Mapping[str, Type], zone: str, length: int, arrival: str) -> Ahead:
+        """That of a record whose fields have these types; `length` is how far ahead its `time` may lie."""
+        field = arrival if arrival in types and types[arrival].kind in ("date", "datetime") else None
+        days = "date" in (types[time].kind, "" if field is None else types[field].kind)
+        return cls(time, types, zone, length, field, days, -(-length // DAY) if days else length)
 
     @property
     def local(self) -> bool:
         """Whether the field holds moments of which the local day is compared."""
-        return self.days and self.field is not None and self.record.field(self.field).type.kind == "datetime"
+        return self.days and self.field is not None and self.types[self.field].kind == "datetime"
 
     def now(self) -> int:
         """The clock, in the unit that is compared."""
@@ -52,7 +54,7 @@ class Ahead:
 
     def day(self, moment: int) -> int:
         """The local day of a moment."""
-        return zones.local_day(moment, self.record.zone) or 0
+        return zones.local_day(moment, self.zone) or 0
 
     def problem(self, row: Mapping[str, Value]) -> str | None:
         """Why the event in a typed row, which holds `now` and `@date`, is refused; none where it is not."""
@@ -62,10 +64,9 @@ class Ahead:
 
     def words(self, time: Value, arrived: Value) -> str:
         """What is said of an event with this time that is refused; it `arrived` when its field says so, or now."""
-        record = self.record
         if self.field is None:
             then = f"now, {show(clock() // SECOND * SECOND, DATETIME)}"
         else:
-            then = f"`{self.field}`, {show(arrived, record.field(self.field).type)}"
-        text = show(time, record.field(record.time).type)
-        return f"time `{record.time}` is too far ahead: {text} is more than {show(record.ahead, DURATION)} after {then}"
+            then = f"`{self.field}`, {show(arrived, self.types[self.field])}"
+        text = show(time, self.types[self.time])
+        return f"time `{self.time}` is too far ahead: {text} is more than {show(self.length, DURATION)} after {then}"

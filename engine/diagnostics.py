@@ -73,8 +73,18 @@ def suggest(name: str, choices: Iterable[str]) -> str | None:
     >>> suggest("amoutn", ["amount", "account"])
     'did you mean `amount`?'
     """
+    near = nearest(name, choices)
+    return None if near is None else f"did you mean `{near}`?"
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice most like `name`, if one is near enough.
+
+    >>> nearest("wiht", ["with", "when"]), nearest("retries", ["with", "when"])
+    ('with', None)
+    """
     near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else None
+    return near[0] if near else None
 
 
 def render(diagnostics: Iterable[Diagnostic], sources: dict[str, str]) -> str:

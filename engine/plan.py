@@ -6,8 +6,8 @@ The law of every step: ``many(frame) == [one(row) for row in frame]``, bit for b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from engine.record import Record
 from engine.values import Type, Value
@@ -20,6 +20,9 @@ Row = dict[str, Value]
 
 NOW, DAY_OF_EVENT = "now", "@date"
 """Columns of every row besides the record's fields: the event's own time, and its local date as days since 1970-01-01."""
+
+ROW = "@row"
+"""The column of a frame that says from which row of the raw frame, counted from 0, a typed row came."""
 
 TICK = "@tick"
 """A flag column of a frame: such rows are moments and no events. They look at history and leave nothing in it."""
@@ -50,6 +53,14 @@ class Step(Protocol):
     def many(self, frame: DataFrame) -> DataFrame: ...
 
 
+class Held(NamedTuple):
+    """The columns of a rule with `once`: its state before that, whether it is held back, and by what."""
+
+    before: str
+    held: str
+    by: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything a run needs: what to read, the steps of both readings in order, and how to read off the decision.
@@ -57,7 +68,8 @@ class Plan:
     `closed` applies policies, assumptions and `on_missing`; `open` does not, and is run only for rows in which one of the columns
     in `policies` is true. `outputs` are the columns that steps and history show, without the engine's own. `history` holds the bound
     feature sets; their columns are there before the first step. `rules` and `flags` map state and flag columns to the names that a
-    decision shows; `points` maps state columns of the deciding step to what a hit is worth.
+    decision shows; `points` maps state columns of the deciding step to what a hit is worth. `held` maps the names of rules with `once` to
+    the columns that say whether their hits are held back: the first reading finds that out, the second is told.
     """
 
     name: str
@@ -73,3 +85,4 @@ class Plan:
     flags: Mapping[str, str]
     points: Mapping[str, int]
     policies: tuple[str, ...]
+    held: Mapping[str, Held] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from engine import zones
 from engine.arrived import Ahead
@@ -70,14 +70,14 @@ class Border:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        names = {field.name for field in record.fields}
-        arrival = (record.arrival,) if record.arrival in names else ()
+        types = {field.name: field.type for field in record.fields}
+        arrival = (record.arrival,) if record.arrival in types else ()
         revision = () if record.revision is None else (record.revision,)
         self.required = tuple(dict.fromkeys((*record.key, record.time, *revision, *arrival)))
         self.plain = tuple(sorted(record.fields, key=lambda field: field.type.by is not None))
         self.known = frozenset(name for field in record.fields for name in (field.name, *field.sources))
         self.nested = frozenset(name[:dot] for name in self.known for dot in _dots(name))
-        self.ahead = Ahead.of(record)
+        self.ahead = Ahead.of(record.time, types, record.zone, record.ahead, record.arrival)
 
     def read(self, event: Mapping[str, Any]) -> dict[str, Value]:
         """One event, nested or dotted, as a typed row: every field, `now`, and `@date`, the local day of the event.
@@ -145,7 +145,12 @@ class Border:
         text = " and ".join(f"`{shown(raw)}`" for raw in raws)
         if cause == "overflow":
             return f"{role} `{name}` is out of range" + ("" if BEYOND in raws else f": {text}")
-        return f"{role} `{name}` cannot be read as {self.record.field(name).type}: {text}"
+        type_ = record.field(name).type
+        return f"{role} `{name}` cannot be read as {type_}{_FORMS.get(type_.kind, '')}: {text}"
+
+
+_FORMS: Final = {"date": " (like `2026-03-31`)", "datetime": " (like `2026-03-31T14:30:00`)"}
+"""How a value of a type is written, for who wrote it otherwise."""
 
 
 def _dots(name: str) -> list[int]:
@@ -169,12 +174,18 @@ def read_event(record: Record, event: Mapping[str, Any]) -> dict[str, Value]:
     return border(record).read(event)
 
 
+MAX_EVENT: Final = 16_000_000
+"""How large the JSON of one event may be; far beyond what any payment says."""
+
+
 def decode_event(data: bytes | str) -> dict[str, Any]:
-    """One event from JSON. Raises `InputError` for what is no JSON object, holds a key twice or is nested too deep.
+    """One event from JSON. Raises `InputError` for what is no JSON object, is too large, holds a key twice or is nested too deep.
 
     >>> decode_event('{"id": "T1", "amount": 9700.0}')
     {'id': 'T1', 'amount': 9700.0}
     """
+    if len(data) > MAX_EVENT:
+        raise InputError(f"the event is larger than {MAX_EVENT // 1_000_000} MB: an event is one JSON object")
     try:
         event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

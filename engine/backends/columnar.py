@@ -46,6 +46,7 @@ def compile_rules(ruleset: ir.RuleSet, open_: bool = False) -> Callable[[pl.Data
     """`reference.run` for every row of a frame. The result holds the outputs, ``@policy`` and ``possible``, in the same order of rows."""
     rules = _Rules(ruleset, open_)
     types = {column.name: column.type for column in ruleset.outputs()} | {"@policy": FLAG, "possible": _POSSIBLE}
+    types |= {ir.before(rule.id): FLAG for rule in ruleset.rules if rule.once is not None}
     made = rules.compile()
     return _function(rules.program, {name: (made[name], type_) for name, type_ in types.items()})
 
@@ -116,21 +117,29 @@ class _Rules:
         state = judged.value
         if not self.open and rule.policy != "refer":
             state = state.fill_null(rule.policy == "alert")
-        changed = state.ne_missing(raw.value)
-        if rule.effective != (None, None):
-            day, (start, end) = self.program.read("@date", INTEGER, False).value, rule.effective
-            in_force = pl.lit(True)
-            in_force = in_force if start is None else in_force & (day >= start)
-            in_force = in_force if end is None else in_force & (day <= end)
-            state, changed = pl.when(in_force).then(state).otherwise(pl.lit(False)), changed & in_force
-        level = max(raw.level, judged.level)
-        placed = self.program.place(self._state(state, level))
-        if not self.open and (rule.assume or rule.policy != "refer"):
-            self.touched.append(changed)
+        level, in_force = max(raw.level, judged.level), self._in_force(rule)
+        opened = raw.value
+        if rule.once is not None:
+            before = in_force(pl.when(state.ne_missing(False)).then(state).otherwise(raw.value))
+            self.program.names[ir.before(rule.id)] = self.program.place(self._state(before, level))
+            held = self.program.read(ir.held(rule.id), FLAG, False).value
+            opened = raw.value & ~held
+            state = opened if self.open else pl.when(held).then(pl.lit(False)).otherwise(state)
+        placed = self.program.place(self._state(in_force(state), level))
+        if not self.open and (rule.assume or rule.policy != "refer" or rule.once is not None):
+            self.touched.append(in_force(state.ne_missing(opened)))
             self.level = max(self.level, level)
         if rule.points:
             self.points.append((rule.points, placed))
         return placed
+
+    def _in_force(self, rule: ir.Rule) -> Callable[[pl.Expr], pl.Expr]:
+        """What gives an expression, or false on days on which the rule is not in force."""
+        if rule.effective == (None, None):
+            return lambda value: value
+        day, (start, end) = self.program.read("@date", INTEGER, False).value, rule.effective
+        bounds = [*([] if start is None else [day >= start]), *([] if end is None else [day <= end])]
+        return lambda value: pl.when(pl.all_horizontal(bounds)).then(value).otherwise(pl.lit(False))
 
     def _state(self, state: pl.Expr, level: int) -> Col:
         """A state: what is null is undecided, and has no other cause."""

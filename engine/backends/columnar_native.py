@@ -31,7 +31,7 @@ def compare_exact(op: str, a: pl.Expr, b: pl.Expr, left: Type, right: Type) -> p
     if kinds == ("integer", "number"):
         return _integer_number(op, a, b)
     if kinds == ("number", "integer"):
-        return _integer_number(MIRRORED.get(op, op), b, a)
+        return _integer_number(MIRRORED.get(op, op), b, a, number_first=True)
     return _PLAIN[op](a, b)
 
 
@@ -45,22 +45,22 @@ _PLAIN: Final[dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
 }
 
 
-def _integer_number(op: str, whole: pl.Expr, number: pl.Expr) -> pl.Expr:
-    """Polars would round the integer to a float; so the number is rounded to an integer, on the side that changes nothing."""
+def _integer_number(op: str, whole: pl.Expr, number: pl.Expr, *, number_first: bool = False) -> pl.Expr:
+    """Polars would round the integer to a float; so the number is rounded to an integer, on the side that changes nothing.
+
+    With `number_first` that stands on the left: polars loses rows where a literal stands there.
+    """
     near = number.clip(-_FAR, _FAR)
     down, up, wide = near.floor().cast(_BITS), near.ceil().cast(_BITS), whole.cast(_BITS)
-    match op:
-        case "=":
-            return (wide == down) & ((down == up) | wide.is_null())
-        case "!=":
-            return (wide != down) | ((down != up) & wide.is_not_null())
-        case "<":
-            return wide < up
-        case "<=":
-            return wide <= down
-        case ">":
-            return wide > down
-    return wide >= up
+
+    def test(side: pl.Expr) -> pl.Expr:
+        return _PLAIN[MIRRORED.get(op, op)](side, wide) if number_first else _PLAIN[op](wide, side)
+
+    if op == "=":
+        return test(down) & ((down == up) | wide.is_null())
+    if op == "!=":
+        return test(down) | ((down != up) & wide.is_not_null())
+    return test(down if op in ("<=", ">") else up)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from engine.backends import columnar
+from engine.backends.columnar_layout import pack, unpack
+from engine.backends.holding import UNASKED
 from engine.lang import ir
-from engine.plan import POLICY
+from engine.plan import POLICY, ROW, Row
 from engine.values import CAUSES, MISSING, Type
+
+if TYPE_CHECKING:
+    from engine.backends.rules import RuleStep
 
 UNDECIDED = 1 + CAUSES.index("undecided")
 
@@ -32,26 +38,45 @@ def _physical(frame: pl.DataFrame, new: str, old: str, type_: Type) -> list[pl.E
     return found
 
 
-def rules(
-    ruleset: ir.RuleSet,
-    sources: Mapping[str, str],
-    input_types: Mapping[str, Type],
-    outputs: Mapping[str, str],
-    types: Mapping[str, Type],
-    open_: bool,
-    leaves_open: bool,
-) -> Callable[[pl.DataFrame], pl.DataFrame]:
-    """The function from a frame to a rule set's outputs under the step's names; `leaves_open` as in `RuleStep`."""
-    run = columnar.compile_rules(ruleset, open_)
-    back = {outer: local for local, outer in outputs.items()}
+def rules(step: RuleStep) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """The function from a frame to a rule set's outputs under the step's names. What no frame says of `once` is not asked here."""
+    run = columnar.compile_rules(step.rules, step.open)
+    back = {outer: local for local, outer in step.outputs.items()}
+    sources, types = {**step.sources, **step.told}, {**step.input_types, **step.told_types}
+    told = [column for name, type_ in step.told_types.items() for column in columnar.names(name, type_)]
 
-    def step(frame: pl.DataFrame) -> pl.DataFrame:
-        result = run(renamed(frame, sources, input_types))
-        if leaves_open:
+    def compute(frame: pl.DataFrame) -> pl.DataFrame:
+        given = renamed(frame, sources, types)
+        if told and told[0] not in given.columns:
+            given = given.hstack(_constant(dict.fromkeys(step.told_types, UNASKED), step.told_types, frame.height))
+        result = run(given)
+        if step.leaves_open:
             result = result.with_columns(pl.col(POLICY) | (pl.col("possible").list.len() != 1))
-        return renamed(result, back, types)
+        return renamed(result.hstack(given.select(told)), back, step.types)
 
-    return step
+    return compute
+
+
+def holding(step: RuleStep, run: Callable[[pl.DataFrame], pl.DataFrame], frame: pl.DataFrame) -> pl.DataFrame:
+    """What `run` gives, where the rows in which a rule with `once` is or may be hit are decided one by one, in their order."""
+    result = run(frame)
+    if any(column in frame.columns for column in step.told.values()):
+        return result
+    may_hit = [pl.col(step.outputs[ir.before(rule.id)]).ne_missing(pl.lit(False)) for rule in step.once]
+    places = result.select(pl.any_horizontal(may_hit)).to_series().arg_true()
+    if not len(places):
+        return result
+    asking = frame[places]
+    rows = unpack(renamed(asking, step.sources, step.input_types), step.input_types)
+    numbers = asking[ROW].to_list() if ROW in frame.columns else [0] * len(rows)
+    decided = pack([step.decided(row, number) for row, number in zip(rows, numbers, strict=True)], step.types)
+    where = pl.int_range(result.height, eager=True).scatter(places, pl.int_range(result.height, result.height + len(rows), eager=True))
+    return pl.concat([result, decided.select(result.columns)])[where]
+
+
+def _constant(row: Row, types: Mapping[str, Type], height: int) -> pl.DataFrame:
+    """A frame that says the same in every row."""
+    return pack([row], types).select(pl.all().gather(pl.repeat(0, height, dtype=pl.UInt32, eager=True)))
 
 
 def compute(expressions: Mapping[str, ir.Expr], types: Mapping[str, Type]) -> Callable[[pl.DataFrame], pl.DataFrame]:
@@ -69,8 +94,7 @@ def compute(expressions: Mapping[str, ir.Expr], types: Mapping[str, Type]) -> Ca
 
 def _wanted(computed: pl.DataFrame, name: str, expr: ir.Expr | None, type_: Type, height: int) -> list[pl.Expr | pl.Series]:
     if expr is None:
-        absent = columnar.pack([{name: MISSING}], {name: type_})
-        return [absent[column].gather(pl.repeat(0, height, dtype=pl.UInt32, eager=True)) for column in absent.columns]
+        return list(_constant({name: MISSING}, {name: type_}, height))
     if expr.type.interval and not type_.interval:
         open_ = pl.col(name).is_null() & (pl.col(f"{name}<").is_not_null() | pl.col(f"{name}>").is_not_null())
         cause = pl.when(open_).then(pl.lit(UNDECIDED, dtype=pl.UInt8)).otherwise(pl.col(f"{name}#")).alias(f"{name}#")

@@ -119,11 +119,19 @@ QUANTIFIERS: Final[dict[str, Callable[[Sequence[Value]], Value]]] = {"any": or3,
 @dataclass(frozen=True, slots=True)
 class State:
     """A rule in one row: its condition as it stands (`raw`, with the cause it lacks), its `state` after policies (true is hit, false is
-    clear, missing is undecided), and whether it is in force on the event's day. A rule that is not is clear, whatever it lacks."""
+    clear, missing is undecided), what that is without policies (`opened`), and whether it is in force on the event's day. A rule that is
+    not is clear, whatever it lacks. `before` is the state before `once` had its say."""
 
     raw: Value
     state: Value
+    opened: Value
     in_force: bool = True
+    before: Value = False
+
+    @property
+    def held(self) -> bool:
+        """Whether `once` held back what was a hit, or may have been one."""
+        return self.before is not False and self.state is False
 
 
 def state_of(raw: Value) -> Value:
@@ -149,12 +157,25 @@ def in_force(effective: tuple[int | None, int | None], row: Row) -> bool:
 def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> State:
     """One rule in one row that holds everything it reads."""
     if not in_force(rule.effective, row):
-        return State(False, False, in_force=False)
+        return State(False, False, False, in_force=False)
     raw = evaluate(ir.condition(rule), row)
-    if open_:
-        return State(raw, state_of(raw))
-    judged = evaluate(ir.assumed(rule, defines), row) if rule.assume else raw
-    return State(raw, apply(rule.policy, judged))
+    judged = state_of(raw) if open_ else apply(rule.policy, evaluate(ir.assumed(rule, defines), row) if rule.assume else raw)
+    if rule.once is None:
+        return State(raw, judged, state_of(raw))
+    before, state, opened = once(raw, judged, row[ir.held(rule.id)], open_)
+    return State(raw, state, opened, before=before)
+
+
+def once(raw: Value, judged: Value, held: Value, open_: bool) -> tuple[Value, Value, Value]:
+    """What `once` makes of a rule's condition and its state after policies: the state before it, the state, and that without policies.
+
+    Where nobody knows whether it is `held` back a hit goes through; without policies it is undecided.
+
+    >>> once(True, True, missing("unavailable"), False)
+    (True, True, missing (undecided))
+    """
+    opened = state_of(and3((raw, not3(held))))
+    return (judged if judged is not False else state_of(raw)), (opened if open_ else judged if held is not True else False), opened
 
 
 def score(points: Iterable[tuple[int, Value]]) -> Value:
@@ -239,7 +260,8 @@ def values_of(statement: ir.Define | ir.Set) -> tuple[ir.Expr, ...]:
 def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
     """The outputs of a rule set for one row, with ``@policy`` and ``possible``. `open_` is the reading without policies and assumptions.
 
-    `row` holds the fields, inputs, features and ``now`` under their local names, and ``@date`` where a rule has an `effective`.
+    `row` holds the fields, inputs, features and ``now`` under their local names, ``@date`` where a rule has an `effective`, and for a rule
+    with `once` ``@held("ID")``; that one also gives ``@before("ID")``.
     """
     work, judged = work_out(ruleset, row, open_)
     possible: tuple[str, ...] = ()
@@ -247,8 +269,10 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
         rows = ruleset.decide.rows
         possible = walk((name, True if condition is None else evaluate(condition, work)) for name, condition in rows)
         work["outcome"] = outcome(possible, ruleset.decide.undecided, open_)
-    touched = any(state.state is not state_of(state.raw) for state in judged.values())
-    return {column.name: work[column.name] for column in ruleset.outputs()} | {"@policy": touched, "possible": possible}
+    touched = any(state.state is not state.opened for state in judged.values())
+    given = {column.name: work[column.name] for column in ruleset.outputs()}
+    given |= {ir.before(rule.id): judged[rule.id].before for rule in ruleset.rules if rule.once is not None}
+    return given | {"@policy": touched, "possible": possible}
 
 
 def states(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> dict[str, State]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from engine.backends import single
+from engine.backends.holding import UNASKED, UNAVAILABLE, Answer, Ask, Holder, hold
 from engine.lang import ir
+from engine.lang.meaning import of_rule
 from engine.plan import DAY_OF_EVENT, NOW, POLICY, Row
 from engine.values import DATE, FLAG, MISSING, TEXT, Interval, Type, Value, missing, settle
 
@@ -55,43 +58,100 @@ class ComputeStep:
 
 
 class RuleStep:
-    """One rule set in one reading. `sources` says which column of the row stands for each local name; `open_` leaves policies out."""
+    """One rule set in one reading. `sources` says which column of the row stands for each local name; `open_` leaves policies out.
+
+    Rules with `once`: the first reading asks the holder it is bound to whether a hit is held back and writes down what it was told, the
+    second reads that. Where the row says it already, as in a replay, nobody is asked; unbound, nobody knows.
+    """
+
+    holder: Holder | None = None
+    within = ""
 
     def __init__(self, name: str, rules: ir.RuleSet, sources: Mapping[str, str], time: Type, *, open_: bool = False) -> None:
         self.name, self.rules, self.open = name, rules, open_
+        self.once = tuple(rule for rule in rules.rules if rule.once is not None)
+        self.told_types = {local: type_ for rule in self.once for local, type_ in told(rule).items()}
+        self.told = {local: f"{name}.{local}" for local in self.told_types}
         self.sources = {**sources, NOW: NOW, DAY_OF_EVENT: DAY_OF_EVENT}
         self.input_types = {**input_types(rules), NOW: time, DAY_OF_EVENT: DATE}
         local_types = {column.name: column.type for column in rules.outputs()} | {POLICY: FLAG}
         self.outputs = {local: f"{name}.{local}" for local in local_types}
         if rules.decide is not None:
             local_types["possible"], self.outputs["possible"] = Type("list", item=TEXT), f"{name}.{POSSIBLE}"
+        if not open_:
+            local_types |= {**{ir.before(rule.id): FLAG for rule in self.once}, **self.told_types}
+            self.outputs |= {local: f"{name}.{local}" for local in local_types if local not in self.outputs}
         self.types: Mapping[str, Type] = {self.outputs[local]: type_ for local, type_ in local_types.items()}
         self.writes = tuple(self.types)
-        self.reads = tuple(sorted(set(self.sources.values())))
+        self.reads = tuple(sorted({*self.sources.values(), *(self.told.values() if open_ else ())}))
         # the outcome named for an open answer is a policy too: the open reading must not take it for the answer
         self.leaves_open = not open_ and rules.decide is not None
         self._run = single.compile_rules(rules, open_)
 
+    def bind(self, holder: Holder, within: str) -> Self:
+        """The same step, which asks `holder`; `within` leads through nested cascades."""
+        if not self.once or self.open:
+            return self
+        bound = copy.copy(self)
+        bound.holder, bound.within = holder, within
+        return bound
+
     def local(self, row: Row) -> Row:
         """The row as the rule set sees it."""
-        return {local: row[column] for local, column in self.sources.items()}
+        given = {local: row[column] for local, column in self.sources.items()}
+        return given | {local: row[column] for local, column in self.told.items() if column in row} if self.told else given
 
     def one(self, row: Row) -> Row:
-        result = self._run(self.local(row))
+        return self.decided(self.local(row))
+
+    def decided(self, given: Row, number: int = 0) -> Row:
+        """What becomes of a row as the rule set sees it; `number` is its place in a frame."""
+        if not self.once or ir.held(self.once[0].id) in given:
+            result = self._run(given)
+        elif self.open:
+            result = self._run(given | dict.fromkeys(self.told, UNASKED))
+        else:
+            result, given = hold(self._run, self.once, given, lambda rule, once, hit: self._ask(rule, once, given, hit, number))
         if self.leaves_open:
             result[POLICY] = result[POLICY] or len(result["possible"]) != 1
+        result |= {local: given[local] for local in self.told if local in self.outputs}
         return {column: result[local] for local, column in self.outputs.items()}
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is for this step to find out what is held back."""
+        return bool(self.once) and not self.open
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """Under which name the hits of each rule are remembered: a rule that means something else begins anew."""
+        return {rule.id: f"{self.name}.{rule.id}:{of_rule(self.rules, rule)[:16]}" for rule in self.once}
+
+    def _ask(self, rule: ir.Rule, once: ir.Once, given: Row, hit: bool, number: int) -> Answer:
+        if self.holder is None:
+            return UNAVAILABLE
+        key = tuple(given[field.name] for field in once.per)
+        return self.holder.ask(Ask(self.within + self._places[rule.id], once, key, given[NOW], hit, number))
 
     @cached_property
     def _columnar(self) -> Any:
         # loads polars: only batch runs come here
         from engine.backends import columnar_steps
 
-        return columnar_steps.rules(self.rules, self.sources, self.input_types, self.outputs, self.types, self.open, self.leaves_open)
+        return columnar_steps.rules(self)
 
     def many(self, frame: DataFrame) -> DataFrame:
-        result: DataFrame = self._columnar(frame)
-        return result
+        if not self.asks:
+            result: DataFrame = self._columnar(frame)
+            return result
+        from engine.backends import columnar_steps
+
+        return columnar_steps.holding(self, self._columnar, frame)
+
+
+def told(rule: ir.Rule) -> dict[str, Type]:
+    """What a rule with `once` is told: whether it is held back, and by what."""
+    return {ir.held(rule.id): FLAG, ir.held_by(rule.id): TEXT}
 
 
 def input_types(rules: ir.RuleSet) -> dict[str, Type]:
@@ -114,6 +174,7 @@ def expressions(rules: ir.RuleSet) -> list[ir.Expr]:
         elif isinstance(statement, ir.Rule):
             found += [ir.condition(statement), *(value for _, value in statement.sets)]
             found += [part for part in statement.reason if isinstance(part, ir.Expr)]
+            found += [] if statement.once is None else [*statement.once.per, statement.once.now]
         elif isinstance(statement, ir.Set):
             found += [value for _, value in statement.values]
     return found + [when for _, when in (rules.decide.rows if rules.decide else ()) if when is not None]

@@ -39,8 +39,9 @@ _SHARED: Final[dict[str, Any]] = {
     "settle": settle,
     "call": reference.call,
     "resolve": reference.resolve,
+    "once": reference.once,
 }
-_LOCALS: Final = ("row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "rules", "expression")
+_LOCALS: Final = ("row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "opened", "rules", "expression")
 _QUANTIFIERS: Final = {"any": "or3", "all": "and3", "number": "count3"}
 _OPERATORS: Final = {"=": "==", "!=": "!="}
 _NESTED = 6
@@ -368,6 +369,8 @@ class _Rules(_Function):
             day, (start, end) = self.read("@date"), rule.effective
             bounds = [f"{day} >= {start}"] * (start is not None) + [f"{day} <= {end}"] * (end is not None)
             self.line(f"{state} = False")
+            if rule.once is not None:
+                self._assign(ir.before(rule.id), "False")
             self.line(f"if {' and '.join(bounds)}:")
             self.indent += 1
             self._judge(rule, state)
@@ -377,6 +380,9 @@ class _Rules(_Function):
             self._points(state, rule.points)
 
     def _judge(self, rule: ir.Rule, state: str) -> None:
+        if rule.once is not None:
+            self._judge_once(rule, state)
+            return
         text, _ = self.expr(ir.condition(rule))
         after = {"ignore": "False", "alert": "True", "refer": "UNDECIDED"}["refer" if self.open else rule.policy]
         if self.open or not rule.assume:
@@ -393,6 +399,19 @@ class _Rules(_Function):
         self.line(f"    {state} = {after}")
         self.line(f"if {state} is not (UNDECIDED if raw.__class__ is Missing else raw):")
         self.line("    touched = True")
+
+    def _judge_once(self, rule: ir.Rule, state: str) -> None:
+        after = {"ignore": "False", "alert": "True", "refer": "UNDECIDED"}["refer" if self.open else rule.policy]
+        text, _ = self.expr(ir.condition(rule))
+        self.line(f"raw = {text}")
+        judged = self.expr(ir.assumed(rule, self.defines))[0] if rule.assume and not self.open else "raw"
+        self.line(f"{state} = {judged}")
+        self.line(f"if {state}.__class__ is Missing:")
+        self.line(f"    {state} = {after}")
+        before, held = self.module.identifier(ir.before(rule.id)), self.read(ir.held(rule.id))
+        self.line(f"{before}, {state}, opened = once(raw, {state}, {held}, {self.open})")
+        self.made.add(ir.before(rule.id))
+        self.line(f"touched = touched or {state} is not opened")
 
     def _points(self, state: str, points: int) -> None:
         self.line(f"if {state} is True:")
@@ -425,7 +444,8 @@ class _Rules(_Function):
         self.line("kept = {}")
         if ruleset.decide is not None:
             self._decide(ruleset.decide)
-        outputs = [f"{column.name!r}: {self.read(column.name)}," for column in ruleset.outputs()]
+        names = [column.name for column in ruleset.outputs()] + [ir.before(rule.id) for rule in ruleset.rules if rule.once is not None]
+        outputs = [f"{name!r}: {self.read(name)}," for name in names]
         self.line("return {")
         for output in (*outputs, "'@policy': touched,", "'possible': tuple(kept),"):
             self.line(f"    {output}")

@@ -8,7 +8,7 @@ import polars as pl
 
 from engine.backends.columnar import pack
 from engine.backends.columnar_steps import renamed
-from engine.plan import Row, Step
+from engine.plan import ROW, Row, Step
 from engine.values import Type
 
 _PLACE = "@place"
@@ -35,6 +35,7 @@ def nested(
 ) -> pl.DataFrame:
     """Run the inner steps over the renamed frame and give back their columns under the outer names."""
     inner = renamed(frame, sources, types)
+    inner = inner.with_columns(frame[ROW]) if ROW in frame.columns else inner
     for step in steps:
         inner = inner.hstack(step.many(inner))
     return renamed(inner, outputs, output_types)

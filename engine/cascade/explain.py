@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.backends import reference
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
-from engine.cascade.phrase import phrase
+from engine.cascade.phrase import phrase, within
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
@@ -219,6 +219,9 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
     if not state.in_force:
         start, end = (None if day is None else date_of(day).isoformat() for day in rule.effective)
         return [*lines, f"    not in force: effective {f'from {start}' if start else ''}{f' to {end}' if end else ''}".replace("  ", " ")]
+    if state.held and rule.once is not None:
+        word = "held back" if state.before is True else "would be held back"
+        return [*lines, f"    {word}: it hit {within(rule.once.window)} ({level.work[ir.held_by(rule.id)]})"]
     if state.state is True:
         lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
     elif state.state is False:
@@ -229,6 +232,8 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
 def _policy(rule: ir.Rule, state: reference.State, raw: reference.State) -> str:
     if state.state is raw.state:
         return ""
+    if raw.before is True:
+        return "; so the hit goes through"
     if rule.assume:
         return "; assumed " + ", ".join(f"{name} = {show(value.value, value.type)}" for name, value in rule.assume)
     return "; a policy before it answered" if rule.policy == "refer" else f"; on missing {rule.policy}"

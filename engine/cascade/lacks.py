@@ -188,7 +188,21 @@ class RuleSetLevel:
 
     def rule(self, rule: ir.Rule) -> Lacks:
         """What an undecided rule lacked."""
-        return self.expression(ir.condition(rule)) if self.states[rule.id].state.__class__ is Missing else ()
+        if self.states[rule.id].state.__class__ is not Missing:
+            return ()
+        lacks = self.expression(ir.condition(rule))
+        return tuple(dict.fromkeys((*lacks, *self._earlier_hits(rule, rule.once, asked=not lacks)))) if rule.once is not None else lacks
+
+    def _earlier_hits(self, rule: ir.Rule, once: ir.Once, *, asked: bool) -> Iterator[Lack]:
+        """What kept `once` from knowing; where nobody had to ask, nothing."""
+        held = self.work[ir.held(rule.id)]
+        keys = [field.name for field in once.per if not known(self.work[field.name])]
+        if known(held) or not (asked or held.cause != "skipped"):
+            return
+        for key in keys:
+            yield from self.output(key)
+        if not keys:
+            yield Lack(f"earlier hits of {rule.id}", cause_of(held), False)
 
     def decision(self) -> Iterator[Lack]:
         """What the rows of `decide` that can still move the outcome lacked; nothing when only one outcome is left."""

@@ -18,7 +18,7 @@ from engine.cascade.wiring import StepBuild, Wiring
 from engine.diagnostics import Diagnostic, Span, in_order, suggest
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
-from engine.plan import POLICY, Plan
+from engine.plan import POLICY, Held, Plan
 from engine.registry.manifest import Component
 from engine.registry.store import Workspace
 from engine.values import DATE, Type
@@ -186,4 +186,9 @@ def _plan(spec: CascadeSpec, wiring: Wiring, builds: list[StepBuild]) -> Plan:
         flags,
         {decides + ir.hit(rule.id): rule.points for rule in deciding if rule.points},
         tuple(name for name in types if name.endswith("." + POLICY)),
+        {rules[view.prefix + ir.hit(rule.id)]: _held(view.prefix, rule) for view in views for rule in view.rule_step.once},
     )
+
+
+def _held(prefix: str, rule: ir.Rule) -> Held:
+    return Held(prefix + ir.before(rule.id), prefix + ir.held(rule.id), prefix + ir.held_by(rule.id))

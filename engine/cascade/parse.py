@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from engine.cascade.spec import CascadeSpec, Placed, Reference, StepSpec
-from engine.diagnostics import Diagnostic, Span, suggest
+from engine.diagnostics import Diagnostic, Span, nearest, suggest
 from engine.lang.source import YAML_BEGINS, check_text
 from engine.registry.manifest import REFERENCE
 from engine.resources import grammar_text
@@ -40,6 +40,8 @@ class _Loader(yaml.SafeLoader):
 def parse(text: str, file: str) -> tuple[CascadeSpec | None, list[Diagnostic]]:
     """The cascade a text describes, and everything wrong with its form. `file` is the name used in places.
 
+    A key that nobody knows is an error and hides nothing: the cascade is given as it is without it, or as the key was probably meant.
+
     >>> parse("cascade: a/b\\n", "b.yaml")[1][0].code
     'cascade-key-missing'
     """
@@ -49,11 +51,11 @@ def parse(text: str, file: str) -> tuple[CascadeSpec | None, list[Diagnostic]]:
     places: dict[Path, Span] = {}
     scalars: dict[Path, Placed] = {}
     data = _plain(node, (), file, places, scalars, problems)
+    unknown = list(_unknown_keys(data, places, scalars))
     found = _held_against_schema(data, places | {path: placed.span for path, placed in scalars.items()}, places)
     problems += itertools.islice(found, MAX_PROBLEMS)
-    if any(problem.severity == "error" for problem in problems):
-        return None, problems
-    return _spec(data, file, places, scalars), problems
+    stopped = any(problem.severity == "error" for problem in problems)
+    return None if stopped else _spec(data, file, places, scalars), [*unknown[:MAX_PROBLEMS], *problems]
 
 
 def parse_deployment(text: str, file: str) -> tuple[frozenset[str], list[Diagnostic]]:
@@ -177,8 +179,6 @@ def _held_against_schema(data: Any, values: dict[Path, Span], places: dict[Path,
             yield Diagnostic(
                 "cascade-value", f"a step cannot be called `{error.instance}`", places[(*path, str(error.instance))], hint=hint
             )
-        elif error.validator == "additionalProperties":
-            yield from _unknown_keys(error, path, places)
         elif error.validator == "required":
             lost = str(error.message).split("'")[1]
             yield Diagnostic("cascade-key-missing", f"the key `{lost}` is not there", place, hint=f"add `{lost}: ...`")
@@ -188,12 +188,32 @@ def _held_against_schema(data: Any, values: dict[Path, Span], places: dict[Path,
         yield from _one_kind_each(data["steps"], places)
 
 
-def _unknown_keys(error: Any, path: Path, places: dict[Path, Span]) -> Iterator[Diagnostic]:
-    allowed = error.schema.get("properties", {})
-    for key in error.instance:
-        if key not in allowed:
-            hint = suggest(key, allowed) or "known here: " + ", ".join(f"`{name}`" for name in allowed)
-            yield Diagnostic("unknown-key", f"unknown key `{key}`", places.get((*path, key), places[()]), hint=hint)
+def _unknown_keys(data: Any, places: dict[Path, Span], scalars: dict[Path, Placed]) -> Iterator[Diagnostic]:
+    """What is wrong with the keys of the cascade and of its steps, each then called what it was probably meant to be, or left out."""
+    schema = _schema()
+    yield from _put_right(data, (), schema["properties"], places, scalars)
+    steps = data.get("steps") if isinstance(data, dict) else None
+    for name, step in steps.items() if isinstance(steps, dict) else ():
+        yield from _put_right(step, ("steps", name), schema["$defs"]["step"]["properties"], places, scalars)
+
+
+def _put_right(
+    node: Any, path: Path, allowed: dict[str, Any], places: dict[Path, Span], scalars: dict[Path, Placed]
+) -> Iterator[Diagnostic]:
+    for key in [key for key in node if key not in allowed] if isinstance(node, dict) else ():
+        meant = nearest(key, allowed)
+        hint = suggest(key, allowed) or "known here: " + ", ".join(f"`{name}`" for name in allowed)
+        yield Diagnostic("unknown-key", f"unknown key `{key}`", places[(*path, key)], hint=hint)
+        value = node.pop(key)
+        if meant is not None and meant not in node:
+            node[meant] = value
+            for table in (places, scalars):
+                _renamed(table, (*path, key), (*path, meant))
+
+
+def _renamed(table: dict[Path, Any], path: Path, meant: Path) -> None:
+    for inner in [inner for inner in table if inner[: len(path)] == path]:
+        table[(*meant, *inner[len(path) :])] = table.pop(inner)
 
 
 def _wrong_value(error: Any, path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
-from engine.values import show
+from engine.values import DAY, HOUR, MINUTE, SECOND, show
 
 _LOOSE, _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _TIGHT = range(8)
 _INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
@@ -23,6 +23,24 @@ def phrase(expr: ir.Expr) -> str:
     ('not hits >= 3', 'hits is known')
     """
     return _phrase(expr, _LOOSE)
+
+
+def within(window: ir.Window) -> str:
+    """Where `once` looks for an earlier hit.
+
+    >>> from engine.lang.ir import Window
+    >>> within(Window("trailing", 7, "days")), within(Window("trailing", 1, "months")), within(Window("calendar", period="month"))
+    ('within the 7 days before', 'within the month before', 'in the same calendar month')
+    """
+    if window.kind == "calendar":
+        return f"in the same calendar {window.period}"
+    number, unit = window.length, window.unit
+    if unit == "microseconds":
+        names = (("days", DAY), ("hours", HOUR), ("minutes", MINUTE), ("seconds", SECOND), ("microseconds", 1))
+        number, unit = next((number // size, name) for name, size in names if number % size == 0)
+    elif unit == "months" and number % 12 == 0:
+        number, unit = number // 12, "years"
+    return f"within the {unit[:-1] if number == 1 else f'{number} {unit}'} before"
 
 
 def _phrase(expr: ir.Expr, around: int) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from engine.backends.holding import Holder, bound
 from engine.backends.rules import POSSIBLE
 from engine.plan import DAY_OF_EVENT, NOW, POLICY, Plan, Row, Step
 from engine.values import Type, Value, missing
@@ -39,6 +41,12 @@ class GateStep:
                 row[column] = given.get(column, missing(cause))
         return row
 
+    def bind(self, holder: Holder, within: str) -> Self:
+        """The same step, whose rules with `once` ask `holder`."""
+        copied = copy.copy(self)
+        (copied.inner,) = bound([self.inner], holder, within)
+        return copied
+
     def one(self, row: Row) -> Row:
         passes = row[self.gate]
         if passes is True:
@@ -70,10 +78,20 @@ class NestedStep:
         self.outputs |= {f"{name}.{c.removeprefix(decided)}": c for c in inner if c.startswith(decided) and "@" not in c}
         self.types: Mapping[str, Type] = {outer: inner[column] for outer, column in self.outputs.items()}
         self.writes = tuple(self.types)
+        self.told = {column: f"{name}.{column}" for held in plan.held.values() for column in (held.held, held.by)}
+        if open_:
+            self.reads = tuple(sorted({*self.reads, *self.told.values()}))
+
+    def bind(self, holder: Holder, within: str) -> Self:
+        """The same step, whose rules with `once` ask `holder`."""
+        copied = copy.copy(self)
+        copied.steps = bound(self.steps, holder, f"{within}{self.name}.")
+        return copied
 
     def inside(self, row: Row) -> Row:
         """The row as the inner steps see it before the first of them."""
-        return {local: row[column] for local, column in self.sources.items()}
+        inner = {local: row[column] for local, column in self.sources.items()}
+        return inner | {local: row[column] for local, column in self.told.items() if column in row} if self.told else inner
 
     def restore(self, row: Row) -> Row:
         """The inner row after the inner steps, from the outer row after this one.
@@ -92,4 +110,4 @@ class NestedStep:
         # loads polars: only batch runs come here
         from engine.cascade import columnar
 
-        return columnar.nested(frame, self.steps, self.sources, self.plan.types, self.outputs, self.types)
+        return columnar.nested(frame, self.steps, {**self.sources, **self.told}, self.plan.types, self.outputs, self.types)

@@ -21,7 +21,7 @@ from engine.lang.parse import parse_expression
 from engine.plan import NOW, Step
 from engine.reading import read_value
 from engine.record import Record
-from engine.values import FLAG, Missing, Type, Value
+from engine.values import FLAG, MISSING, Missing, Type, Value, known
 
 WITH, GATE = "@with.", "@gate"
 
@@ -347,9 +347,19 @@ class Wiring:
             values[f"{step.name}.{name}"] = value
         return values
 
+    def _check_ranges(self, step: StepSpec, on_missing: Mapping[str, Value]) -> None:
+        """What stands for an output that a model lacks must be one that it can give."""
+        for output in self._loaded[step.name].outputs if step.kind == "model" and on_missing else ():
+            value = on_missing.get(f"{step.name}.{output.name}", MISSING)
+            if output.range is not None and known(value) and not output.range[0] <= value <= output.range[1]:
+                placed, (low, high) = step.on_missing[output.name], output.range
+                message = f"`{output.name}` of `{step.component.name}` is from {low:g} to {high:g}, and `{placed.text}` is not"
+                self.report("value-type", message, placed.span, "to say that there is no score, leave `on_missing` out")
+
     def _make(self, step: StepSpec, build: StepBuild, sources: dict[str, str]) -> None:
         """The step itself in both readings, with what goes before it."""
         otherwise, on_missing = self._given(step, step.otherwise), self._given(step, step.on_missing)
+        self._check_ranges(step, on_missing)
         if self.components.failed:
             return
         component = self._loaded[step.name]

@@ -40,6 +40,10 @@ class Progress:
         self._decided = rows
         self._say(f"read {self._read:,} rows, decided {rows:,}" + (f" and {ticks:,} ticks" if ticks else ""))
 
+    def stage(self, text: str) -> None:
+        """What is done between reading and deciding."""
+        self._say(f"read {self._read:,} rows, {text}")
+
     def _say(self, text: str) -> None:
         now = time.monotonic()
         seconds = now - self._started

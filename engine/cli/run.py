@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import signal
 import time
 from argparse import ArgumentParser, Namespace
@@ -40,6 +41,8 @@ examples:
   engine run cascades/audit.yaml --input 'feed/*.csv.gz' --output decisions.parquet --rejects rejects.csv
   engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --report report.html --ledger ledger.db"""
 
+LEAST: Final = 10_000_000
+"""The least bytes that history may be given."""
 _PORTION: Final = 500
 
 
@@ -59,18 +62,24 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--per", metavar="FIELD", nargs="+", help="the fields of the key that ticks look at; the key of some feature")
     parser.add_argument("--until", metavar="DATE", help="the last day of ticks (default: as long as events come)")
     parser.add_argument("--encoding", metavar="NAME", help="of text files that are not UTF-8, like cp1251")
+    parser.add_argument("--memory", metavar="SIZE", help="how much memory history may take at a time, like 2GB (default: what it needs)")
+    parser.add_argument("--temp", metavar="DIR", help="where rows are put aside (default: the system's temporary folder, or TMPDIR)")
     parser.add_argument("--values", action="store_true", help="also write what every step gave")
 
 
 def run(args: Namespace) -> int:
     # load polars: only this command needs it
     from engine.monitor.summary import Summary
-    from engine.run.files import Options, run_files
+    from engine.run.files import run_files
+    from engine.run.through import Options
 
     # polars, once loaded, takes Ctrl-C for itself while it computes, and forgets it when it is done first: take it back
     signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
     if (args.tick is None) != (args.per is None) or (args.until and args.tick is None):
         raise Stop("--tick says when keys are looked at, --per which: give both, like `--tick day --per account`")
+    memory, aside = None if args.memory is None else bytes_of(args.memory), None if args.temp is None else Path(args.temp)
+    if aside is not None and not aside.is_dir():
+        raise Stop(f"--temp `{aside}` is no folder: rows are put aside there while the run goes on")
     paths = expanded(args.input)
     refuse_overwriting(args, paths)
     engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger)
@@ -85,7 +94,7 @@ def run(args: Namespace) -> int:
         watcher = _Watcher(engine, summary, progress)
         try:
             every = None if args.tick is None else Every.of(engine.plan, args.tick, args.per, args.until)
-            options = Options(args.history_from, args.encoding, args.values, args.ledger is not None, every)
+            options = Options(args.history_from, args.encoding, args.values, args.ledger is not None, every, memory, aside)
             beside = run_files(engine.plan, paths, args.output, args.rejects, watcher, options)
         except InputError as error:
             raise Stop(str(error)) from None
@@ -97,6 +106,22 @@ def run(args: Namespace) -> int:
         write_report(summary, args.report)
     _tell(args, summary, beside)
     return FINE if summary.balanced else PROBLEMS
+
+
+def bytes_of(text: str) -> int:
+    """The bytes that a size means. Raises `Stop` for what is none, and for one that no run can do with.
+
+    >>> bytes_of("2GB"), bytes_of("1.5 gb"), bytes_of("512MiB")
+    (2000000000, 1500000000, 536870912)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(I?)B?", text.strip().upper())
+    if found is None:
+        raise Stop(f"`{text}` is no size: write --memory as `500MB` or `2GB`")
+    number, unit, binary = found.groups()
+    size = int(float(number) * (1024 if binary else 1000) ** (1 + "KMGT".index(unit)))
+    if size < LEAST:
+        raise Stop(f"--memory {text} is too little: give history at least {LEAST // 1_000_000} MB")
+    return size
 
 
 def expanded(given: list[str]) -> list[str]:
@@ -188,6 +213,9 @@ class _Watcher:
     def on_decided(self, rows: DataFrame, decisions: DataFrame) -> None:
         self.summary.add(rows, decisions)
         self.progress.decided(self.summary.decided, 0 if self.summary.ticks is None else self.summary.ticks.decided)
+
+    def on_stage(self, text: str) -> None:
+        self.progress.stage(text)
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
         decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 from engine.diagnostics import Diagnostic, suggest
 from engine.errors import InputError
+from engine.record import MAX_EVENT
 
 FINE: Final = 0
 PROBLEMS: Final = 1
@@ -66,10 +68,13 @@ def cascade_file(name: str) -> Path:
 
 
 def read_input(name: str) -> str:
-    """The text of a file, or of standard input for ``-``. Raises `Stop` for one that is no UTF-8 text."""
+    """The text of a file, or of standard input for ``-``. Raises `Stop` for one that is no UTF-8 text, or too large for an event."""
+    shown = "standard input" if name == "-" else f"`{name}`"
+    with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+        data = file.read(MAX_EVENT + 1)
+    if len(data) > MAX_EVENT:
+        raise Stop(f"{shown} is larger than {MAX_EVENT // 1_000_000} MB: an event is one JSON object; `engine run` decides whole files")
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        shown = "standard input" if name == "-" else f"`{name}`"
         raise Stop(f"{shown} is no UTF-8 text: save the event as UTF-8") from None

@@ -125,10 +125,15 @@ def features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     series = [
         part for column, values in found.items() for part in packed(column, values, layout.types[column], dtype(layout.types[column]))
     ]
-    answers = pl.DataFrame(series)
+    return completed(judged, pl.DataFrame(series), state)
+
+
+def completed(frame: pl.DataFrame, answers: pl.DataFrame, state: WindowState) -> pl.DataFrame:
+    """What history says of the rows of `frame`, with the features that are worked out from it, in their order."""
+    judged = frame.with_columns(pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
     for formula in state.formulas:
         answers = answers.hstack(formula.many(judged.hstack(answers)))
-    return answers.select(columns(layout.types))
+    return answers.select(columns(state.layout.types))
 
 
 def _sinces(frame: pl.DataFrame, times: list[int], state: WindowState) -> list[int]:

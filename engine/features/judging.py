@@ -8,13 +8,13 @@ from engine.backends import single
 from engine.features.looking import cell, truth
 from engine.features.spec import Slot
 from engine.features.tallies import OUT, RAW
-from engine.values import known
+from engine.lang import ir
+from engine.values import known, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.features.looking import Cell
-    from engine.lang import ir
     from engine.plan import Row
     from engine.values import Value
 
@@ -29,6 +29,7 @@ class Judge:
     def __init__(self, slot: Slot) -> None:
         self._looks, self._share, self._ends, self._fields = slot.looks, slot.share, slot.ends, tuple(slot.fields())
         self._where, self._of, self._part, self._event = map(_compiled, (slot.where, slot.of, slot.part, slot.event))
+        self._settles = _is_whole(slot.of)
 
     def cell(self, row: Row) -> Cell:
         """What is kept of a row, which also says what time it is."""
@@ -48,8 +49,15 @@ class Judge:
     def _value(self, row: Row) -> Value:
         """None where it is not known."""
         value = True if self._of is None else self._of(row)
+        if self._settles:
+            value = settle(value, 1)
         value = value if known(value) else None
         return (*(row[name] for name in self._ends), value) if self._ends else value
+
+
+def _is_whole(of: ir.Expr | None) -> bool:
+    """Whether it is a calculation in whole units of money, which ends here: a finer one goes on until it is summed up."""
+    return of is not None and of.type.kind == "money" and of.type.scale == 1 and not isinstance(of, ir.Read)
 
 
 def _compiled(expr: ir.Expr | None) -> Callable[[Row], Value] | None:

@@ -16,6 +16,7 @@ from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, M
 from engine.features.looking import Asked
 from engine.features.missed import LOG, Missed
 from engine.features.networked import course
+from engine.features.passed import Passing, answer_of, passed_of, text_of
 from engine.features.sliding import Past
 from engine.features.spec import THIS, Layout, formula_steps
 from engine.features.tallies import OUT
@@ -27,8 +28,10 @@ from engine.values import Value, known, missing
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from engine.backends.holding import Answer
     from engine.features.log import Found, Key, Lane, Log, Measured
     from engine.features.looking import Cell
+    from engine.features.passed import Question
     from engine.features.sliding import Content, Standing, Withdrawn
     from engine.features.spec import BoundFeatures
 
@@ -99,6 +102,7 @@ class LiveStore:
         self._needed = needed(layout.record)
         self._lock, self._open = threading.Lock(), True
         self._missed = Missed()
+        self._passing = Passing(layout.record)
 
     def close(self, failed: bool = False) -> None:
         """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice. What was built afresh replaces
@@ -173,6 +177,34 @@ class LiveStore:
                     return past.contents(place, history.asked(row, row[NOW] if self._since is None else self._since, None, True, False))
                 self._learn(found)
         raise self._contended()
+
+    def hold(self, question: Question, record: bool = True) -> Answer:
+        """Whether a hit is held back by one that was let through before; it is remembered if not. The same event gets the same answer.
+
+        Raises `StoreError` where that cannot be read or kept, `StoreDown` where that is so for now: nobody knows then, and nothing waits.
+        """
+        try:
+            self._missed.catch_up(self._observe)
+            with self._lock:
+                self._check_open()
+                return self._held(question, record)
+        except StoreDown as error:
+            self._missed.note(None, error)
+            raise
+
+    def _held(self, question: Question, record: bool) -> Answer:
+        names = [question.name] if question.again is None else [question.name, question.again]
+        for _ in range(_TRIES):
+            before, told = [*self.log.notes(names), None][:2]
+            if told is not None:
+                return answer_of(told)
+            passed = passed_of(before)
+            answer, after = self._passing.judged(question, passed, question.time if self._since is None else self._since)
+            changes: dict[str, tuple[str | None, str]] = {} if after == passed else {question.name: (before, text_of(after))}
+            changes |= {} if question.again is None else {question.again: (None, text_of(answer))}
+            if not record or not changes or self.log.note(changes):
+                return answer
+        raise StoreDown("the store is down: too many others let hits of the same key through")
 
     def _observe(self, row: Row, record: bool = True) -> Row:
         kept = self.layout.record

@@ -144,6 +144,15 @@ class Log(ABC):
         """The same without keeping anything; `key` is none where there is no event."""
 
     @abstractmethod
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        """The texts that stand under these names beside the events, none where nothing does."""
+
+    @abstractmethod
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        """Put new texts (the second) in the place of old ones (the first), all in one atomic step; false, and nothing has happened, where
+        another one stands under one of these names."""
+
+    @abstractmethod
     def measured(self) -> Measured: ...
 
     @abstractmethod

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from engine.features.log import Log, Measured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from engine.features.log import Assumed, Event, Found, Key, Told
 
 
@@ -19,6 +21,7 @@ class MemoryLog(Log):
     def __init__(self, since: int | None) -> None:
         self._since = since
         self._events: dict[Key, Told] = {}
+        self._notes: dict[str, str] = {}
 
     def since(self) -> int | None:
         return self._since
@@ -33,8 +36,17 @@ class MemoryLog(Log):
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
         return None
 
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        return [self._notes.get(name) for name in names]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        if any(self._notes.get(name) != before for name, (before, _) in changes.items()):
+            return False
+        self._notes.update((name, after) for name, (_, after) in changes.items())
+        return True
+
     def measured(self) -> Measured:
         return Measured(0, 0, len(self._events), sys.getsizeof(self._events))
 
     def close(self, failed: bool = False) -> None:
-        self._events = {}
+        self._events, self._notes = {}, {}

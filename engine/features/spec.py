@@ -5,9 +5,7 @@ It says what is remembered, per which key and how far back. It must not know how
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +13,7 @@ from engine.backends.rules import ComputeStep
 from engine.features.windows import FOREVER, Clock, Reach
 from engine.lang import ir
 from engine.lang.judge import counts_up, never_negative
+from engine.lang.meaning import canonical, digest
 from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
 
 if TYPE_CHECKING:
@@ -27,8 +26,6 @@ __all__ = ["FOREVER", "BoundFeatures", "History", "Layout", "Measure", "Slot", "
 
 THIS: Final = "this."
 """What stands before a field of the event that looks, where a condition compares rows of history with it."""
-
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class BoundFeatures:
     @cached_property
     def fingerprint(self) -> str:
         """The hash of what it means: two with the same fingerprint remember the same and say the same."""
-        return _digest([[feature.name, canonical(feature.type), canonical(feature.value)] for feature in self.bound])
+        return digest([[feature.name, canonical(feature.type), canonical(feature.value)] for feature in self.bound])
 
 
 def _renamed(value: ir.Aggregate | ir.Expr | None, names: Mapping[str, str]) -> Any:
@@ -136,27 +133,6 @@ def asked(aggregate: ir.Aggregate) -> tuple[str, ...]:
     field = () if aggregate.window.field is None else (aggregate.window.field,)
     inner = () if aggregate.inner is None else asked(aggregate.inner)
     return tuple(dict.fromkeys((*aggregate.per, *field, *compared, *inner)))
-
-
-# --- fingerprints ----------------------------------------------------------------------------------------------------
-
-
-def canonical(thing: Any) -> Any:
-    """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
-    if isinstance(thing, Missing):
-        return ["missing", thing.cause]
-    if is_dataclass(thing):
-        skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
-        return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
-    if isinstance(thing, frozenset):
-        return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
-    if isinstance(thing, tuple | list):
-        return [canonical(item) for item in thing]
-    return thing
-
-
-def _digest(meaning: Any) -> str:
-    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
 # --- layout ----------------------------------------------------------------------------------------------------------
@@ -336,7 +312,7 @@ class Layout:
         """What a store made for this layout means; a store with another fingerprint must not be read."""
         record = self.record
         facts = [record.name, record.zone, list(record.key), record.time, canonical(self.time), record.late, record.revision]
-        return _digest([facts, [group.fingerprint for group in self.groups]])
+        return digest([facts, [group.fingerprint for group in self.groups]])
 
 
 _Kind = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]

@@ -16,7 +16,7 @@ from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.features.log import Assumed, Change, Event, Key, Lane, Told
@@ -30,10 +30,12 @@ _TABLES: Final = (
     " number INTEGER NOT NULL, UNIQUE (history, key))",
     "CREATE TABLE row (lane INTEGER, time INTEGER, number INTEGER, event INTEGER NOT NULL, cells TEXT NOT NULL,"
     " PRIMARY KEY (lane, time, number)) WITHOUT ROWID",
+    "CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
 _STANDING: Final = "SELECT oldest, newest, number, id FROM lane WHERE history = ? AND key = ?"
 _ROWS: Final = (
-    "SELECT row.time, event.key, row.cells FROM row JOIN event ON event.number = row.event WHERE row.lane = ? ORDER BY row.time, row.number"
+    "SELECT row.time, event.key, row.cells FROM row LEFT JOIN event ON event.number = row.event"
+    " WHERE row.lane = ? ORDER BY row.time, row.number"
 )
 _TELL: Final = (
     "INSERT INTO event (key, content, answer, places) VALUES (?, ?, ?, ?) ON CONFLICT"
@@ -127,6 +129,22 @@ class SqliteLog(Log):
         with self._trouble(), self._transaction("BEGIN"):
             return self._otherwise(key, assumed)
 
+    def notes(self, names: Sequence[str]) -> list[str | None]:
+        with self._trouble(), self._transaction("BEGIN"):
+            return [self._note(name) for name in names]
+
+    def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
+        with self._trouble(), self._transaction("BEGIN IMMEDIATE"):
+            same = all(self._note(name) == before for name, (before, _) in changes.items())
+            if same:
+                self._db.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, after) for name, (_, after) in changes.items()])
+                self._db.execute("COMMIT")
+            return same
+
+    def _note(self, name: str) -> str | None:
+        found = self._db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return None if found is None else found[0]
+
     def measured(self) -> Measured:
         with self._trouble(), self._transaction("BEGIN"):
             keys, rows, events = (self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("lane", "row", "event"))
@@ -200,6 +218,8 @@ class SqliteLog(Log):
         if found is None:
             return Kept(NOTHING, ())
         rows, coding = self._db.execute(_ROWS, found[3:]).fetchall(), self._coding
+        if not all(number.__class__ is int for number in (*found, *(time for time, _, _ in rows))):
+            raise TypeError("times and numbers are whole numbers")  # SQLite keeps any text where it was told to expect a number
         return Kept(Standing(*found[:3]), [Entered(time, coding.event_key(key), coding.row(lane[0], cells)) for time, key, cells in rows])
 
     # --- writing -----------------------------------------------------------------------------------------------------

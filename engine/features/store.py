@@ -19,7 +19,9 @@ from engine.features.sqlite import SqliteLog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.backends.holding import Answer
     from engine.features.log import Log, Measured
+    from engine.features.passed import Question
     from engine.features.sliding import Content
     from engine.features.spec import BoundFeatures
     from engine.plan import Row
@@ -47,6 +49,12 @@ class Store(Protocol):
         """All features as they stand at the time of `row`, which is no event: it is in none of its windows, and leaves no trace.
 
         `row` holds the record's fields; it needs a time, and no key of its own. Raises as `observe` does.
+        """
+        ...
+
+    def hold(self, question: Question, record: bool = True) -> Answer:
+        """Whether a hit of a rule with `once` is held back by one that was let through before; it is remembered if not, unless `record` is
+        false. The same event gets the same answer. Raises `StoreError`, and `StoreDown` where nobody knows for now.
         """
         ...
 

@@ -77,7 +77,9 @@ def _takes(function: str, type_: Type, node: ast.Aggregate, program: Program) ->
 
 def _result(function: str, of: Type | None, bounded: bool) -> Type:
     """The type of an aggregate's value, which is money in whole minor units, and in percent and time what rounds to their smallest unit."""
-    if function in ("count", "distinct", "most repeated"):
+    if function == "most repeated":
+        return Type("integer")
+    if function in ("count", "distinct"):
         return Type("integer", interval=True)
     if of is None:
         return DURATION

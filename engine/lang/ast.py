@@ -358,6 +358,14 @@ class Assume(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Once(Node):
+    """`once per KEY, KEY per WINDOW`; the window is trailing (length) or calendar (period)."""
+
+    per: tuple[Name, ...]
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
 class Rule(Node):
     id: Word
     title: str
@@ -370,6 +378,7 @@ class Rule(Node):
     on_missing: Word | None = None
     assume: tuple[Assume, ...] = ()
     effective: Effective | None = None
+    once: Once | None = None
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
     """Where clauses stand whose value carries no place of its own."""
 

@@ -224,6 +224,7 @@ class Builder(FeatureBuilder):
             one.get("on missing"),
             tuple(parts.get("assume", ())),
             one.get("effective"),
+            one.get("once"),
             tuple((part.tag, part.span) for part in c[3:] if part is not None and part.tag == "severity"),
             span=self._from(*c[:3:2]),
         )
@@ -248,8 +249,10 @@ class Builder(FeatureBuilder):
         span = self._from(c[0], c[-1])
         return Part("assume", ast.Assume(word_of(c[2]), c[4], span=span), span)
 
-    def once_later(self, c: Children) -> None:
-        self._later("`once` comes", c)
+    def once(self, c: Children) -> Part:
+        span = self._from(c[0], c[-1])
+        keys = tuple(self.name([token]) for token in c[2:-2] if isinstance(token, Tok))
+        return Part("once", ast.Once(keys, c[-1], span=span), span)
 
     def add_score(self, c: Children) -> ast.Effect:
         return ast.Effect("score", value=c[1], span=self._from(*c))
@@ -372,7 +375,7 @@ _HEADER_ONCE: Final = (
     "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language",
 )  # fmt: skip
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
-_RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective")
+_RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
 
 
 def _count(n: int, what: str) -> str:

@@ -156,5 +156,8 @@ def written_list(value: ast.Expr, typer: Typer) -> ListValue | None:
             kinds = f"{describe(type_)} and {describe(constant.type)}" if constant is not None else describe(type_)
             typer.report.error("list-type", f"a list holds values of one type, here stand {kinds}", span)
             return None
+        space = lists.edge(made.value) if type_.kind == "text" else None
+        if space is not None:
+            typer.report.warning("edge-space", space, constant.span, "if that is meant, leave it so")
         values.add(made.value)
     return ListValue("", None, replace(type_, choices=None), frozenset(values))

@@ -403,6 +403,9 @@ def _rule(node: ast.Rule) -> list[Line]:
     lines += [Line(f"  on missing {one.name.text} assume {_show(one.value, _OR)}", one.span.line) for one in node.assume]
     if node.effective is not None:
         lines.append(Line(f" {_effective(node.effective)}", node.effective.span.line))
+    if node.once is not None:
+        keys = ", ".join(name.path for name in node.once.per)
+        lines.append(Line(f"  once per {keys} per {_window(node.once.window)}", node.once.span.line))
     return lines
 
 

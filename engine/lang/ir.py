@@ -138,11 +138,22 @@ class Define:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """`once per KEY per WINDOW`: a hit is held back where `window`, trailing or calendar, holds one that was let through before it, under
+    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends."""
+
+    per: tuple[Read, ...]
+    window: Window
+    now: Read
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear.
 
     `assume` gives, for this rule alone and only where policies are applied, a value to a column while it is missing;
-    it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn.
+    it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn. With `once` a hit may be held
+    back: then the rule is clear, and ``@held("ID")`` is true.
     """
 
     id: str
@@ -159,6 +170,7 @@ class Rule:
     cites: tuple[str, ...] = ()
     severity: str | None = None
     effective: tuple[int | None, int | None] = (None, None)
+    once: Once | None = None
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -340,6 +352,21 @@ class FeatureSet:
 def hit(rule: str) -> str:
     """The column that holds a rule's state."""
     return f'hit("{rule}")'
+
+
+def before(rule: str) -> str:
+    """The column that holds the state of a rule with `once` before that had its say: hit, clear, or missing where it may be a hit."""
+    return f'@before("{rule}")'
+
+
+def held(rule: str) -> str:
+    """The column that says whether `once` holds a hit of the rule back; missing where nobody knows, or nobody had to ask."""
+    return f'@held("{rule}")'
+
+
+def held_by(rule: str) -> str:
+    """The column that names the event whose hit holds this one back, and its time."""
+    return f'@held by("{rule}")'
 
 
 def children(expr: Expr) -> Iterator[Expr]:

@@ -141,6 +141,11 @@ def lacking(expr: ir.Expr, name: str) -> bool:
     return None in _truths(expr, name)
 
 
+def may_hold_without(expr: ir.Expr, name: str) -> bool:
+    """Whether a condition may be true while the column `name` is missing."""
+    return True in _truths(expr, name)
+
+
 def _truths(expr: ir.Expr, name: str) -> frozenset[bool | None]:
     """What the condition may come to: true, false, or none for missing."""
     match expr:

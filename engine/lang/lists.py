@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.lang.letters import mixed_words
+from engine.lang.source import check_text
 from engine.values import TEXT, Type, Value
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def read_column(report: Report, span: Span, file: str, column: str | None, folde
         return None
     try:
         status = path.stat()
-        values = _column(path, column, status.st_mtime_ns, status.st_size)
+        values, odd = _column(path, column, status.st_mtime_ns, status.st_size)
     except OSError as problem:
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
         report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
@@ -59,6 +61,7 @@ def read_column(report: Report, span: Span, file: str, column: str | None, folde
         near = report.suggest(column, hint) if column and hint else None
         report.error(code, f"the file `{file}` {message}", span, near)
     else:
+        _tell(report, span, file, odd)
         return ListValue("", None, TEXT, values, path)
     return None
 
@@ -77,14 +80,66 @@ def _inside(report: Report, span: Span, file: str, folder: Path | None, workspac
 
 
 @lru_cache(maxsize=8)
-def _column(path: Path, column: str | None, changed: int, size: int) -> frozenset[str]:
+def _column(path: Path, column: str | None, changed: int, size: int) -> tuple[frozenset[str], tuple[_Odd, ...]]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
     _look_over(path)
+    values: set[str] = set()
+    odd: dict[str, _Odd] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.reader(file, strict=True)
         header = [name.strip() for name in next(table, [])]
         place = _place(header, column)
-        return frozenset(_cells(table, place, len(header)))
+        for number, text in _cells(table, place, len(header)):
+            values.add(text)
+            for code, message in _oddities(text):
+                there = odd.get(code)
+                odd[code] = _Odd(code, message, number, 1) if there is None else replace(there, number=there.number + 1)
+    return frozenset(values), tuple(odd.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Odd:
+    """The first entry of a kind that does not read as it is written, the row it stands in, and how many there are."""
+
+    code: str
+    message: str
+    row: int
+    number: int
+
+
+def edge(text: str) -> str | None:
+    """What to say of an entry that begins or ends with a space; none of another.
+
+    >>> edge("argos ltd "), edge("argos ltd")
+    ('the entry `argos ltd ` ends with a space', None)
+    """
+    if text == text.strip():
+        return None
+    return f"the entry `{text[:40]}` {'begins' if text[:1].isspace() else 'ends'} with a space"
+
+
+def _oddities(text: str) -> Iterator[tuple[str, str]]:
+    """What nobody sees in an entry, so that it is on the list and matches nothing: code and message."""
+    space = edge(text)
+    if space is not None:
+        yield "edge-space", space
+    if text.isascii() and text.isprintable():
+        return
+    for found in check_text(text, ""):
+        yield found.code, found.message
+    for _, word, letter in mixed_words(text):
+        yield "mixed-script", f"the word `{word}` mixes letters that look alike: {letter}"
+
+
+def _tell(report: Report, span: Span, file: str, odd: tuple[_Odd, ...]) -> None:
+    """What hides in a text is an error, as in a rule; what merely looks strange may be meant."""
+    for one in odd:
+        more = f", and {one.number - 1:_} more" if one.number > 1 else ""
+        message = f"{one.message}: row {one.row} of the file `{file}`{more}"
+        if one.code in ("edge-space", "mixed-script"):
+            report.warning(one.code, message, span, "if that is meant, leave it so")
+        else:
+            report.error(one.code, message, span, "delete it in the file")
 
 
 def _look_over(path: Path) -> None:
@@ -127,7 +182,7 @@ def _place(header: list[str], column: str | None) -> int:
     return header.index(column)
 
 
-def _cells(table: Iterator[list[str]], place: int, width: int) -> Iterator[str]:
+def _cells(table: Iterator[list[str]], place: int, width: int) -> Iterator[tuple[int, str]]:
     for number, row in enumerate(table, 2):
         # a comma that should stand in quotes moves every cell after it to another column
         if row and len(row) != width:
@@ -135,4 +190,4 @@ def _cells(table: Iterator[list[str]], place: int, width: int) -> Iterator[str]:
                 "list-unreadable", f"has another number of cells in row {number} than in its header: {len(row)}, not {width}", ()
             )
         if row and row[place]:
-            yield row[place]
+            yield number, row[place]

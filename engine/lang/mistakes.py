@@ -359,7 +359,7 @@ _GROUPS: Final = (
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
 
-_LATER: Final = _set("RESEMBLES ONCE RATES TABLE VALID UNIQUE ALL")
+_LATER: Final = _set("RESEMBLES RATES TABLE VALID UNIQUE ALL")
 """What the grammar takes only to say that it comes later; nobody is sent there."""
 
 _MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
 from engine.lang import ast, ir, judge, literals
+from engine.lang.aggregates import named
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
+from engine.lang.windows import window
 
 if TYPE_CHECKING:
     from engine.lang.program import Program
@@ -33,7 +35,8 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
     unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
     effects = _effects(node, typer, program)
     effective = _effective(node.effective, program)
-    if when is None or any(condition is None for condition, _ in unless) or effects is None:
+    once = None if node.once is None else _once(node.once, program)
+    if when is None or any(condition is None for condition, _ in unless) or effects is None or (node.once is not None and once is None):
         return None
     made = ir.Rule(
         node.id.text,
@@ -44,12 +47,15 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
         cites=tuple(word.text for word in node.cites),
         severity=node.severity,
         effective=effective,
+        once=once,
         span=node.span,
         points=effects.points,
         flags=effects.flags,
         outcome=effects.outcome,
     )
     _judge(made, node, program)
+    if node.once is not None:
+        _judge_once(made, node, node.once, program)
     return replace(made, assume=_assumptions(made, node, program))
 
 
@@ -117,6 +123,15 @@ def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None
     return start, end
 
 
+def _once(node: ast.Once, program: Program) -> ir.Once | None:
+    per, over = named(node.per, "the key", program), window(node.window, program)
+    if per is None or over is None:
+        return None
+    types, time = program.history.fields, program.env.record.time
+    fields = tuple(ir.Read(name, type=types[name], span=written.span) for name, written in zip(per, node.per, strict=True))
+    return ir.Once(fields, over, ir.Read("now", type=types[time], span=node.span))
+
+
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
     if program.overrides or node.when is None:
         return  # a test may well set a param to where a rule cannot hit
@@ -125,6 +140,24 @@ def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
         program.report.error("never-hits", f"rule `{made.id}` can never hit: its condition contradicts itself", node.when.span)
     elif found is True:
         program.report.warning("always-hits", f"rule `{made.id}` hits on every event", node.when.span, "is a comparison missing?")
+
+
+def _judge_once(made: ir.Rule, node: ast.Rule, once: ast.Once, program: Program) -> None:
+    if node.then and all(effect.kind == "set" for effect in node.then):
+        message = f"rule `{made.id}` only sets values, and `once` takes them away where it holds a hit back"
+        hint = "leave out `once`, or let the rule give points or a flag"
+        program.report.warning("once-only-sets", message, once.span, hint)
+    optional = {field.name for field in program.env.record.fields if field.optional}
+    condition, defines = ir.condition(made), program.defines
+    if defines.too_much(condition):
+        return  # nobody can say what it comes to
+    whole = ir.transform(
+        condition, lambda node: defines.expanded(node.name) if isinstance(node, ir.Read) and node.name in defines else node
+    )
+    for name in once.per:
+        if name.path in optional and judge.may_hold_without(whole, name.path):
+            message = f"where `{name.path}` is missing nobody knows of an earlier hit, and every hit goes through"
+            program.report.warning("once-key-missing", message, name.span, f"add `and {name.path} is known` to the condition")
 
 
 def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, ir.Const], ...]:

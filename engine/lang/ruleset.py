@@ -83,6 +83,8 @@ class RuleSetCheck:
         self.program.scope.columns[column] = FLAG
         reads = mentioned(node.when, *(unless.condition for unless in node.unless), *(assumed.value for assumed in node.assume))
         reads |= mentioned(*(effect.value for effect in node.then if effect.kind == "score"))
+        if node.once is not None:
+            reads |= mentioned(node.once.window)
         self.program.nodes[column] = Declared(f"rule `{node.id.text}`", node.id.span, reads)
         for effect in node.then:
             if effect.name is None:
@@ -286,6 +288,7 @@ def _expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> li
             case ir.Rule():
                 found.append(ir.condition(statement))
                 found.extend(part for part in statement.reason if isinstance(part, ir.Expr))
+                found.extend(() if statement.once is None else statement.once.per)
             case ir.Set():
                 found.extend(value for _, value in statement.values)
     if decide is not None:

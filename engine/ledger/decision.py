@@ -72,9 +72,9 @@ class Decision:
     `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
     history was looked at. `score` and `score_range` are those of the
     deciding step: the points of its rules that hit, after policies, and the lowest and highest they can come to before them. `hits` are
-    rules hit after policies, `undecided` those that could not be judged before them. `row` holds every column of the first
-    reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the columns of `values` their types.
-    `revises` says which recorded decision this one takes the place of, if it does.
+    rules hit after policies, `undecided` those that could not be judged before them, `held` those whose hit `once` holds back.
+    `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
+    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
     """
 
     key: Any
@@ -95,6 +95,7 @@ class Decision:
     lock: str | None = None
     id: str | None = None
     revises: Revises | None = None
+    held: tuple[str, ...] = ()
 
     @property
     def robust(self) -> bool:
@@ -145,6 +146,7 @@ class Decision:
             "flags": list(self.flags),
             "hits": list(self.hits),
             "undecided": list(self.undecided),
+            **({"held": list(self.held)} if self.held else {}),
             "reasons": [reason.to_dict() for reason in self.reasons],
             "missing": self.missing,
             "values": self.values,

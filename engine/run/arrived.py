@@ -12,7 +12,7 @@ import polars as pl
 
 from engine.plan import NOW
 from engine.run.border import NUMBER, ROW, written
-from engine.run.order import ordered
+from engine.run.order import RUN_ROWS, ordered
 from engine.run.source import REJECTS, Arrival, Chunk, Source, read
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Hearing(Protocol):
 
     def on_read(self, rows: int, file: str) -> None: ...
     def on_rejected(self, rejects: pl.DataFrame) -> None: ...
+    def on_stage(self, text: str) -> None: ...
 
 
 class Piece(NamedTuple):
@@ -62,7 +63,7 @@ class Arrived:
 
     def __init__(self, source: Source, hearing: Hearing, shelf: Shelf | None, *, keep_raw: bool) -> None:
         self.source, self.hearing, self.shelf, self.keep_raw = source, hearing, shelf, keep_raw
-        self.beside = Arrival()
+        self.beside, self.notes = Arrival(), list[str]()
         self.empty: pl.DataFrame
         self._starts: list[int] = []
         self._raw: list[pl.DataFrame | Path] = []
@@ -122,12 +123,12 @@ def _as_texts(raw: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame({ROW: raw[ROW], RAW: pl.Series(texts, dtype=pl.String)})
 
 
-def in_order(arrived: Arrived, refusals: Refusals, folder: Path | None) -> Iterator[Piece]:
-    """The pieces in the record's order of arrival."""
+def in_order(arrived: Arrived, refusals: Refusals, folder: Path | None, run_rows: int = RUN_ROWS) -> Iterator[Piece]:
+    """The pieces in the record's order of arrival; so many rows are sorted in memory, the others in `folder`."""
     arrival = arrived.record.arrival
     if arrival == "stream":
         return iter(arrived)
-    frames = ordered(_told(arrived, refusals), NOW if arrival == "time" else arrival, folder=folder)
+    frames = ordered(_told(arrived, refusals), NOW if arrival == "time" else arrival, run_rows=min(run_rows, RUN_ROWS), folder=folder)
     return (Piece(frame, NONE) for frame in frames)
 
 

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from engine.backends.holding import bound
 from engine.features.columnar import ANSWER, WindowState, answered, sort_out
+from engine.features.columnar_passed import BatchHolder
 from engine.plan import NOW, Plan, Step
 from engine.run.border import ROW, like, to_polars, typed, written
 from engine.run.decided import Columns
@@ -60,6 +62,8 @@ class BatchRun:
     ) -> None:
         self.plan, self.off = plan, Columns(plan, detail=detail, values=values, per=per)
         self.state = WindowState(plan.history, plan.record, history_from)
+        self.holder = BatchHolder(plan.record, history_from)
+        self.closed = bound(plan.closed, self.holder) if plan.held else plan.closed
 
     def decide(self, frame: pl.DataFrame) -> Decided:
         """Decide the next chunk. A key that came before with other content is refused."""
@@ -83,11 +87,14 @@ class BatchRun:
 
     def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
-        closed = _through(self.plan.closed, frame)
+        if self.plan.held:
+            self.holder.over(frame)
+        closed = _through(self.closed, frame)
         if not self.plan.policies:
             return closed, closed.clear()
         touched = closed.select(pl.any_horizontal(self.plan.policies)).to_series()
-        return closed, _through(self.plan.open, frame.filter(touched))
+        told = closed.select(part for held in self.plan.held.values() for name in (held.held, held.by) for part in (name, f"{name}#"))
+        return closed, _through(self.plan.open, frame.hstack(told).filter(touched))
 
 
 def _through(steps: Sequence[Step], frame: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import polars as pl
 from engine import zones
 from engine.backends.columnar_layout import dtype, names, packed
 from engine.currencies import DIGITS
+from engine.plan import ROW as ROW
 from engine.reading import BEYOND, CLASH, SAFE_TIME, shown
 from engine.record import Border, Field, Record, border
 from engine.values import CAUSES, EPOCH_DAY, INT64_MAX, MISSING, SECOND, Value, missing
@@ -22,8 +23,6 @@ from engine.values import CAUSES, EPOCH_DAY, INT64_MAX, MISSING, SECOND, Value, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-ROW: Final = "@row"
-"""The column that says from which row of the raw frame, counted from 0, a typed row came."""
 NUMBER: Final = "@n"
 """A column that files bring: it counts their rows from 1, rejected ones included. It is no data."""
 AGAIN: Final = "@"
@@ -52,7 +51,7 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     >>> record = Record("bank/payment", "1.0.0", "UTC", ("at",), "at", (at, amount))
     >>> done = typed(record, pl.DataFrame({"at": ["1970-01-02", "soon"], "amount": ["1.50", "2"]}))
     >>> done.frame["amount"].to_list(), done.rejects["reason"].to_list()
-    ([150], ['key `at` cannot be read as date: `soon`'])
+    ([150], ['key `at` cannot be read as date (like `2026-03-31`): `soon`'])
     """
     edge = border(record)
     arrived = flattened(edge, frame)

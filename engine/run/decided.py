@@ -46,6 +46,7 @@ class Columns:
             pl.col(f"{decided}{POSSIBLE}").alias("closed"),
             self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
+            *((self._names(plan.rules, self._held, "held"),) if plan.held else ()),
             *(self._values() if self.values else ()),
         )
         second = opened.select(
@@ -100,6 +101,10 @@ class Columns:
             return pl.lit([], dtype=pl.List(pl.String)).alias(name)
         marks = [pl.when(flag).then(pl.lit(text)) for flag, text in zip(flags, names, strict=True)]
         return pl.concat_list(marks).list.drop_nulls().alias(name)
+
+    def _held(self, column: str) -> pl.Expr:
+        held = self.plan.held.get(self.plan.rules[column])
+        return pl.lit(False) if held is None else _true(held.before) & _true(held.held)
 
     def _values(self) -> Sequence[pl.Expr]:
         return [column for name, type_ in self.plan.outputs.items() for column in shown(name, type_)]

@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.backends.holding import Holder, bound
 from engine.backends.rules import POSSIBLE
 from engine.ledger.decision import Decision, Explainer
 from engine.plan import NOW, Plan, Row
 from engine.values import Interval, Missing, Value, plain, show
 
 
-def decide(plan: Plan, row: Row) -> tuple[Row, Row]:
+def decide(plan: Plan, row: Row, holder: Holder | None = None) -> tuple[Row, Row]:
     """The row after the first reading, and after the second: the same object where no policy changed anything.
 
-    `row` holds the record's fields, `now`, `@date`, and the history columns; it is not changed.
+    `row` holds the record's fields, `now`, `@date`, and the history columns; it is not changed. `holder` is what rules with `once` ask.
     """
     closed = dict(row)
-    for step in plan.closed:
+    for step in plan.closed if holder is None else bound(plan.closed, holder):
         closed.update(step.one(closed))
     if not any(closed[column] for column in plan.policies):
         return closed, closed
-    opened = dict(row)
+    opened = row | {column: closed[column] for held in plan.held.values() for column in (held.held, held.by)}
     for step in plan.open:
         opened.update(step.one(opened))
     return closed, opened
@@ -41,6 +42,7 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         flags=tuple(sorted({name for column, name in plan.flags.items() if row[column] is True})),
         hits=tuple(name for column, name in plan.rules.items() if row[column] is True),
         undecided=tuple(name for column, name in plan.rules.items() if unjudged(open_row[column])),
+        held=tuple(name for name, held in plan.held.items() if row[held.before] is True and row[held.held] is True),
         versions=versions,
         row=row,
         open_row=open_row,

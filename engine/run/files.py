@@ -5,8 +5,8 @@ What a caller wants to count, show or keep it hears through a `Watcher`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,14 +14,13 @@ import polars as pl
 
 from engine.backends.columnar import unpack
 from engine.plan import TICK, Plan, Row
-from engine.run.arrived import RAW, Arrived, Piece, Refusals, in_order
+from engine.run.arrived import RAW, Arrived, Refusals
 from engine.run.batch import BatchRun, Decided
 from engine.run.border import ROW
-from engine.run.moments import Every
 from engine.run.shelf import Shelf
 from engine.run.sink import Sink
 from engine.run.source import REJECTS, Arrival, Source
-from engine.run.ticks import Ticks
+from engine.run.through import Options, decided
 
 
 class Watcher(Protocol):
@@ -36,21 +35,11 @@ class Watcher(Protocol):
     def on_decided(self, rows: pl.DataFrame, decisions: pl.DataFrame) -> None:
         """A chunk was decided: its rows with every column, and the decisions in the same order; of a tick its `@tick` is true."""
 
+    def on_stage(self, text: str) -> None:
+        """What a run that does not fit into memory is at."""
+
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
         """One event or tick (without `raw`) was decided; called only where `each` was asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How files are decided: since when history is complete, what text files are encoded in, whether the outputs of steps are written too,
-    whether the watcher is given every event by itself, which ticks there are, and the folder in which rows are put aside."""
-
-    history_from: str | None = None
-    encoding: str | None = None
-    values: bool = False
-    each: bool = False
-    ticks: Every | None = None
-    aside: Path | None = None
 
 
 def run_files(
@@ -67,8 +56,9 @@ def run_files(
     # both targets appear together, or neither
     with Sink(output) as decisions, Sink(rejects, REJECTS) as sink, Shelf(options.aside) as shelf:
         refusals = Refusals(sink, watcher)
-        arrived = Arrived(source, watcher, None if plan.record.arrival == "stream" else shelf, keep_raw=options.each)
-        for done in _decided(run, in_order(arrived, refusals, options.aside), options.ticks, arrived, refusals):
+        direct = options.memory is None and plan.record.arrival == "stream"
+        arrived = Arrived(source, watcher, None if direct else shelf, keep_raw=options.each)
+        for done in decided(run, arrived, refusals, options, shelf):
             decisions.write(done.decisions.drop(ROW))
             watcher.on_decided(done.rows, done.decisions)
             if options.each:
@@ -77,19 +67,7 @@ def run_files(
             decisions.write(run.decide(arrived.empty.with_columns(pl.lit(False).alias(TICK))).decisions.drop(ROW))
         decisions.finish()
         sink.finish()
-    return arrived.beside
-
-
-def _decided(run: BatchRun, pieces: Iterator[Piece], every: Every | None, arrived: Arrived, refusals: Refusals) -> Iterator[Decided]:
-    ticks = None if every is None else Ticks(every, run.plan)
-    for piece in pieces:
-        refusals.add(piece.rejects)
-        kept, refused = run.sort_out(piece.frame)
-        refusals.add(arrived.rejects(refused))
-        for frame in [kept] if ticks is None else ticks.among(kept):
-            yield run.answer(frame)
-    for frame in () if ticks is None else ticks.rest():
-        yield run.answer(frame)
+    return replace(arrived.beside, notes=(*arrived.beside.notes, *arrived.notes))
 
 
 def _tell_each(plan: Plan, done: Decided, watcher: Watcher) -> None:

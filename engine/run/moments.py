@@ -87,7 +87,7 @@ def key_fields(plan: Plan, given: Sequence[str]) -> tuple[str, ...]:
     found = next((per for per in keys if sorted(per) == sorted(given)), None)
     if found is None:
         there = " or ".join("`" + ", ".join(per) + "`" for per in keys)
-        named = f"they are per {there}" if keys else "the cascade has no features"
+        named = f"they are per {there}" if keys else "no feature of the cascade has a key"
         raise InputError(f"no feature is per `{', '.join(given)}`; {named}")
     return found
 

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.backends import reference
+from engine.backends.holding import Answer, Ask, Holder, hold
 from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
 from engine.cascade.explain import decide_lines, rule_lines
 from engine.cascade.lacks import Level
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
+from engine.features.passed import LiveHolder, Passing
 from engine.features.single import HistoryStep
 from engine.features.spec import FOREVER, BoundFeatures
 from engine.features.store import open_store
@@ -172,8 +174,16 @@ class Bench:
             return Outcome(self, row, refused=str(error))
         row |= {column.name: MISSING for column in self.rules.inputs} | dict(given)
         self._recompute(row, given)
-        closed, opened = (reference.run(self.rules, row, open_) for open_ in (False, True))
-        return Outcome(self, row, closed, opened, reference.work_out(self.rules, row, False)[0])
+        closed, row = self._held(row, LiveHolder(store, Passing(self.record), row, True))
+        return Outcome(self, row, closed, reference.run(self.rules, row, True), reference.work_out(self.rules, row, False)[0])
+
+    def _held(self, row: Row, holder: Holder) -> tuple[Row, Row]:
+        """The first reading, and the row with which hits are held back."""
+
+        def ask(rule: ir.Rule, once: ir.Once, hit: bool) -> Answer:
+            return holder.ask(Ask(rule.id, once, tuple(row[field.name] for field in once.per), row[NOW], hit))
+
+        return hold(lambda given: reference.run(self.rules, given), self.rules.rules, row, ask)
 
     def _recompute(self, row: Row, given: Mapping[str, Value]) -> None:
         """Features that are expressions over others follow those that a case gives."""
@@ -203,7 +213,8 @@ class Bench:
             points={},
             policies=(),
         )
-        return Level(plan, (), row, open_).rule_set(step)
+        told = {column: row[local] for local, column in step.told.items() if local in row}
+        return Level(plan, (), row | told, open_).rule_set(step)
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------

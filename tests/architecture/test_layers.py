@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -88,3 +91,18 @@ def test_every_folder_is_in_the_picture():
     for path in ENGINE.iterdir():
         if path.is_dir() and path.name != "__pycache__":
             assert f"  {path.name}/" in text, f"ARCHITECTURE.md does not show {path.name}/"
+
+
+def test_no_module_needs_itself_not_even_for_types():
+    """What two modules say of each other belongs into a third, or into one of the two."""
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES}
+    needs = {name: {_module(read, names) for read, _, _ in imports(path)} & set(names) - {name} for name, path in names.items()}
+    try:
+        graphlib.TopologicalSorter(needs).prepare()
+    except graphlib.CycleError as circle:
+        raise AssertionError(" <- ".join(circle.args[1])) from None
+
+
+def _module(read: str, names: Mapping[str, Path]) -> str:
+    """The module an import names, itself or by something in it."""
+    return read if read in names else read.rpartition(".")[0]

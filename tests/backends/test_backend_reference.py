@@ -36,9 +36,9 @@ def test_states_keep_the_cause_before_policies():
     made = ruleset(rule("A", BIG, policy="alert"), rule("B", CASH, effective=(10, None)), rule("C", CASH))
     row = {"n": missing("damaged"), "channel": missing("late"), "@date": 9}
     states = reference.states(made, row)
-    assert states["A"] == reference.State(missing("damaged"), True)
-    assert states["B"] == reference.State(False, False, in_force=False)
-    assert states["C"] == reference.State(missing("late"), UNDECIDED)
+    assert states["A"] == reference.State(missing("damaged"), True, reference.UNDECIDED)
+    assert states["B"] == reference.State(False, False, False, in_force=False)
+    assert states["C"] == reference.State(missing("late"), UNDECIDED, UNDECIDED)
     assert reference.states(made, row, open_=True)["A"].state is UNDECIDED
 
 

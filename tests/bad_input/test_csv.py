@@ -110,7 +110,7 @@ def test_an_amount_that_can_be_read_is(run: Run, amount: str) -> None:
 @pytest.mark.parametrize("time", ["31/02/2016", "2016-02-31T00:00:00", "2026-03-29T01:30:00", "9223372036854775808", "nan", "2026-03-02"])
 def test_a_time_that_never_was_is_rejected_with_the_time(run: Run, time: str) -> None:
     done = run("x.csv", HEADER + GOOD.replace("2026-03-02T09:12:00", time))
-    assert done.reasons == [f"time `paid_at` cannot be read as datetime: `{time}`"]
+    assert done.reasons == [f"time `paid_at` cannot be read as datetime (like `2026-03-31T14:30:00`): `{time}`"]
 
 
 def test_a_line_of_200_mb_is_rejected_and_the_rows_around_it_are_decided(run: Run, shop: Path) -> None:

@@ -27,7 +27,7 @@ LINES = {
     "half a character for a key": (GOOD.strip().replace("P-1", "\\ud800"), "key `id` cannot be read as text: `\ufffd`"),
     "a time that never was": (
         GOOD.strip().replace("2026-03-02", "2026-02-31"),
-        "time `paid_at` cannot be read as datetime: `2026-02-31T09:12:00`",
+        "time `paid_at` cannot be read as datetime (like `2026-03-31T14:30:00`): `2026-02-31T09:12:00`",
     ),
     "more than 1 MB": ('{"id": "' + "x" * 1_000_000 + '"}', "the line has 1000010 bytes, more than 1000000"),
 }

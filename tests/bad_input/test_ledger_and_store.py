@@ -102,11 +102,13 @@ def test_a_damaged_store_is_named_and_left_alone(engine: Command, store: Path, k
         f"UPDATE event SET answer = '{'[' * 200_000}'",
         "UPDATE event SET answer = '[]'",
         "UPDATE lane SET newest = 'x'",
-        "UPDATE cell SET value = 'x'",
-        "UPDATE cell SET value = NULL",
-        "DROP TABLE cell",
+        "UPDATE row SET cells = 'x'",
+        "UPDATE row SET cells = '[]'",
+        "UPDATE row SET time = 'x'",
+        "UPDATE row SET event = 7",
+        "DROP TABLE row",
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_an_altered_store_is_told_and_forgets_nothing_else(engine: Command, store: Path, shop: Path, change: str) -> None:
     sql("s.db", change)

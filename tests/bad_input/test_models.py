@@ -129,3 +129,16 @@ def test_everything_that_model_yaml_lacks_is_said_once(engine: Command, cards: P
     (PACKAGE / "model.yaml").write_text("".join(f"k{number}: 1\n" for number in range(100)))
     told = engine("check", CASCADE).out.splitlines()[0]
     assert told.count("lacks") == 1 and told.endswith("and 81 more")
+
+
+@pytest.mark.parametrize(("value", "code"), [("1.5", 1), ("-0.1", 1), ("0", 0), ("1.0", 0)])
+def test_what_stands_for_a_score_is_one_the_model_can_give(engine: Command, cards: Path, value: str, code: int) -> None:
+    cascade = Path("cascades/audit.yaml")
+    cascade.write_text(
+        cascade.read_text().replace("    otherwise: {score: 0.0}", f"    otherwise: {{score: 0.0}}\n    on_missing: {{score: {value}}}")
+    )
+    result = engine("check")
+    assert result.code == code
+    if code:
+        assert f"error[value-type]: `score` of `council/anomaly` is from 0 to 1, and `{value}` is not" in result.out
+        assert "leave `on_missing` out" in result.out

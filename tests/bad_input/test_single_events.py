@@ -27,8 +27,14 @@ NO_EVENTS = {
     "a nested key": (TEXT.replace('"P-1"', '{"x": 1}'), "key `id` cannot be read as text: `a nested value`"),
     "a key of half a character": (TEXT.replace("P-1", "\\ud800"), "key `id` cannot be read as text"),
     "a key with 5,000 digits": (TEXT.replace('"P-1"', "9" * 5_000), "key `id` cannot be read as text"),
-    "31 February": (TEXT.replace("2026-03-06T18:20:00", "31/02/2016"), "time `paid_at` cannot be read as datetime: `31/02/2016`"),
-    "a time of many digits": (TEXT.replace("2026-03-06T18:20:00", "2" * 100_000), "time `paid_at` cannot be read as datetime: `2222"),
+    "31 February": (
+        TEXT.replace("2026-03-06T18:20:00", "31/02/2016"),
+        "time `paid_at` cannot be read as datetime (like `2026-03-31T14:30:00`): `31/02/2016`",
+    ),
+    "a time of many digits": (
+        TEXT.replace("2026-03-06T18:20:00", "2" * 100_000),
+        "time `paid_at` cannot be read as datetime (like `2026-03-31T14:30:00`): `2222",
+    ),
     "the year 0": (TEXT.replace("2026-03-06", "0000-01-01"), "time `paid_at` is out of range"),
 }
 
@@ -51,6 +57,27 @@ def test_other_encodings_are_told(engine: Command, shop: Path, data: bytes) -> N
     assert (result.code, result.err) == (2, "engine: `x.json` is no UTF-8 text: save the event as UTF-8\n")
     with pytest.raises(InputError, match="is not UTF-8: byte 0x"):
         Engine.load(CASCADE).decide(data)
+
+
+@pytest.mark.parametrize("command", ["decide", "explain"])
+def test_200_mb_are_no_event_and_are_not_read_to_their_end(engine: Command, shop: Path, command: str) -> None:
+    with (shop / "x.json").open("wb") as file:
+        file.write(b'{"id": "')
+        file.truncate(200_000_000)  # a hole: nothing but zeros
+    result = engine(command, CASCADE, "x.json")
+    told = "an event is one JSON object"
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"engine: `x.json` is larger than 16 MB: {told}; `engine run` decides whole files\n"
+
+
+@pytest.mark.parametrize("text", ["x" * 16_000_001, b"x" * 16_000_001], ids=["text", "bytes"])
+def test_the_library_bounds_the_text_of_an_event_before_it_reads_it(shop: Path, text: str | bytes) -> None:
+    with pytest.raises(InputError, match=r"^the event is larger than 16 MB: an event is one JSON object$"):
+        Engine.load(CASCADE).decide(text)
+
+
+def test_an_event_of_many_megabytes_is_read(shop: Path) -> None:
+    assert Engine.load(CASCADE).decide(json.dumps({**EVENT, "note": "x" * 15_000_000})).key == "P-1"
 
 
 def test_a_byte_order_mark_and_line_ends_of_windows_make_no_difference(engine: Command, shop: Path) -> None:
@@ -115,7 +142,7 @@ def test_rows_of_a_frame_without_key_or_time_are_rejected_with_what_came(shop: P
     assert done["key"].to_list() == ["P-1"] and done.rejects["row"].to_list() == [1, 2, 3]
     assert done.rejects["reason"].to_list() == [
         "key `id` is missing",
-        "time `paid_at` cannot be read as datetime: `31/02/2016`",
+        "time `paid_at` cannot be read as datetime (like `2026-03-31T14:30:00`): `31/02/2016`",
         "an event with `id` = 'P-1' was there before with other content",
     ]
     assert [json.loads(raw)["card"] for raw in done.rejects["raw"]] == ["tok_2"] * 3

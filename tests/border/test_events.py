@@ -82,13 +82,13 @@ PROBLEMS = [
     ({"at": EVENT["at"]}, "key `id` is missing"),
     ({**EVENT, "id": [1]}, "key `id` cannot be read as text: `a list`"),
     ({"id": "T1"}, "time `at` is missing"),
-    ({**EVENT, "at": "31/02/2016"}, "time `at` cannot be read as datetime: `31/02/2016`"),
-    ({**EVENT, "at": "x" * 10_000}, "time `at` cannot be read as datetime: `" + "x" * 59 + "…`"),
+    ({**EVENT, "at": "31/02/2016"}, "time `at` cannot be read as datetime (like `2026-03-31T14:30:00`): `31/02/2016`"),
+    ({**EVENT, "at": "x" * 10_000}, "time `at` cannot be read as datetime (like `2026-03-31T14:30:00`): `" + "x" * 59 + "…`"),
     ({**EVENT, "at": "0000-01-01T00:00"}, "time `at` is out of range: `0000-01-01T00:00`"),
     ({"id": "T1", "booked": {"at": "soon"}, "booked.at": "now"}, "time `at` came both nested and dotted"),
     (
         {**EVENT, "booked": {"at": "1970-01-02T00:00Z"}},
-        "time `at` cannot be read as datetime: `1970-01-01T00:00:00Z` and `1970-01-02T00:00Z`",
+        "time `at` cannot be read as datetime (like `2026-03-31T14:30:00`): `1970-01-01T00:00:00Z` and `1970-01-02T00:00Z`",
     ),
 ]
 

@@ -109,5 +109,5 @@ def test_every_rejected_row_says_where_it_was_why_and_what_had_come() -> None:
     frame = pl.DataFrame({"id": ["A", None, "C"], "at": ["2014-04-29T09:00Z", "2014-04-29T09:00Z", "soon"], "extra": [1, 2, 3]})
     assert typed(RECORD, frame).rejects.rows() == [
         (1, "key `id` is missing", '{"at": "2014-04-29T09:00Z", "extra": 2}'),
-        (2, "time `at` cannot be read as datetime: `soon`", '{"id": "C", "at": "soon", "extra": 3}'),
+        (2, "time `at` cannot be read as datetime (like `2026-03-31T14:30:00`): `soon`", '{"id": "C", "at": "soon", "extra": 3}'),
     ]

@@ -109,7 +109,9 @@ def feature(
 
 
 def _type(a: ir.Aggregate) -> Type:
-    if a.function in ("count", "distinct", "most repeated", "cycles", "middlemen"):
+    if a.function == "most repeated":
+        return Type("integer")
+    if a.function in ("count", "distinct", "cycles", "middlemen"):
         return Type("integer", interval=True)
     if a.function == "time since last":
         return DURATION

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from engine import zones
 from engine.backends import reference
+from engine.backends.holding import Answer, Ask
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
 from engine.plan import NOW, TICK, Row
 from engine.record import Record
-from engine.values import DAY, Missing, Money, Type, Value, first, integer, interval, known, missing, number, percent, settle
+from engine.values import DAY, Missing, Money, Type, Value, first, integer, interval, known, missing, number, percent, settle, show
 from tests.features import oracle_network
 
 FOREVER = -(2**63)
@@ -184,6 +185,8 @@ class History:
         if truth is False:
             return None
         value = 1 if a.of is None else reference.evaluate(a.of, row)
+        if a.of is not None and a.of.type.kind == "money" and a.of.type.scale == 1:
+            value = settle(value, 1)  # whole units end in 64 bits; finer ones are settled once they are summed up
         is_part = True if part is None else reference.evaluate(part, seen)
         lacks = not known(value) or not known(is_part)
         return Seen(row, truth is True, None if lacks else value, is_part is True)
@@ -490,3 +493,42 @@ def share(rows: Sequence[Seen], of: Type) -> Value:
     whole_ = sum((units(one.value) for one in rows), Fraction(0))
     part = sum((units(one.value) for one in rows if one.part), Fraction(0))
     return missing("division by zero") if whole_ == 0 else whole(part / whole_, Type("number"), None)
+
+
+# --- hits of rules with `once` -------------------------------------------------------------------------------------------
+
+
+class LetThrough(NamedTuple):
+    """A hit that was let through: of which rule (`place`), under which key, of which event."""
+
+    place: str
+    key: tuple[Value, ...]
+    row: Row
+
+
+class Alerts:
+    """Every hit of a stream that was let through, in order of arrival: what a hit under `once` is held against. `this` event asks."""
+
+    def __init__(self, record: Record, since: int) -> None:
+        self.record, self.since = record, since
+        self.passed: list[LetThrough] = []
+        self.this: Row = {}
+
+    def ask(self, ask: Ask) -> Answer:
+        if not all(map(known, ask.key)):
+            return Answer(first(ask.key))
+        history = History(self.record, self.since, (), self.this)
+        mine = [one.row for one in self.passed if (one.place, one.key) == (ask.place, ask.key)]
+        if mine and history.now < max(row[NOW] for row in mine) - history.late:
+            return Answer(missing("late"))
+        holding = [row for row in mine if row[NOW] <= history.now and history.in_time(ask.once.window, row)]
+        if holding:
+            last = max(row[NOW] for row in holding)
+            return Answer(True, self.called([row for row in holding if row[NOW] == last][-1]))
+        if ask.hit:
+            self.passed.append(LetThrough(ask.place, ask.key, self.this))
+        return Answer(SHORT if history.span(ask.once.window)[0] < self.since else False)
+
+    def called(self, row: Row) -> str:
+        key = ", ".join(str(row[name]) for name in self.record.key)
+        return f"event {key}, {show(row[NOW], self.record.field(self.record.time).type)}"

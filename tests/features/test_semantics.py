@@ -115,6 +115,18 @@ def test_a_sum_that_does_not_fit_is_missing_and_comes_back_when_it_does(say: Any
     ]
 
 
+@pytest.mark.parametrize(("field", "largest"), [("size", 2**63 - 1), ("amount", 2**63 - 1), ("price", Money(2**63 - 1, "USD"))])
+def test_a_row_whose_own_sum_does_not_fit_has_no_value(say: Any, field: str, largest: Value) -> None:
+    """What one event adds up to must fit before it enters history, and not only what all of them come to."""
+    plus = {"size": "integer+integer", "amount": "money+money", "price": "bymoney+bymoney"}[field]
+    twice = ir.Call(plus, (read(field), read(field)), type=read(field).type)
+    wanted = [feature(function, function, days(7), twice) for function in ("sum", "max", "last")]
+    found = say(wanted, [event(START, **{field: largest}), event(START)])[-1]
+    cause = "undecided history"
+    assert found["sum"] == missing(cause) and found["last"] == missing(cause)
+    assert found["max"] == (missing(cause) if field == "price" else at_least(2 if field == "size" else 2_00, cause))
+
+
 def test_a_sum_keeps_fractions_of_a_cent_until_its_end(say: Any) -> None:
     third = ir.Type("money", currency="USD", scale=10**8)
     part = ir.Call("money*percent", (read("balance"), ir.Const(50_000_000, type=ir.Type("percent"))), type=third)

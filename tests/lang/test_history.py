@@ -355,7 +355,7 @@ def canonical_text(value):
 # --- aggregates, typed -----------------------------------------------------------------------------------------------
 
 RESULTS = [
-    ("count", COUNT), ("count of distinct merchant", COUNT), ("count of distinct urgent", COUNT), ("most repeated channel", COUNT),
+    ("count", COUNT), ("count of distinct merchant", COUNT), ("count of distinct urgent", COUNT), ("most repeated channel", INTEGER),
     ("time since last", DURATION),
     ("sum of amount", Type("money", currency="USD", interval=True)), ("sum of change", USD), ("sum of items", COUNT),
     ("sum of rate", NUMBER),
@@ -435,7 +435,7 @@ NESTED = [
     ("max of (count over calendar quarter per account where urgent)", "calendar year", COUNT, False),
     ("stddev of (most repeated channel over calendar week per account)", "last 8 full weeks", NUMBER, False),
     ("count of distinct (last of channel over calendar day per account)", "calendar month", COUNT, False),
-    ("most repeated (first of channel over calendar day per account)", "calendar month", COUNT, False),
+    ("most repeated (first of channel over calendar day per account)", "calendar month", INTEGER, False),
     ("last of (first of direction over calendar year per account)", "last 2 full years", Type("text", choices=("in", "out")), False),
     (
         "min of (share of amount where urgent among true over calendar day per account)",

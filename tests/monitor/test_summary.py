@@ -77,8 +77,8 @@ def test_every_row_is_counted_once() -> None:
 
 def test_reasons_are_counted_without_the_values_they_quote() -> None:
     made = summary()
-    made.reject(f"time `at` cannot be read as date: `{n}: x`" for n in range(1_000))
-    assert made.rejects == {"no time": 1, "time `at` cannot be read as date": 1_000}
+    made.reject(f"time `at` cannot be read as date (like `2026-03-31`): `{n}: x`" for n in range(1_000))
+    assert made.rejects == {"no time": 1, "time `at` cannot be read as date (like `2026-03-31`)": 1_000}
 
 
 def test_outcomes_go_by_the_month_of_the_event_and_the_order_given() -> None:

@@ -66,6 +66,9 @@ FIELDS: Final[dict[str, Type]] = {
 }
 """The columns of every row: two of each type, and one interval of each type that has them."""
 
+HELD: Final = {ir.held(f"R-{number}"): FLAG for number in range(32)}
+"""What rules with `once` read besides: whether a hit is held back."""
+
 WILD: Final[dict[str, tuple[Any, ...]]] = {
     "text": ("", "a", "A", "abc", "cash", "straße", "İ", "ΑΣ", "ǆ", "a\0b", "é", "e\u0301", "\U0001f600", " a ", "1"),
     "integer": (0, 1, -1, 2, 3, 7, 100, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63 - 2, -(2**63)),
@@ -271,6 +274,9 @@ def calls(kind: str) -> list[str]:
 # --- whole rule sets -------------------------------------------------------------------------------------------------
 
 
+ONCE: Final = ir.Once((ir.Read("text_a", type=TEXT),), ir.Window("trailing", 7 * DAY), ir.Read("now", type=DATETIME))
+
+
 def program(values: Values, size: int, *, pure: bool = False) -> ir.RuleSet:
     """A rule set of about `size` statements, expressions at most `size` deep (and never more than four)."""
     return _Writer(values, min(4, size), pure).ruleset(size)
@@ -311,6 +317,7 @@ class _Writer:
             assume=tuple(assume.items()),
             points=self.random.choice((0, 10, 40, -5, -30)),
             effective=self.random.choice(((None, None), (None, None), (day, None), (None, day), (0, 18_000))),
+            once=self.random.choice((None, None, None, ONCE)),
         )
         self.body.append(rule)
         self.rules.append(rule.id)
@@ -358,9 +365,9 @@ class _Writer:
 
 
 def row(values: Values) -> dict[str, Value]:
-    """A row with every column of `FIELDS`, the event's time and its day."""
+    """A row with every column of `FIELDS` and `HELD`, the event's time and its day."""
     day = values.random.choice((0, 5, 10, 11, 18_000, 18_001))
-    return {name: values.any(type_) for name, type_ in FIELDS.items()} | {"now": day * DAY, "@date": day}
+    return {name: values.any(type_) for name, type_ in (FIELDS | HELD).items()} | {"now": day * DAY, "@date": day}
 
 
-ROW_TYPES: Final[dict[str, Type]] = {**FIELDS, "now": DATETIME, "@date": DATE}
+ROW_TYPES: Final[dict[str, Type]] = {**FIELDS, **HELD, "now": DATETIME, "@date": DATE}

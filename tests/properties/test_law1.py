@@ -31,7 +31,9 @@ def some_rows(values: Values, height: int) -> list[dict[str, object]]:
 
 
 def output_types(ruleset: ir.RuleSet) -> dict[str, Type]:
-    return {column.name: column.type for column in ruleset.outputs()} | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
+    types = {column.name: column.type for column in ruleset.outputs()}
+    types |= {ir.before(rule.id): FLAG for rule in ruleset.rules if rule.once is not None}
+    return types | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
 
 
 @settings(max_examples=400 * FUZZ, deadline=None, derandomize=FUZZ == 1)

@@ -26,7 +26,9 @@ HALF = Type("money", currency="USD", scale=10**8)
 PART = ir.Const(12_345_678, type=Type("percent"))
 HALVES = ir.Call("money*percent", (read("balance"), PART), type=HALF)
 PRICES = ir.Call("bymoney*percent", (read("price"), PART), type=Type("money", by="currency", scale=10**8))
-AMOUNTS = [read("amount"), read("balance"), read("rate"), read("size"), read("price"), HALVES, PRICES]
+TOGETHER = ir.Call("money+money", (read("amount"), read("balance")), type=read("amount").type)
+SIZES = ir.Call("integer+integer", (read("size"), read("size")), type=read("size").type)
+AMOUNTS = [read("amount"), read("balance"), read("rate"), read("size"), read("price"), HALVES, PRICES, TOGETHER, SIZES]
 ANYTHING = [*AMOUNTS, read("merchant"), read("at")]
 NEVER_NEGATIVE = (read("amount"), read("rate"), read("price"))
 OFS = [

@@ -373,7 +373,7 @@ def test_xlsx_cells_are_read_as_they_stand(tmp_path: Path) -> None:
     typed = read(RECORD, chunk)
     assert typed.frame.select("day", "amount", "note").rows() == [(16189, 5232, "007")]
     # a row without any cell is passed over and not counted, as a blank line is
-    assert typed.rejects.select("row", "reason").rows() == [(2, "time `day` cannot be read as date: `soon`")]
+    assert typed.rejects.select("row", "reason").rows() == [(2, "time `day` cannot be read as date (like `2026-03-31`): `soon`")]
     assert chunk.frame[NUMBER].to_list() == [1, 2]
 
 

@@ -1,0 +1,67 @@
+"""What a typed program means, as text that is the same on every machine: the ground of fingerprints. Wording is left out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Final
+
+from engine.lang import ir
+from engine.values import Missing
+
+_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
+
+
+def canonical(thing: Any) -> Any:
+    """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
+    if isinstance(thing, Missing):
+        return ["missing", thing.cause]
+    if is_dataclass(thing):
+        skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
+        return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
+    if isinstance(thing, frozenset):
+        return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
+    if isinstance(thing, tuple | list):
+        return [canonical(item) for item in thing]
+    return thing
+
+
+def digest(meaning: Any) -> str:
+    """The SHA-256 of what `canonical` gave."""
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+
+
+def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
+    """When a rule hits, as a fingerprint: its conditions, assumptions and `once`, with everything of its rule set that they read.
+
+    Its title, citations, reason, points and flags do not count, nor what the inputs stand for that other steps give.
+    """
+    statements = {_column(statement): statement for statement in rules.body}
+    waiting, found = [ir.hit(rule.id)], dict[str, Any]()
+    while waiting:
+        name = waiting.pop()
+        if name in statements and name not in found:
+            found[name], reads = _bare(statements[name])
+            waiting += reads
+    return digest([[name, canonical(found[name])] for name in sorted(found)])
+
+
+def _column(statement: ir.Statement) -> str:
+    if isinstance(statement, ir.Rule):
+        return ir.hit(statement.id)
+    return f"flags.{statement.name}" if isinstance(statement, ir.Flag) else statement.name
+
+
+def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
+    """What a statement says without its wording and what it brings about, and what it reads."""
+    match statement:
+        case ir.Define():
+            return statement, ir.reads(statement.value)
+        case ir.Flag():
+            return statement, {ir.hit(rule) for rule in statement.rules}
+        case ir.Set():
+            return statement, {ir.hit(rule) for rule, _ in statement.values}.union(*(ir.reads(value) for _, value in statement.values))
+    unless = tuple((condition, "") for condition, _ in statement.unless)
+    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, reason=(), cites=(), severity=None)
+    return bare, ir.reads(ir.condition(statement))
