@@ -16,7 +16,8 @@ from engine.cascade.link import Linked, link
 from engine.cascade.parse import parse_deployment
 from engine.diagnostics import Diagnostic, errors, in_order
 from engine.errors import InputError, SourceError
-from engine.features.passed import LiveHolder, Passing
+from engine.features.holder import LiveHolder
+from engine.features.passed import Passing
 from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
 from engine.lang.source import read_text
@@ -25,7 +26,8 @@ from engine.ledger.log import Ledger, Setting
 from engine.plan import DAY_OF_EVENT, NOW
 from engine.record import Record, decode_event, read_event
 from engine.registry.store import Workspace
-from engine.run.event import decide, read_off
+from engine.run.event import decide, read_off, tick_event
+from engine.run.moments import tick_row
 from engine.version import LANGUAGE_VERSION, VERSION
 
 if TYPE_CHECKING:
@@ -73,12 +75,20 @@ class Engine:
         """The record the cascade decides on."""
         return self.plan.record
 
-    def open_store(self, url: str = "memory:", *, history_from: str | None = None) -> Store:
+    def open_store(self, url: str = "memory:", *, history_from: str | None = None, afresh: bool = False) -> Store:
         """Live history for `decide`: ``memory:``, ``sqlite:PATH``, ``redis://...`` or ``postgresql://...``; a context manager.
 
-        `history_from` is the ISO time from which the history is complete, by default the first event's. Raises `StoreError`.
+        `history_from` is the ISO time from which the history is complete, by default the first event's. With `afresh` it is built anew,
+        and takes the place of what is there when it is closed without an error. Raises `StoreError`.
         """
-        return open_store(url, self.plan.history, self.record, history_from=history_from)
+        return open_store(url, self.plan.history, self.record, history_from=history_from, afresh=afresh)
+
+    def remember(self, row: Row, store: Store) -> None:
+        """Let a typed event of the past enter history, as `decide` would have. Where rules say `once` it is decided too, so that the store
+        knows which hits were let through. Raises as `Store.observe` does."""
+        row = {**row, **store.observe(row)}
+        if self.plan.held:
+            self.decide_row(row, LiveHolder(store, self._passing, row, True))
 
     def decide(self, event: Mapping[str, Any] | str | bytes, *, store: Store | None = None, record: bool = True) -> Decision:
         """Decide one event, a mapping or the text of a JSON object.
@@ -90,15 +100,33 @@ class Engine:
         given = decode_event(event) if isinstance(event, str | bytes) else event
         row = read_event(self.record, given)
         row.update(self._history.bind(store, record).one(row))
-        decision = self.decide_row(row, None if store is None or not self.plan.held else LiveHolder(store, self._passing, row, record))
+        decision = self.decide_row(row, self._holder(store, row, record))
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, model_calls(self.linked, decision))
+        return decision
+
+    def tick(self, keys: Mapping[str, Any], at: Any, *, store: Store | None = None, record: bool = True) -> Decision:
+        """Decide about a key at a moment, without an event: no event may be what is to be noticed.
+
+        `keys` are the fields of the key of some feature, `at` the time, as an event would give it. What had happened before is seen, and
+        nothing is remembered, but for hits that `once` lets through; with a ledger the decision is kept, unless `record` is false. It has
+        no `key`, and says in `tick` what it looked at. Raises `InputError` for fields that are no feature's key, or cannot be read.
+        """
+        row = tick_row(self.plan, keys, at)
+        row.update(self._history.bind(store, False).one(row))
+        decision = self.decide_row(row, self._holder(store, row, record))
+        if self.ledger is not None and record:
+            return self.ledger.append(tick_event(decision), decision, model_calls(self.linked, decision))
         return decision
 
     def decide_row(self, row: Row, holder: Holder | None = None) -> Decision:
         """Decide a typed row that holds its history columns already; `holder` is what rules with `once` ask, unless the row says it."""
         closed, opened = decide(self.plan, row, holder)
         return read_off(self.plan, closed, opened, self.versions, self._explainer)
+
+    def _holder(self, store: Store | None, row: Row, record: bool) -> Holder | None:
+        """What rules with `once` ask."""
+        return None if store is None or not self.plan.held else LiveHolder(store, self._passing, row, record)
 
     def decide_batch(self, frame: Any, *, detail: str = "bits", values: bool = False, history_from: str | None = None) -> Any:
         """Decide every row of a polars, pandas or Arrow frame; gives the same kind back, rows in their order.

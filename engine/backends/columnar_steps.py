@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import polars as pl
 
@@ -13,9 +13,6 @@ from engine.backends.holding import UNASKED
 from engine.lang import ir
 from engine.plan import POLICY, ROW, Row
 from engine.values import CAUSES, MISSING, Type
-
-if TYPE_CHECKING:
-    from engine.backends.rules import RuleStep
 
 UNDECIDED = 1 + CAUSES.index("undecided")
 
@@ -38,7 +35,24 @@ def _physical(frame: pl.DataFrame, new: str, old: str, type_: Type) -> list[pl.E
     return found
 
 
-def rules(step: RuleStep) -> Callable[[pl.DataFrame], pl.DataFrame]:
+class Rules(Protocol):
+    """What is asked here of a `rules.RuleStep`."""
+
+    rules: ir.RuleSet
+    open: bool
+    leaves_open: bool
+    once: tuple[ir.Rule, ...]
+    sources: dict[str, str]
+    input_types: dict[str, Type]
+    told: dict[str, str]
+    told_types: dict[str, Type]
+    outputs: dict[str, str]
+    types: Mapping[str, Type]
+
+    def decided(self, given: Row, number: int = 0) -> Row: ...
+
+
+def rules(step: Rules) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """The function from a frame to a rule set's outputs under the step's names. What no frame says of `once` is not asked here."""
     run = columnar.compile_rules(step.rules, step.open)
     back = {outer: local for local, outer in step.outputs.items()}
@@ -57,7 +71,7 @@ def rules(step: RuleStep) -> Callable[[pl.DataFrame], pl.DataFrame]:
     return compute
 
 
-def holding(step: RuleStep, run: Callable[[pl.DataFrame], pl.DataFrame], frame: pl.DataFrame) -> pl.DataFrame:
+def holding(step: Rules, run: Callable[[pl.DataFrame], pl.DataFrame], frame: pl.DataFrame) -> pl.DataFrame:
     """What `run` gives, where the rows in which a rule with `once` is or may be hit are decided one by one, in their order."""
     result = run(frame)
     if any(column in frame.columns for column in step.told.values()):

@@ -9,7 +9,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Engine
 from engine.cascade.calls import model_calls
@@ -17,10 +17,10 @@ from engine.cascade.explain import CascadeExplainer
 from engine.cli.progress import Progress
 from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_file, note, out
 from engine.errors import InputError
-from engine.ledger.decision import Decision, canonical
+from engine.ledger.decision import Decision
 from engine.ledger.log import Call
 from engine.plan import Row
-from engine.run.event import read_off
+from engine.run.event import read_off, tick_event
 from engine.run.moments import PERIODS, Every
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class _Watcher:
     def __init__(self, engine: Engine, summary: Summary, progress: Progress) -> None:
         self.engine, self.summary, self.progress = engine, summary, progress
         self._explainer = CascadeExplainer(engine.linked)
-        self._waiting: list[tuple[str, Decision, tuple[Call, ...]]] = []
+        self._waiting: list[tuple[str | dict[str, Any], Decision, tuple[Call, ...]]] = []
 
     def on_read(self, rows: int, file: str) -> None:
         self.summary.rows += rows
@@ -219,9 +219,7 @@ class _Watcher:
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
         decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer)
-        if raw is None:
-            raw = canonical({"tick": decision.time, **(decision.tick or {})})
-        self._waiting.append((raw, decision, model_calls(self.engine.linked, decision)))
+        self._waiting.append((tick_event(decision) if raw is None else raw, decision, model_calls(self.engine.linked, decision)))
         if len(self._waiting) == _PORTION:
             self.keep()
 

@@ -1,28 +1,31 @@
 """History features over frames whose rows are in order of arrival: the same values as a store gives row by row, bit for bit.
 
-Which rows are new is found out in `columnar_seen`; each history is then taken by `columnar_rows`.
+Which rows are new is found out in `columnar_seen`; of each history, `columnar_plain` takes what it can, `columnar_rows` the rest.
 """
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.backends.columnar_layout import dtype, names, pack, packed
+from engine.backends.columnar_layout import names, pack
 from engine.errors import InputError
 from engine.features.columnar_answers import Answers
+from engine.features.columnar_frame import arrived
 from engine.features.columnar_rows import RowByRow
-from engine.features.columnar_seen import ANSWER, CONTENT, Reject, Seen, content, ticks
-from engine.features.spec import BoundFeatures, Layout, formula_steps
+from engine.features.columnar_seen import ANSWER, CONTENT, Reject, Seen, content
+from engine.features.spec import BoundFeatures, Layout, formula_steps, part_of
 from engine.features.store import HistoryFrom, complete_since
 from engine.plan import NOW, Row
-from engine.values import Type, Value
+from engine.values import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from engine.features.columnar_plain import Plain
     from engine.record import Record
 
 __all__ = ["ANSWER", "CONTENT", "Observed", "Reject", "WindowState", "answered", "content", "features", "many", "observe", "sort_out"]
@@ -45,7 +48,7 @@ class WindowState:
         self.seen = Seen()
         self.answers = Answers()
         self.answered = 0
-        self.histories = [RowByRow(history, self.layout) for history in self.layout.histories]
+        self.histories = list(_takers(self.layout))
         self.formulas = formula_steps(self.layout)
 
 
@@ -115,17 +118,10 @@ def sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[pl.DataFrame, tup
 
 def features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     """The features alone, of rows of which it is known that they are new, or ticks."""
-    layout = state.layout
-    times: list[int] = frame[layout.record.time].to_list()
-    sinces = _sinces(frame, times, state)
-    judged = frame.with_columns(pl.col(layout.record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
-    found: dict[str, list[Value]] = {}
-    for history in state.histories:
-        found |= history.observe(judged, times, sinces)
-    series = [
-        part for column, values in found.items() for part in packed(column, values, layout.types[column], dtype(layout.types[column]))
-    ]
-    return completed(judged, pl.DataFrame(series), state)
+    rows = arrived(frame, state.layout.record, state.since)
+    state.since = rows.since
+    answers = pl.DataFrame([column for history in state.histories for column in history.observe(rows)])
+    return completed(rows.frame, answers, state)
 
 
 def completed(frame: pl.DataFrame, answers: pl.DataFrame, state: WindowState) -> pl.DataFrame:
@@ -136,11 +132,17 @@ def completed(frame: pl.DataFrame, answers: pl.DataFrame, state: WindowState) ->
     return answers.select(columns(state.layout.types))
 
 
-def _sinces(frame: pl.DataFrame, times: list[int], state: WindowState) -> list[int]:
-    """For every row since when history is complete, as far as was known then; a moment before the first event knows of none but itself."""
-    if state.since is not None:
-        return [state.since] * len(times)
-    begin = next((row for row, tick in enumerate(ticks(frame)) if not tick), len(times))
-    if begin < len(times):
-        state.since = times[begin]
-    return times[:begin] + times[begin : begin + 1] * (len(times) - begin)
+def _takers(layout: Layout) -> Iterator[RowByRow | Plain]:
+    """Who takes the histories of a layout: the plain measures of each as arrays where the loops can be compiled, the others row by row."""
+    if importlib.util.find_spec("numba") is None:
+        yield from (RowByRow(history, layout) for history in layout.histories)
+        return
+    from engine.features.columnar_plain import Plain, is_plain
+
+    for history in layout.histories:
+        plain = [measure for measure in history.measures if is_plain(measure, history)]
+        others = [measure for measure in history.measures if measure not in plain]
+        if plain:
+            yield Plain(part_of(history, plain), layout)
+        if others:
+            yield RowByRow(part_of(history, others), layout)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from engine.backends import columnar, single
-from engine.backends.columnar_layout import unpack
-from engine.features.columnar_seen import ticks
+from engine.backends.columnar_layout import dtype, packed, unpack
 from engine.features.looking import Asked, Cell, cell
 from engine.features.networked import course
 from engine.features.sliding import Past
@@ -23,6 +22,7 @@ from engine.values import Interval, Missing, Type, Value, first
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from engine.features.columnar_frame import Arrived
     from engine.record import Record
 
 
@@ -35,28 +35,27 @@ class RowByRow:
         self._judges = [_Judge(slot, layout) for slot in history.slots]
         self._course = course(history, layout.late, layout.record.revision is not None)
 
-    def observe(self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int]) -> dict[str, list[Value]]:
-        """Every measure, by column; `frame` also holds `now`, and `sinces` says of every row since when history is complete."""
-        history = self._history
-        cells = [judge.cells(frame) for judge in self._judges]
-        found: list[list[Value]] = [[]] * frame.height
-        for key, events in self._by_key(frame, times, sinces, found).items():
+    def observe(self, arrived: Arrived) -> list[pl.Series]:
+        """The physical columns of every measure."""
+        history, types = self._history, self._layout.types
+        cells = [judge.cells(arrived.frame) for judge in self._judges]
+        found: list[list[Value]] = [[]] * arrived.frame.height
+        for key, events in self._by_key(arrived, found).items():
             past = self._pasts.get(key)
             if past is None:
                 past = self._pasts[key] = Past(self._course)
             for asked, values in zip(events, past.walk(events, cells), strict=True):
                 if asked.looks:
                     found[asked.row] = values
-        return {measure.column: [values[place] for values in found] for place, measure in enumerate(history.measures)}
+        said = ((measure.column, [values[place] for values in found]) for place, measure in enumerate(history.measures))
+        return [part for column, values in said for part in packed(column, values, types[column], dtype(types[column]))]
 
-    def _by_key(
-        self, frame: pl.DataFrame, times: Sequence[int], sinces: Sequence[int], found: list[list[Value]]
-    ) -> dict[tuple[Value, ...], list[Asked]]:
+    def _by_key(self, arrived: Arrived, found: list[list[Value]]) -> dict[tuple[Value, ...], list[Asked]]:
         """For every key the events that look or enter under it; those without a key find that it is missing."""
-        history, record = self._history, self._layout.record
+        history, record, frame, times, sinces = self._history, self._layout.record, arrived.frame, arrived.moments, arrived.sinces
         currencies, this = _currencies(frame, history, record), _this(frame, history, self._layout)
         by_key: dict[tuple[Value, ...], list[Asked]] = {}
-        for row, (key, entered) in enumerate(_entered(frame, history, record)):
+        for row, (key, entered) in enumerate(_entered(arrived, history)):
             if key.__class__ is Missing:
                 found[row] = [key] * len(history.measures)
             for one in entered if key.__class__ is Missing or key in entered else (key, *entered):
@@ -65,9 +64,10 @@ class RowByRow:
         return by_key
 
 
-def _entered(frame: pl.DataFrame, history: History, record: Record) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
+def _entered(arrived: Arrived, history: History) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:
     """For every row the key it looks under, or the missing value that stands in its place, and the keys it is kept under, each once."""
-    keys, moments = _keys(frame, history.ends or history.per, record), ticks(frame)
+    frame, record, moments = arrived.frame, arrived.record, arrived.ticks
+    keys = _keys(frame, history.ends or history.per, record)
     if history.ends:
         keys = [key if key.__class__ is Missing else () for key in keys]
     if not history.matched:

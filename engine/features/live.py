@@ -7,10 +7,12 @@ holds once the log has appended the event because everything stood as was believ
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
+from engine.features.fused import UNSAID
 from engine.features.judging import Judge
 from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
@@ -39,6 +41,8 @@ MOST_KEYS: Final = 50_000
 """So many pasts of a log stay in this process, those asked last; the others are loaded when they are asked."""
 _SWEEP: Final = 32
 """After so many changes of a lane is looked which of its rows no later event sees."""
+_PART: Final = 4
+"""They are dropped when they are one of so many."""
 _TRIES: Final = 1000
 
 
@@ -53,6 +57,8 @@ class _Touched(NamedTuple):
     row: Entered
     leaves: Place | None
     withdrawn: Sequence[Withdrawn]
+    hidden: Any
+    """What the generated code held before a look, which it is not told of."""
 
     @property
     def changed(self) -> bool:
@@ -64,12 +70,13 @@ class _Touched(NamedTuple):
             self.past.take_back(self.own, self.before)
         self.past.put_back(self.withdrawn)
         self.past.standing = self.before
+        self.past.state = self.hidden
 
     def change(self) -> Change:
         """What the log is told."""
         past = self.past
         kept = self.own is not None and any(state != OUT or value is not None for state, value in self.row.cells)
-        sweep = past.standing.number % _SWEEP == 0
+        sweep = past.number % _SWEEP == 0
         gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
         return Change(past.standing, self.row if kept else None, self.leaves, gone)
 
@@ -172,7 +179,7 @@ class LiveStore:
             self._check_open()
             for _ in range(_TRIES):
                 past = self._past(lane)
-                found = self.log.look(None, Assumed(self._since, {lane: past.standing.number}))
+                found = self.log.look(None, Assumed(self._since, {lane: past.number}))
                 if found is None:
                     return past.contents(place, history.asked(row, row[NOW] if self._since is None else self._since, None, True, False))
                 self._learn(found)
@@ -202,8 +209,23 @@ class LiveStore:
             answer, after = self._passing.judged(question, passed, question.time if self._since is None else self._since)
             changes: dict[str, tuple[str | None, str]] = {} if after == passed else {question.name: (before, text_of(after))}
             changes |= {} if question.again is None else {question.again: (None, text_of(answer))}
+            if self.layout.record.revision is not None and question.event is not None and after != passed:
+                (where,) = self.log.notes([_where(question.event)])
+                changes[_where(question.event)] = (where, json.dumps(sorted({question.name, *json.loads(where or "[]")})))
             if not record or not changes or self.log.note(changes):
                 return answer
+        raise StoreDown("the store is down: too many others let hits of the same key through")
+
+    def _withdraw(self, event: str, time: int) -> None:
+        """An event is corrected, and lies at `time` now: no hit of it that was let through holds another back."""
+        for _ in range(_TRIES):
+            (where,) = self.log.notes([_where(event)])
+            names = json.loads(where or "[]")
+            before = dict(zip(names, self.log.notes(names) if names else (), strict=True))
+            after = {name: text_of(self._passing.withdrawn(passed_of(text), event, time)) for name, text in before.items()}
+            changes = {name: (before[name], text) for name, text in after.items() if text != before[name]}
+            if not changes or self.log.note(changes):
+                return
         raise StoreDown("the store is down: too many others let hits of the same key through")
 
     def _observe(self, row: Row, record: bool = True) -> Row:
@@ -244,8 +266,11 @@ class LiveStore:
         for _ in range(_TRIES):
             since = given.row[NOW] if self._since is None else self._since
             touched: list[_Touched] = []
+            if record and given.known is not None and given.key is not None:
+                # before the correction is kept: broken off in between it comes again, and no alert is lost
+                self._withdraw(self._passing.event(given.key), given.row[NOW])
             try:
-                answer = self._meet(given, since, touched)
+                answer = self._meet(given, since, record, touched)
                 found = self._settle(given, answer, since, touched) if record else self._settle_look(given, touched)
             except BaseException:
                 self._evict([one.lane for one in touched])
@@ -261,7 +286,7 @@ class LiveStore:
     def _contended(self) -> StoreDown:
         return StoreDown("the store is down: too many others write history of the same key")
 
-    def _meet(self, given: _Given, since: int, touched: list[_Touched]) -> tuple[Value, ...]:
+    def _meet(self, given: _Given, since: int, record: bool, touched: list[_Touched]) -> tuple[Value, ...]:
         """Tell the row to every past it looks at or enters, or from which an earlier version of it leaves."""
         values: Row = {}
         row, key = given.row, given.key
@@ -276,21 +301,30 @@ class LiveStore:
             for one in dict.fromkeys((*looks, *entered, *left)):
                 lane = (history.index, one)
                 asked = history.asked(row, since, key, one in looks, one in entered)
-                said = self._tell(lane, asked, kept, stands.get(lane), touched)
+                said = self._tell(lane, asked, kept, stands.get(lane), record, touched)
                 if asked.looks:
                     values.update(zip(history.columns, said, strict=True))
         return self._answer(row, values)
 
-    def _tell(self, lane: Lane, asked: Asked, row: Entered, stands: Place | None, touched: list[_Touched]) -> list[Value]:
+    def _tell(self, lane: Lane, asked: Asked, row: Entered, stands: Place | None, record: bool, touched: list[_Touched]) -> list[Value]:
         """Tell the row to one past, from which that of an earlier version leaves where it `stands` there and the row is not late."""
         past = self._past(lane)
         before, withdrawn, leaves = past.standing, [], None
         if stands is not None and not past.late(asked.time):
             leaves, withdrawn = stands, past.withdraw(stands.time, asked.key)
-        said, own = past.observe(asked, row.cells)
+        hidden = None
+        if not record:
+            hidden, past.state = past.state, None
+        told = past.tell(asked.time, asked.key, row.cells, asked.since) if record and asked.enters else None
+        if told is None:
+            said, own = past.observe(asked, row.cells)
+        else:
+            said, own = told, past.at_end(row.cells)
+            if asked.looks and UNSAID in said:
+                past.fill(said, asked, own, before.oldest)
         if own is None and leaves is not None:
-            past.standing = before._replace(number=before.number + 1)
-        touched.append(_Touched(lane, past, before, own, row, leaves, withdrawn))
+            past.number += 1
+        touched.append(_Touched(lane, past, before, own, row, leaves, withdrawn, hidden))
         return said
 
     def _past(self, lane: Lane) -> Past:
@@ -319,8 +353,8 @@ class LiveStore:
         if found is None:
             self._since = since
             for one in touched:
-                if one.past.standing.number % _SWEEP == 0:
-                    one.past.forget(_SWEEP)
+                if one.past.number % _SWEEP == 0:
+                    one.past.forget(_PART)
         else:
             _take_back(touched)
         self._keep_few(touched)
@@ -365,7 +399,7 @@ class LiveStore:
     def _keep_few(self, touched: list[_Touched]) -> None:
         """Let go of pasts that nothing entered, and where there are too many of those that were asked first."""
         for one in touched:
-            if not one.past.standing.number:
+            if not one.past.number:
                 self._pasts.pop(one.lane, None)
         while self.log.lasting and len(self._pasts) > max(MOST_KEYS, len(touched)):  # those of one event are needed together
             del self._pasts[next(iter(self._pasts))]
@@ -376,7 +410,7 @@ class _History:
 
     def __init__(self, index: int, layout: Layout) -> None:
         history = layout.histories[index]
-        self.index, self.course = index, course(history, layout.late, layout.record.revision is not None)
+        self.index, self.course = index, course(history, layout.late, layout.record.revision is not None, one_by_one=True)
         self.columns = tuple(measure.column for measure in history.measures)
         self.entered = history.keys
         self.looked = history.key
@@ -401,7 +435,12 @@ def _follow(past: Past, more: More) -> None:
         else:
             past.take(*step)
     past.standing = more.standing
-    past.forget(_SWEEP)
+    past.forget(_PART)
+
+
+def _where(event: str) -> str:
+    """The note that says under which names hits of an event were let through."""
+    return f"hits {event!a}"
 
 
 def _take_back(touched: list[_Touched]) -> None:

@@ -8,6 +8,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from engine.backends import single
+from engine.features.fused import Fused, any_fused
 from engine.features.looking import Rows
 from engine.features.network import Asker, Graph, Hop, followed, stands, trails
 from engine.features.sliding import Course, Lane, Window
@@ -121,6 +122,8 @@ class _Network(Course):
         return _Following(measure, lane, network, self.waiting[measure.slot])
 
 
-def course(history: History, late: int, corrected: bool = False) -> Course:
-    """What the keys of a history have in common."""
-    return (_Network if history.network else Course)(history, late, corrected)
+def course(history: History, late: int, corrected: bool = False, one_by_one: bool = False) -> Course:
+    """What the keys of a history have in common; where events come one by one, with the generated code for the common windows."""
+    if history.network:
+        return _Network(history, late, corrected)
+    return Course(history, late, corrected, Fused(history) if one_by_one and any_fused(history) else None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from engine.errors import StoreDown, StoreError
 from engine.features.missed import LOG
 from engine.features.spec import BoundFeatures, unavailable
+from engine.plan import TICK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,14 +61,14 @@ class HistoryStep:
         return replace(self, state=state)
 
     def one(self, row: Row) -> Row:
-        """The features of one event; all are `unavailable` while the store is down, which is logged.
+        """The features of one event, or of a tick; while the store is down all are `unavailable`, which is logged.
 
         Raises `InputError` and any other `StoreError` as `Store.observe` does.
         """
         if self.store is None:
             return unavailable(self.groups)
         try:
-            answer = self.store.observe(row, self.remember)
+            answer = self.store.look(row) if row.get(TICK) else self.store.observe(row, self.remember)
         except StoreDown as error:
             LOG.warning("a decision goes on without history: %s", error)
             return unavailable(self.groups)

@@ -9,6 +9,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.features import aggregate
+from engine.features.fused import UNSAID
 from engine.features.looking import Asked, Cell, Rows, Waiting, asking, last_events, said, since_event
 from engine.features.spec import THIS
 from engine.features.tallies import OUT, SURE_LACKING, Asking, summable, tally
@@ -18,6 +19,7 @@ from engine.values import Missing, Value, missing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from engine.features.fused import Fused
     from engine.features.spec import History, Measure
 
 NEVER: Final = 2**63
@@ -229,10 +231,10 @@ class Trailing(Sliding):
 
 class Course:
     """What all keys of one history have in common: its slots and measures, what waits for one that looks, how late a row may be, and
-    whether rows may be withdrawn."""
+    whether rows may be withdrawn; and where events come one by one, the generated code for the common windows."""
 
-    def __init__(self, history: History, late: int, corrected: bool = False) -> None:
-        self.history, self.late, self.corrected = history, late, corrected
+    def __init__(self, history: History, late: int, corrected: bool = False, fused: Fused | None = None) -> None:
+        self.history, self.late, self.corrected, self.fused = history, late, corrected, fused
         self.waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
         self.patient = any(measure.aggregate.needs is not None for measure in history.measures)
         self.tardy: list[Value] = [missing("late")] * len(history.measures)
@@ -286,10 +288,13 @@ class Withdrawn(NamedTuple):
 class Past:
     """One key's history: how it stands, a lane for each slot, and windows that slide over them, made when they are first asked."""
 
-    __slots__ = ("_windows", "course", "lanes", "standing")
+    __slots__ = ("_windows", "course", "lanes", "newest", "number", "oldest", "state")
 
     def __init__(self, course: Course) -> None:
-        self.course, self.standing = course, NOTHING
+        self.course = course
+        self.oldest, self.newest, self.number = NOTHING
+        self.state: Any = None
+        """What the generated code holds; none where it is to be made again from the rows."""
         self.lanes = course.lanes()
         self._windows: list[Window] = []
 
@@ -306,9 +311,41 @@ class Past:
         from now on: one that enters and is not late."""
         if self.late(asked.time):
             return self.course.tardy, None
-        standing = self.standing
+        oldest = self.oldest
         own = self.enter(asked, cells) if asked.enters else None
-        return self.say(asked, own or self.course.nowhere, standing.oldest) if asked.looks else [], own
+        return self.say(asked, own or self.course.nowhere, oldest) if asked.looks else [], own
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.oldest, self.newest, self.number)
+
+    @standing.setter
+    def standing(self, standing: Standing) -> None:
+        self.oldest, self.newest, self.number = standing
+
+    def tell(self, time: int, key: Any, cells: Sequence[Cell], since: int) -> list[Value] | None:
+        """The same by the generated code: `UNSAID` where it says nothing; none, and nothing is done, where the event is out of order."""
+        if time < self.newest or self.course.fused is None:
+            return None
+        if self.state is None:
+            self.state = self.course.fused.state(self.lanes)
+        if not self.number:
+            self.oldest = time
+        self.newest = time
+        self.number += 1
+        return self.course.fused.tell(self.state, time, key, cells, since)
+
+    def fill(self, said: list[Value], asked: Asked, own: Sequence[int | None], oldest: int) -> None:
+        """Say what the generated code did not."""
+        windows = self._made()
+        for place, value in enumerate(said):
+            if value is UNSAID:
+                said[place] = self._value(windows[place], asked, own, oldest)
+
+    def at_end(self, cells: Sequence[Cell]) -> list[int | None]:
+        """The places of the row that came last, which is these cells."""
+        kept = (value is not None or state != OUT for state, value in cells)
+        return [len(lane.times) - 1 if there else None for lane, there in zip(self.lanes, kept, strict=True)]
 
     def load(self, standing: Standing, rows: Iterable[tuple[int, Any, Sequence[Cell]]]) -> None:
         """Take over what was kept of it: its rows, by time and arrival."""
@@ -324,13 +361,12 @@ class Past:
 
     def late(self, time: int) -> bool:
         """Whether an event comes too late for this history."""
-        return self.standing.number > 0 and time < self.standing.newest - self.course.late
+        return self.number > 0 and time < self.newest - self.course.late
 
     def enter(self, asked: Asked, cells: Sequence[Cell]) -> list[int | None]:
         """Keep an event that is not late; its place in each lane, if it has one."""
-        oldest, newest, number = self.standing
         time = asked.time
-        self.standing = Standing(min(oldest, time), max(newest, time), number + 1)
+        self.oldest, self.newest, self.number = min(self.oldest, time), max(self.newest, time), self.number + 1
         return [self._enter(slot, time, one, asked.key) for slot, one in enumerate(cells)]
 
     def _enter(self, slot: int, time: int, one: Cell, key: Any) -> int | None:
@@ -345,6 +381,8 @@ class Past:
                 window.came(place, time)
         else:
             lane.insert(place, time, one, key)
+        if self.state is not None and self.course.fused is not None:
+            self.course.fused.insert(self.state, slot, place, time, one, len(lane.times))
         return place
 
     def _over(self, slot: int) -> list[Window]:
@@ -352,12 +390,15 @@ class Past:
 
     def say(self, asked: Asked, own: Sequence[int | None], oldest: int) -> list[Value]:
         """The values of all measures to an event that has these places; `oldest` is the time of the first row before it."""
-        windows = self._windows
-        if not windows:
-            windows = self._windows = [self.course.window(measure, self.lanes) for measure in self.course.history.measures]
+        windows = self._made()
         if self.course.patient:
             return [self._value(window, asked, own, oldest) for window in windows]
         return [window.value(asked, own[window.slot]) for window in windows]
+
+    def _made(self) -> list[Window]:
+        if not self._windows:
+            self._windows = [self.course.window(measure, self.lanes) for measure in self.course.history.measures]
+        return self._windows
 
     def _value(self, window: Window, asked: Asked, own: Sequence[int | None], oldest: int) -> Value:
         measure = window.measure
@@ -402,11 +443,13 @@ class Past:
     def put_back(self, withdrawn: Sequence[Withdrawn]) -> None:
         """Undo the last `withdraw`."""
         for slot, place, time, one, key in withdrawn:
+            self.state = None
             self.lanes[slot].insert(place, time, one, key)
             for window in self._over(slot):
                 window.came(place, time)
 
     def _remove(self, slot: int, place: int) -> None:
+        self.state = None
         for window in self._over(slot):
             window.leaves(place)
         self.lanes[slot].remove(place)
@@ -415,20 +458,25 @@ class Past:
 
     def gone(self, slot: int) -> int:
         """The last moment of a slot that no later event sees."""
-        if self.standing.newest == FOREVER:
+        if self.newest == FOREVER:
             return FOREVER
-        history, seen = self.course.history, self.standing.newest - self.course.late
+        history, seen = self.course.history, self.newest - self.course.late
         by_rows = not history.slots[slot].looks and not self.course.corrected  # what counts now may be withdrawn, and bring older rows back
         return min(_gone(self.lanes[slot], reach, by_rows, seen) for reach in history.reaches[slot])
 
-    def forget(self, least: int = 1) -> None:
-        """Drop what no later event sees, where that is at least so many rows of a lane."""
+    def forget(self, part: int | None = None) -> None:
+        """Drop what no later event sees; with `part`, only from a lane where that is one row of so many."""
+        if self.state is not None and self.state.time < self.newest:
+            self.state = None
         for slot, lane in enumerate(self.lanes):
-            number = bisect_right(lane.times, self.gone(slot)) if len(lane.times) >= least else 0
-            if number >= least:
+            gone = self.gone(slot)
+            number = bisect_right(lane.times, gone)
+            if number and (part is None or number * part >= len(lane.times)):
                 for window in self._over(slot):
                     window.cut(number)
                 lane.cut(number)
+                if self.state is not None and self.course.fused is not None:
+                    self.course.fused.cut(self.state, slot, number, gone)
 
 
 def _gone(lane: Lane, reach: Reach, by_rows: bool, seen: int) -> int:

@@ -17,7 +17,7 @@ from engine.lang.meaning import canonical, digest
 from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from engine.plan import Row
     from engine.record import Record
@@ -328,6 +328,18 @@ def _slot(aggregate: ir.Aggregate) -> Slot:
     if rows.function == "share":
         return Slot(rows.among, rows.of, rows.where, rows.window.event, share=True)
     return Slot(rows.where, rows.of, None, rows.window.event, ends=() if rows.network is None else rows.per)
+
+
+def part_of(history: History, measures: Sequence[Measure]) -> History:
+    """The same history for some of its measures alone."""
+    slots = list(dict.fromkeys(measure.slot for measure in measures))
+    moved = tuple(_over(measure, slots.index(measure.slot)) for measure in measures)
+    reaches = tuple(tuple(dict.fromkeys(m.reach for m in moved if m.slot == slot)) for slot in range(len(slots)))
+    return replace(history, slots=tuple(history.slots[slot] for slot in slots), reaches=reaches, measures=moved)
+
+
+def _over(measure: Measure, slot: int) -> Measure:
+    return replace(measure, slot=slot, inner=None if measure.inner is None else _over(measure.inner, slot))
 
 
 def unavailable(groups: Iterable[BoundFeatures]) -> Row:

@@ -42,6 +42,7 @@ CREATE INDEX entry_key ON entry (key);
 CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL);
 """
 
+_ENTRIES: Final = "SELECT seq, id, setting, event, base, calls, body, hash FROM entry"
 _LAST_OF_KEY: Final = """
 SELECT entry.seq, entry.id, json_extract(entry.base, ?) FROM entry JOIN setting ON setting.hash = entry.setting
 WHERE entry.key = ? AND json_extract(setting.data, '$.cascade') = ? ORDER BY entry.seq DESC LIMIT 1
@@ -215,13 +216,23 @@ class Ledger:
 
     def entries(self) -> Iterator[Entry]:
         """Every entry in order. Raises `LedgerError` where one cannot be read."""
-        for seq, *row, _ in self._rows():
-            id_, setting, event, base, calls, body = row
-            try:
-                parts = [Call(c["model"], decode_row(c["inputs"]), decode_row(c["outputs"])) for c in json.loads(calls)]
-                yield Entry(seq, id_, setting, event, decode_row(json.loads(base)), tuple(parts), body)
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                raise LedgerError(f"entry {seq} of `{self.path}` cannot be read") from None
+        yield from map(self._entry, self._rows())
+
+    def entry(self, seq: int) -> Entry:
+        """The entry at this place. Raises `LedgerError` where there is none that can be read."""
+        with self._lock, _told(self.path):
+            found = self._db.execute(f"{_ENTRIES} WHERE seq = ?", (seq,)).fetchone()
+        if found is None:
+            raise LedgerError(f"there is no entry {seq} in `{self.path}`")
+        return self._entry(found)
+
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        seq, id_, setting, event, base, calls, body, _ = row
+        try:
+            parts = [Call(c["model"], decode_row(c["inputs"]), decode_row(c["outputs"])) for c in json.loads(calls)]
+            return Entry(seq, id_, setting, event, decode_row(json.loads(base)), tuple(parts), body)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise LedgerError(f"entry {seq} of `{self.path}` cannot be read") from None
 
     def id_of(self, seq: int) -> str | None:
         """The id of the entry at this place, if there is one."""
@@ -282,8 +293,7 @@ class Ledger:
         last = -(2**63)
         while True:
             with self._lock, _told(self.path):
-                query = "SELECT seq, id, setting, event, base, calls, body, hash FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
-                rows = self._db.execute(query, (last, size)).fetchall()
+                rows = self._db.execute(f"{_ENTRIES} WHERE seq > ? ORDER BY seq LIMIT ?", (last, size)).fetchall()
             yield from rows
             if len(rows) < size:
                 return

@@ -73,6 +73,11 @@ def tick_of(plan: Plan, row: Mapping[str, Value]) -> dict[str, Any] | None:
     return {field.name: plain(row[field.name], field.type) for field in fields if row[field.name].__class__ is not Missing}
 
 
+def tick_event(decision: Decision) -> dict[str, Any]:
+    """What stands in a ledger where an event would: when a tick looked at what."""
+    return {"tick": decision.time, **(decision.tick or {})}
+
+
 def unjudged(state: Value) -> bool:
     """Whether a rule's state says that it could not be judged; a rule whose step did not run is not among them."""
     return state.__class__ is Missing and state.cause == "undecided"

@@ -14,7 +14,7 @@ from engine.diagnostics import suggest
 from engine.errors import InputError
 from engine.features.spec import Layout
 from engine.features.windows import FOREVER, Clock, first_day, shifted
-from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
+from engine.plan import DAY_OF_EVENT, NOW, TICK, Plan, Row
 from engine.record import border
 from engine.values import MISSING, Missing
 
@@ -104,7 +104,7 @@ def tick_row(plan: Plan, keys: Mapping[str, Any], at: Any) -> Row:
     """A tick as a typed row: its time and its keys, everything else absent. Raises `InputError` for what cannot be read, or is no key."""
     record, edge = plan.record, border(plan.record)
     key_fields(plan, tuple(keys))
-    row: Row = dict.fromkeys((field.name for field in record.fields), MISSING)
+    row: Row = {**dict.fromkeys((field.name for field in record.fields), MISSING), TICK: True}
     for name, raw in {**keys, record.time: at}.items():
         row[name] = edge.value(record.field(name), [raw])
         if isinstance(row[name], Missing):

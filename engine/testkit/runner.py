@@ -17,7 +17,8 @@ from engine.cascade.explain import decide_lines, rule_lines
 from engine.cascade.lacks import Level
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
-from engine.features.passed import LiveHolder, Passing
+from engine.features.holder import LiveHolder
+from engine.features.passed import Passing
 from engine.features.single import HistoryStep
 from engine.features.spec import FOREVER, BoundFeatures
 from engine.features.store import open_store

@@ -25,6 +25,7 @@ HOMES = {
     "sqlite3": {"engine/features/sqlite.py", "engine/ledger/log.py"},
     "redis": {"engine/features/redis.py"},
     "psycopg": {"engine/features/postgres.py"},
+    "numba": {"engine/features/kernels.py"},
     "argparse": {"engine/cli"},
 }
 """Libraries with a home: nothing else imports them, not even inside a function."""
@@ -46,6 +47,7 @@ HEAVY = {
     "fastexcel",
     "redis",
     "psycopg",
+    "numba",
 }
 """What may be imported inside a function, because importing it takes long and only some uses need it."""
 

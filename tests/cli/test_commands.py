@@ -188,6 +188,51 @@ def test_rejects_name_their_file_as_it_was_given(engine, payments):
         assert json.loads(late["raw"]) == row
 
 
+def test_keys_are_looked_at_when_a_day_begins(engine, payments):
+    _, *others = (payments / "events.csv").read_text().splitlines()
+    args = ["run", CASCADE, "--input", "events.csv", "--output", "d.jsonl", "--rejects", "r.csv", "--ledger", "l.db", "--report", "r.html"]
+    result = engine(*args, "--tick", "day", "--per", "card", "--until", "2026-03-10", "--json")
+    assert result.code == 0, result.err
+    decisions = [json.loads(line) for line in (payments / "d.jsonl").read_text().splitlines()]
+    ticks = [one for one in decisions if one["tick"]]
+    told = result.json
+    assert told["balanced"] and told["rows"] == len(others) == told["decided"] + told["rejected"]
+    assert told["ticks"]["decided"] == len(ticks) > 5 and told["decided"] == len(decisions) - len(ticks)
+    assert all(one["key"] is None and one["per.card"].startswith("tok_") and one["time"].startswith("2026-03-") for one in ticks)
+    assert ticks[-1]["time"].startswith("2026-03-10T00:00:00")
+    assert f"{len(ticks):,} decisions, which are in none of the numbers above" in (payments / "r.html").read_text()
+    assert engine("replay", "l.db").out.startswith(f"{len(decisions)} decisions given again, {len(decisions)} the same")
+    text = engine(*args[:-4], "--tick", "day", "--per", "card").out
+    assert "ticks decided, without an event" in text and "outcomes of ticks" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tick", "day"], "--tick says when keys are looked at, --per which: give both, like `--tick day --per account`"),
+        (["--per", "card"], "--tick says when keys are looked at, --per which: give both, like `--tick day --per account`"),
+        (["--tick", "day", "--per", "crad"], "`shop/payment` has no field `crad`; did you mean `card`?"),
+        (["--tick", "day", "--per", "country"], "no feature is per `country`; they are per `card`"),
+        (["--tick", "day", "--per", "card", "--until", "soon"], "`soon` is no day until which ticks go on; write it as `2026-01-31`"),
+        (["--memory", "much"], "`much` is no size: write --memory as `500MB` or `2GB`"),
+        (["--memory", "-1GB"], "`-1GB` is no size: write --memory as `500MB` or `2GB`"),
+        (["--memory", "5MB"], "--memory 5MB is too little: give history at least 10 MB"),
+        (["--memory", "1GB", "--temp", "nowhere"], "--temp `nowhere` is no folder: rows are put aside there while the run goes on"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is_written(engine, payments, options, said):
+    before = sorted(payments.iterdir())
+    options = [f"{options[0]}={options[1]}"] if options[1].startswith("-") else options
+    result = engine("run", CASCADE, "--input", "events.csv", "--output", "d.jsonl", "--rejects", "r.csv", *options)
+    assert (result.code, result.out, result.err) == (2, "", f"engine: {said}\n")
+    assert sorted(payments.iterdir()) == before
+
+
+def test_a_run_is_told_what_its_history_takes(engine, payments):
+    result = engine("run", CASCADE, "--input", "events.csv", "--output", "d.jsonl", "--rejects", "r.csv", "--memory", "500MB")
+    assert result.code == 0 and "takes up to 1 MB, which fits into --memory" in result.err
+
+
 # --- decide, explain ----------------------------------------------------------------------------------------------------
 
 

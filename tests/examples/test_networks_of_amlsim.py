@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import importlib.util
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import networkx
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from bench.networks import by_batch, network, transfers
 from engine.plan import Row
 
+FOLDER = Path(__file__).resolve().parents[2] / "examples" / "aml"
 DAYS, LAST_DAY = 40, 45
 ROWS = [row for row in transfers() if row["day"] <= LAST_DAY]
 
@@ -49,3 +53,16 @@ def chains(legs: Sequence[Sequence[tuple[int, Row]]], last: Row, within: int | N
         close = within is None or abs(row["amount"] - last["amount"]) * 100_000_000 <= within * last["amount"]
         if after < place < before and row["day"] > last["day"] - DAYS and close:
             yield from chains(legs[1:], last, within, place, before)
+
+
+def test_a_case_seen_whole_has_the_cycles_that_the_feature_counted() -> None:
+    spec = importlib.util.spec_from_file_location("case_of_amlsim", FOLDER / "case.py")
+    assert spec is not None and spec.loader is not None
+    case = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(case)
+    rows = [row for row in transfers() if row["day"] <= 52]
+    counted = by_batch(rows, network("cycles", 30, 4))
+    closed = sum(count for row, count in zip(rows, counted, strict=True) if (row["payer"], row["day"]) == ("19972", 52))
+    _, group, found, *told = case.tell(19972, dt.date(2017, 2, 22), 30, 4)
+    assert closed == 2 and found == "2 cycles of up to 4 hops" and all(line.endswith("2017-02-22 19972 -> 9984 208.41") for line in told)
+    assert group.startswith("its group has ") and all(line.strip() in (FOLDER / "README.md").read_text(encoding="utf-8") for line in told)

@@ -13,6 +13,7 @@ from engine.features.store import Store, open_store
 from engine.lang import ir
 from engine.plan import Row
 from engine.values import DAY, MISSING, Interval, Money, missing
+from tests.features import oracle
 from tests.features.events import HOUR, INCOMING, bound, corrected, days, event, feature, live, read, record, this, tick
 from tests.features.oracle import FOREVER
 from tests.features.servers import address
@@ -253,6 +254,17 @@ def test_contents_are_the_hops_of_what_an_event_would_find(store: Store) -> None
     assert [row.key for row in store.contents("near", pays("C", "A", 7, 150))] == []
     assert [row.time - START for row in store.contents("through", pays("Y", "C", 7))] == [0, 5 * HOUR]
     assert store.contents("n", pays("C", MISSING, 7)) == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis", "postgres"])
+def test_two_processes_write_one_network(kind: str, tmp_path: Path) -> None:
+    """Each takes every other event, so that half of every chain was written by somebody else."""
+    url, group = address(kind, tmp_path), bound([cycles(), replace(middlemen(), name="through")], record())
+    rows = flow("AB BC CA SM SN MT NT TS AC CB BA XX AB", step=0) + flow("AB BC CA", step=30)
+    with open_store(url, [group], record(), FOREVER) as one, open_store(url, [group], record(), FOREVER) as other:
+        found = [(one, other)[number % 2].observe(row) for number, row in enumerate(rows)]
+    assert found == oracle.features(rows, group, record(), FOREVER)
+    assert sum(row["n"] for row in found) > 5
 
 
 # --- roles that say the rest -----------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -15,7 +16,7 @@ from engine.features.store import open_store
 from engine.lang import ir
 from engine.plan import TICK, Row
 from engine.record import Record
-from engine.values import DATE, DATETIME, DAY, MISSING, Money, Type, Value, known, missing
+from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Missing, Money, Type, Value, known, missing
 from tests.features import oracle
 from tests.features.events import HOUR, INCOMING, batch, bound, calendar, feature, read, record, this, tick
 from tests.properties.test_law2 import FOREVER, Choose, everywhere, exactly
@@ -141,3 +142,30 @@ def test_moments_look_and_are_no_hops(seed: int) -> None:
     assert exactly(batch(cut(random.choice, mixed), [group], under, since)) == true
     with open_store("memory:", [group], under, since) as store:
         assert exactly([store.look(row) if row.get(TICK) else store.observe(row) for row in mixed]) == true
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_more_knowledge_only_narrows(seed: int) -> None:
+    """Filling in what conditions and amounts lacked, of this event and of those before it; law 6, for walks that come to their end."""
+    random = Random(seed)
+    under = record(late=100 * DAY)
+    wanted = [one for one in features(random.choice, 8, DATETIME) if one.name != "n"]
+    unbounded = [replace(one, value=replace(one.value, network=replace(one.value.network, effort=10**6))) for one in wanted]  # type: ignore[type-var]
+    group = bound(unbounded, under)
+    stream = list({row["id"]: row for row in rows(random, DATETIME, 30, "ABC", 0.0)}.values())
+    vital = {"id", "at", *ENDS, "login", "opened"}
+    lacking = [{name: value if name in vital or random.random() < 0.8 else MISSING for name, value in row.items()} for row in stream]
+    before, after = (batch([given], [group], under, FOREVER) for given in (lacking, stream))
+    for vague, sharp in zip(before, after, strict=True):
+        for name, value in vague.items():
+            low, high = (value.low, value.high) if isinstance(value, Interval) else (value, value)
+            assert isinstance(value, Missing) or (low <= lowest(sharp[name]) and highest(sharp[name]) <= high)
+
+
+def lowest(value: Value) -> int:
+    return int(value.low if isinstance(value, Interval) else value)
+
+
+def highest(value: Value) -> int:
+    return int(value.high if isinstance(value, Interval) else value)

@@ -57,6 +57,7 @@ rule BUSY-01 "Busy"
 
 rule QUIET-01 "Quiet"
   when past.touched = 0
+  once per payer per 7 days
   then score 20
   on missing ignore
 

@@ -1,0 +1,72 @@
+"""A frame of new rows as histories take it: its times, which rows are moments and no events, and since when history is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from engine.backends.columnar_layout import names
+from engine.features.columnar_seen import ticks
+from engine.plan import NOW
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.record import Record
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """The rows in order of arrival; `frame` also holds `now`. History is complete `since` a moment; the first `unfounded` rows are ticks
+    that came before any event, and know of none but themselves."""
+
+    frame: pl.DataFrame
+    record: Record
+    since: int | None
+    unfounded: int = 0
+
+    @cached_property
+    def times(self) -> pl.Series:
+        return self.frame[NOW]
+
+    @cached_property
+    def moments(self) -> list[int]:
+        found: list[int] = self.times.to_list()
+        return found
+
+    @cached_property
+    def sinces(self) -> list[int]:
+        """For every row since when history is complete, as far as was known then."""
+        rest = self.frame.height - self.unfounded
+        return self.moments[: self.unfounded] + ([] if self.since is None else [self.since] * rest)
+
+    @cached_property
+    def ticks(self) -> pl.Series:
+        return ticks(self.frame)
+
+    def causes(self, fields: Sequence[str]) -> pl.Series:
+        """For every row the code of why one of these fields is missing, the first in rank, or nought."""
+        codes = [self._cause(name) for name in fields]
+        known = [pl.when(code > 0).then(code) for code in codes]
+        return self.frame.select(pl.min_horizontal(known).fill_null(0).cast(pl.UInt8).alias("@cause")).to_series()
+
+    def _cause(self, name: str) -> pl.Expr:
+        return pl.col(f"{name}#") if f"{name}#" in self.frame.columns else pl.col(name).is_null().cast(pl.UInt8)
+
+    def key_columns(self, name: str) -> list[pl.Series]:
+        """The physical columns that make two values of a field differ."""
+        return [self.frame[part] for part in names(name, self.record.field(name).type) if part != f"{name}#"]
+
+
+def arrived(frame: pl.DataFrame, record: Record, since: int | None) -> Arrived:
+    """A frame that goes on from others; `since` is none while no event has come."""
+    judged = frame.with_columns(pl.col(record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
+    if since is not None:
+        return Arrived(judged, record, since)
+    events = (~ticks(frame)).arg_true()
+    if not events.len():
+        return Arrived(judged, record, None, frame.height)
+    return Arrived(judged, record, judged[NOW][events[0]], events[0])
