@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.backends.holding import UNAVAILABLE, Answer
 from engine.errors import StoreDown
 from engine.features.missed import LOG
-from engine.values import Missing
+from engine.values import Missing, known
 
 if TYPE_CHECKING:
     from engine.backends.holding import Ask
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class LiveHolder:
-    """Asks a store for one event; while that is down every hit is let through."""
+    """Asks a store for one event, or for a tick, which has no key; while that is down every hit is let through."""
 
     def __init__(self, store: Store, passing: Passing, row: Row, record: bool) -> None:
         self._store, self._passing, self._record = store, passing, record
-        self._event = passing.event([row[name] for name in passing.record.key])
-        self._revision = None if passing.record.revision is None else row[passing.record.revision]
+        key, revision = [row[name] for name in passing.record.key], passing.record.revision
+        self._event = passing.event(key) if all(map(known, key)) else None
+        self._revision = None if revision is None or self._event is None else row[revision]
 
     def ask(self, ask: Ask) -> Answer:
         """The answer of the store. Raises `StoreError` where it cannot be used."""
