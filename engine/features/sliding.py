@@ -476,7 +476,7 @@ class Past:
 
     def gone(self, slot: int) -> int:
         """The last moment of a slot that no later event sees."""
-        if not self.number:
+        if self.newest == FOREVER:
             return FOREVER
         history, seen = self.course.history, self.newest - self.course.late
         by_rows = not history.slots[slot].looks and not self.course.corrected  # what counts now may be withdrawn, and bring older rows back
