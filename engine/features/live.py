@@ -401,7 +401,7 @@ class LiveStore:
         for one in touched:
             if not one.past.number:
                 self._pasts.pop(one.lane, None)
-        while self.log.lasting and len(self._pasts) > MOST_KEYS:
+        while self.log.lasting and len(self._pasts) > max(MOST_KEYS, len(touched)):  # those of one event are needed together
             del self._pasts[next(iter(self._pasts))]
 
 
