@@ -75,12 +75,20 @@ class Engine:
         """The record the cascade decides on."""
         return self.plan.record
 
-    def open_store(self, url: str = "memory:", *, history_from: str | None = None) -> Store:
+    def open_store(self, url: str = "memory:", *, history_from: str | None = None, afresh: bool = False) -> Store:
         """Live history for `decide`: ``memory:``, ``sqlite:PATH``, ``redis://...`` or ``postgresql://...``; a context manager.
 
-        `history_from` is the ISO time from which the history is complete, by default the first event's. Raises `StoreError`.
+        `history_from` is the ISO time from which the history is complete, by default the first event's. With `afresh` it is built anew,
+        and takes the place of what is there when it is closed without an error. Raises `StoreError`.
         """
-        return open_store(url, self.plan.history, self.record, history_from=history_from)
+        return open_store(url, self.plan.history, self.record, history_from=history_from, afresh=afresh)
+
+    def remember(self, row: Row, store: Store) -> None:
+        """Let a typed event of the past enter history, as `decide` would have. Where rules say `once` it is decided too, so that the store
+        knows which hits were let through. Raises as `Store.observe` does."""
+        row = {**row, **store.observe(row)}
+        if self.plan.held:
+            self.decide_row(row, LiveHolder(store, self._passing, row, True))
 
     def decide(self, event: Mapping[str, Any] | str | bytes, *, store: Store | None = None, record: bool = True) -> Decision:
         """Decide one event, a mapping or the text of a JSON object.

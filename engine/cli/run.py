@@ -35,11 +35,14 @@ FINDS: Final = "a cascade that does not check; rejected rows are counted and are
 TEACHES: Final = """\
 Decide every row of CSV, JSON lines, Parquet and XLSX files (.csv and .jsonl also as .gz) through a cascade, with history, in the
 record's order of arrival. Every row is decided or stands in the rejects with its reason; nothing is dropped. Files larger than memory
-are fine. Output appears whole or not at all: .parquet, .csv or .jsonl. What was recorded in a ledger before a stop stays recorded.
+are fine; where what windows hold is larger too, say --memory. With --tick keys are also looked at when a period begins, without an
+event. Output appears whole or not at all: .parquet, .csv or .jsonl. What was recorded in a ledger before a stop stays recorded.
 
 examples:
   engine run cascades/audit.yaml --input 'feed/*.csv.gz' --output decisions.parquet --rejects rejects.csv
-  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --report report.html --ledger ledger.db"""
+  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --report report.html --ledger ledger.db
+  engine run cascades/audit.yaml --input feed.csv --output d.csv --rejects r.csv --memory 2GB
+  engine run cascades/quiet.yaml --input feed.csv --output d.csv --rejects r.csv --tick day --per account"""
 
 LEAST: Final = 10_000_000
 """The least bytes that history may be given."""

@@ -7,6 +7,7 @@ holds once the log has appended the event because everything stood as was believ
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -212,8 +213,23 @@ class LiveStore:
             answer, after = self._passing.judged(question, passed, question.time if self._since is None else self._since)
             changes: dict[str, tuple[str | None, str]] = {} if after == passed else {question.name: (before, text_of(after))}
             changes |= {} if question.again is None else {question.again: (None, text_of(answer))}
+            if self.layout.record.revision is not None and question.event is not None and after != passed:
+                (where,) = self.log.notes([_where(question.event)])
+                changes[_where(question.event)] = (where, json.dumps(sorted({question.name, *json.loads(where or "[]")})))
             if not record or not changes or self.log.note(changes):
                 return answer
+        raise StoreDown("the store is down: too many others let hits of the same key through")
+
+    def _withdraw(self, event: str, time: int) -> None:
+        """An event is corrected, and lies at `time` now: no hit of it that was let through holds another back."""
+        for _ in range(_TRIES):
+            (where,) = self.log.notes([_where(event)])
+            names = json.loads(where or "[]")
+            before = dict(zip(names, self.log.notes(names) if names else (), strict=True))
+            after = {name: text_of(self._passing.withdrawn(passed_of(text), event, time)) for name, text in before.items()}
+            changes = {name: (before[name], text) for name, text in after.items() if text != before[name]}
+            if not changes or self.log.note(changes):
+                return
         raise StoreDown("the store is down: too many others let hits of the same key through")
 
     def _observe(self, row: Row, record: bool = True) -> Row:
@@ -264,6 +280,9 @@ class LiveStore:
         for _ in range(_TRIES):
             since = given.row[NOW] if self._since is None else self._since
             touched: list[_Touched] = []
+            if record and given.known is not None and given.key is not None:
+                # before the correction is kept: broken off in between it comes again, and no alert is lost
+                self._withdraw(self._passing.event(given.key), given.row[NOW])
             try:
                 answer = self._meet(given, since, record, touched)
                 found = self._settle(given, answer, since, touched) if record else self._settle_look(given, touched)
@@ -396,7 +415,7 @@ class LiveStore:
         for one in touched:
             if not one.past.number:
                 self._pasts.pop(one.lane, None)
-        while self.log.lasting and len(self._pasts) > MOST_KEYS:
+        while self.log.lasting and len(self._pasts) > max(MOST_KEYS, len(touched)):  # those of one event are needed together
             del self._pasts[next(iter(self._pasts))]
 
 
@@ -431,6 +450,11 @@ def _follow(past: Past, more: More) -> None:
             past.take(*step)
     past.standing = more.standing
     past.forget(PART)
+
+
+def _where(event: str) -> str:
+    """The note that says under which names hits of an event were let through."""
+    return f"hits {event!a}"
 
 
 def _take_back(touched: list[_Touched]) -> None:

@@ -21,15 +21,23 @@ if TYPE_CHECKING:
 
 LATE, SHORT = missing("late"), missing("short history")
 
-Passed = tuple[tuple[int, str | None], ...]
-"""The hits of one rule that were let through under one key, as far as a later event may see them: time and event, in order of arrival."""
+Hit = tuple[int, str | None]
+"""The time of a hit and its event; none is a tick."""
+
+
+class Passed(NamedTuple):
+    """The hits of one rule that were let through under one key: the newest time there ever was, and those that a later event may see, in
+    order of arrival."""
+
+    newest: int = FOREVER
+    hits: tuple[Hit, ...] = ()
 
 
 class Question(NamedTuple):
     """Whether a hit is held back, or what may be one (`hit` false).
 
-    `name` stands for the rule and its key; `again` for the rule and the event, which gets the same answer whenever it comes. A tick is no
-    event and is never the same: `event` and `again` are none.
+    `name` stands for the rule and its key; `again` for the rule and this version of the event, which gets the same answer whenever it
+    comes. A tick is no event and is never the same: `event` and `again` are none.
     """
 
     name: str
@@ -55,15 +63,15 @@ class Passing:
         parts = [plain(value, type_) for value, type_ in zip(key, self._types, strict=True)]
         return str(parts[0]) if len(parts) == 1 else json.dumps(parts, ensure_ascii=False)
 
-    def question(self, ask: Ask, event: str | None) -> Question | Missing:
-        """What is asked; or why nobody can say: something of the key is missing."""
+    def question(self, ask: Ask, event: str | None, revision: Value = None) -> Question | Missing:
+        """What is asked; or why nobody can say: something of the key is missing. `revision` says which version of the event it is."""
         if not all(map(known, ask.key)):
             lacking: Missing = first(ask.key)
             return lacking
         reach = self._reaches.get(ask.once.window)
         if reach is None:
             reach = self._reaches[ask.once.window] = Reach(ask.once.window, self._clock)
-        again = None if event is None else f"told {ask.place} {event!a}"
+        again = None if event is None else f"told {ask.place} {event!a} {'' if revision is None else revision}"
         return Question(f"passed {ask.place} {ask.key!a}", again, event, ask.time, ask.hit, reach)
 
     def judged(self, question: Question, passed: Passed, since: int) -> tuple[Answer, Passed]:
@@ -72,33 +80,44 @@ class Passing:
         A hit is held back where its window holds another event's that had arrived before and was let through; of several the last in time
         is named. What comes too late is let through and holds nothing back.
         """
-        newest = max((time for time, _ in passed), default=FOREVER)
-        if question.time < newest - self._late:
+        if self._comes_late(question.time, passed):
             return Answer(LATE), passed
-        others = tuple(hit for hit in passed if hit[1] is None or hit[1] != question.event)
+        others = _without(passed, question.event)
         after = question.reach.start(question.time)
-        inside = [hit for hit in others if after < hit[0] <= question.time]
+        inside = [hit for hit in others.hits if after < hit[0] <= question.time]
         if inside:
             return Answer(True, self._shown(*max(reversed(inside), key=_time))), others
         answer = Answer(SHORT if after + 1 < since else False)
         if not question.hit:
             return answer, others
-        gone = question.reach.seen_before(max(newest, question.time) - self._late)
-        return answer, (*(hit for hit in others if hit[0] > gone), (question.time, question.event))
+        newest = max(passed.newest, question.time)
+        gone = question.reach.seen_before(newest - self._late)
+        return answer, Passed(newest, (*(hit for hit in others.hits if hit[0] > gone), (question.time, question.event)))
+
+    def withdrawn(self, passed: Passed, event: str, time: int) -> Passed:
+        """The hits let through once the event is corrected, and lies at `time` now: its own does not stand, unless it comes too late."""
+        return passed if self._comes_late(time, passed) else _without(passed, event)
+
+    def _comes_late(self, time: int, passed: Passed) -> bool:
+        return time < passed.newest - self._late
 
     def _shown(self, time: int, event: str | None) -> str:
         return f"{'tick' if event is None else f'event {event}'}, {show(time, self._time)}"
 
 
-def _time(hit: tuple[int, str | None]) -> int:
+def _without(passed: Passed, event: str | None) -> Passed:
+    return Passed(passed.newest, tuple(hit for hit in passed.hits if hit[1] is None or hit[1] != event))
+
+
+def _time(hit: Hit) -> int:
     return hit[0]
 
 
 def text_of(kept: Passed | Answer) -> str:
     """What is kept, as text: `passed_of` and `answer_of` give it back.
 
-    >>> answer_of(text_of(Answer(LATE))), passed_of(text_of(((3, "T1"), (4, None))))
-    (Answer(held=missing (late), by=missing (absent)), ((3, 'T1'), (4, None)))
+    >>> answer_of(text_of(Answer(LATE))), passed_of(text_of(Passed(4, ((3, "T1"), (4, None)))))
+    (Answer(held=missing (late), by=missing (absent)), Passed(newest=4, hits=((3, 'T1'), (4, None))))
     """
     return json.dumps([{"missing": part.cause} if isinstance(part, Missing) else part for part in kept])
 
@@ -110,4 +129,7 @@ def answer_of(text: str) -> Answer:
 
 def passed_of(text: str | None) -> Passed:
     """The hits that were kept; of nothing none."""
-    return () if text is None else tuple((time, event) for time, event in json.loads(text))
+    if text is None:
+        return Passed()
+    newest, hits = json.loads(text)
+    return Passed(newest, tuple((time, event) for time, event in hits))

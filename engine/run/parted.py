@@ -154,10 +154,10 @@ class Parted:
 
     def plan(self, rows: int) -> str:
         """What is to be done with so many events, for who runs it."""
-        needed, parts = size(self.bytes(rows)), max([self._count(rows, lone) for lone in self.lone], default=1)
+        needed, parts = size(self.bytes(rows)), sum(self._count(rows, lone) for lone in self.lone)
         if self.bytes(rows) <= self.limit:
             return f"history of {rows:,} rows takes up to {needed}, which fits into --memory"
-        return f"history of {rows:,} rows takes up to {needed}, more than --memory: it was computed key by key, in {parts} parts"
+        return f"history of {rows:,} rows takes up to {needed}, more than --memory: it was taken key by key, in {parts} parts"
 
     def decided(self, aside: Aside, arrived: Arrived, refusals: Refusals) -> Iterator[Decided]:
         """Every piece, decided; the same as a run in memory gives."""

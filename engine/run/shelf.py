@@ -66,7 +66,7 @@ def _told(folder: Path | None) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or "output error"
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].partition(" (os error")[0] or "output error"
         place = folder or tempfile.gettempdir()
         raise EngineError(f"cannot put rows aside in `{place}`: {reason.lower().rstrip('.')}; name another folder with TMPDIR") from None
 

@@ -54,6 +54,18 @@ def test_what_was_there_stays_and_nothing_half_written_is_left(shop: Path, suffi
     assert {path.name: path.read_text() for path in (shop / "out").iterdir()} == {f"d.{suffix}": "old", "r.csv": "old", "r.html": "old"}
 
 
+def test_what_was_put_aside_is_gone(shop: Path) -> None:
+    (shop / "aside").mkdir()
+    os.mkfifo(shop / "feed.csv")
+    process = start("--input", "feed.csv", "--output", "out/d.csv", "--memory", "1GB", "--temp", "aside")
+    with (shop / "feed.csv").open("w") as feed:
+        feed.write(rows(120_000))
+        feed.flush()
+        until(lambda: any((shop / "aside").glob("kaskade-*/*")))
+        assert stopped(process)
+    assert not list((shop / "aside").iterdir()) and not list((shop / "out").iterdir())
+
+
 def test_what_was_recorded_stays_recorded(engine: Command, shop: Path) -> None:
     (shop / "feed.csv").write_text(rows(20_000))
     process = start("--input", "feed.csv", "--output", "out/d.parquet", "--ledger", "l.db")

@@ -512,15 +512,31 @@ class Alerts:
     def __init__(self, record: Record, since: int) -> None:
         self.record, self.since = record, since
         self.passed: list[LetThrough] = []
+        self.withdrawn: list[LetThrough] = []
         self.this: Row = {}
+
+    def comes_late(self, place: str, key: tuple[Value, ...], now: int) -> bool:
+        ever = [one.row[NOW] for one in (*self.passed, *self.withdrawn) if (one.place, one.key) == (place, key)]
+        late = self.record.late // DAY if self.record.field(self.record.time).type.kind == "date" else self.record.late
+        return bool(ever) and now < max(ever) - late
+
+    def correct(self, row: Row) -> None:
+        """A correction has come: what hits of the event were let through hold nothing back, but where it comes too late."""
+        key = [row[name] for name in self.record.key]
+        for one in [one for one in self.passed if [one.row[name] for name in self.record.key] == key]:
+            if not self.comes_late(one.place, one.key, row[NOW]):
+                self.withdrawn.append(one)
+        self.passed = [one for one in self.passed if not any(one is other for other in self.withdrawn)]
 
     def ask(self, ask: Ask) -> Answer:
         if not all(map(known, ask.key)):
             return Answer(first(ask.key))
         history = History(self.record, self.since, (), self.this)
-        mine = [one.row for one in self.passed if (one.place, one.key) == (ask.place, ask.key)]
-        if mine and history.now < max(row[NOW] for row in mine) - history.late:
+        if self.comes_late(ask.place, ask.key, history.now):
             return Answer(missing("late"))
+        own = [self.this[name] for name in self.record.key]
+        mine = [one.row for one in self.passed if (one.place, one.key) == (ask.place, ask.key)]
+        mine = [row for row in mine if [row[name] for name in self.record.key] != own]
         holding = [row for row in mine if row[NOW] <= history.now and history.in_time(ask.once.window, row)]
         if holding:
             last = max(row[NOW] for row in holding)

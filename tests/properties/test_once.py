@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,16 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.api import Engine
-from engine.backends.columnar import unpack
-from engine.features.store import complete_since
+from engine.backends.columnar import pack, unpack
+from engine.backends.holding import Answer, Ask
+from engine.features.columnar_passed import BatchHolder
+from engine.features.passed import Passing
+from engine.features.store import complete_since, open_store
+from engine.lang import ir
 from engine.ledger.decision import Decision
-from engine.plan import NOW
-from engine.record import read_event
+from engine.plan import NOW, Row
+from engine.record import Record, read_event
 from engine.rerun import replay
 from engine.run.batch import BatchRun
 from engine.run.border import typed
+from engine.values import DATETIME, DAY, MISSING, Missing
 from tests.cascade.alerts import Event, chunks, engine, stream
 from tests.features import oracle
+from tests.features.events import HOUR, calendar, days, event, months, read, record
 from tests.features.servers import address
 from tests.properties.strategies import FUZZ
 
@@ -153,3 +160,91 @@ def test_a_ledger_alone_gives_every_decision_again(seed: int) -> None:
             live(kept, "memory:", parts, since)
         done = replay(Path(folder) / "ledger.db")
         assert done.fine and done.count == sum(map(len, parts)), done.differences
+
+
+# --- asked directly: events that are corrected, and ticks -----------------------------------------------------------------
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> tuple[Record, list[Row], list[list[Ask | None]], int | None]:
+    """Rows of a record whose events have revisions, of which two rules are asked; corrections come with another time or account."""
+    random = Random(draw(st.integers(0, 2**32)))
+    under = replace(record(DATETIME, late=random.choice([0, DAY, 3 * DAY])), revision="size")
+    windows = [random.choice([days(1), days(7), months(1), calendar("week"), calendar("month")]) for _ in range(2)]
+    onces = [
+        ir.Once((read("account"),), windows[0], ir.Read("now")),
+        ir.Once((read("account"), read("branch")), windows[1], ir.Read("now")),
+    ]
+    rows: list[Row] = []
+    now = 20_000 * DAY
+    for number in range(draw(st.integers(1, 40))):
+        now += random.choice([0, 1, 6, 24, 24, 100, -3, -30, -80]) * HOUR
+        before = random.choice(rows) if rows and random.random() < 0.35 else None
+        if before is None:
+            rows.append({**event(now, random.choice(["A", "B", MISSING]), id=f"T{number}", size=1), NOW: now})
+        elif random.random() < 0.3:
+            rows.append(rows[-1])
+        else:
+            newest = max(row["size"] for row in rows if row["id"] == before["id"])
+            at = random.choice([now, before["at"]])
+            rows.append({**before, "at": at, NOW: at, "size": newest + 1, "account": random.choice(["A", "B"])})
+    # a version that is older than one that came before would be refused
+    rows = [row for place, row in enumerate(rows) if not any(o["id"] == row["id"] and o["size"] > row["size"] for o in rows[:place])]
+    said: dict[Any, list[Ask | None]] = {}
+    for row in rows:
+        if (row["id"], row["size"]) not in said:
+            hits = [random.choice([None, True, True, False]) for _ in onces]
+            said[row["id"], row["size"]] = [
+                None if hit is None else Ask(f"rule{place}", once, tuple(row[field.name] for field in once.per), row[NOW], hit)
+                for place, (once, hit) in enumerate(zip(onces, hits, strict=True))
+            ]
+    asks = [said[row["id"], row["size"]] for row in rows]
+    return under, rows, asks, draw(st.sampled_from([None, 20_000 * DAY - 40 * DAY]))
+
+
+def truth(under: Record, rows: list[Row], asks: list[list[Ask | None]], since: int | None) -> list[list[Any]]:
+    alerts, told, newest = oracle.Alerts(under, rows[0][NOW] if since is None else since), dict[Any, Any](), dict[Any, int]()
+    found = []
+    for row, wanted in zip(rows, asks, strict=True):
+        version = row["id"], row["size"]
+        if version not in told:
+            if row["id"] in newest:
+                alerts.correct(row)
+            newest[row["id"]], alerts.this = row["size"], row
+            told[version] = [None if one is None else alerts.ask(one) for one in wanted]
+        found.append(told[version])
+    return found
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite", "redis", "postgres"])
+@settings(max_examples=15 * FUZZ, deadline=None)
+@given(case=asked())
+def test_a_corrected_event_holds_back_only_as_it_now_stands(kind: str, case: Any) -> None:
+    under, rows, asks, since = case
+    passing, found = Passing(under), []
+    with tempfile.TemporaryDirectory() as folder, open_store(address(kind, Path(folder)), (), under, since) as store:
+        for row, wanted in zip(rows, asks, strict=True):
+            store.observe(row)
+            questions = [None if one is None else passing.question(one, row["id"], row["size"]) for one in wanted]
+            found.append([None if one is None else Answer(one) if isinstance(one, Missing) else store.hold(one) for one in questions])
+    assert found == truth(under, rows, asks, since)
+
+
+@settings(max_examples=60 * FUZZ, deadline=None)
+@given(case=asked(), size=st.integers(1, 20))
+def test_a_batch_holds_back_the_same_of_corrected_events(case: Any, size: int) -> None:
+    under, rows, asks, since = case
+    holder, found = BatchHolder(under, since), []
+    types = {field.name: field.type for field in under.fields} | {NOW: DATETIME}
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
+        holder.over(pack(part, types).with_columns(pl.int_range(len(part), dtype=pl.Int64).alias("@row")))
+        columns = [
+            [
+                None if (one := asks[start + number][rule]) is None else holder.ask(one._replace(number=number))
+                for number in range(len(part))
+            ]
+            for rule in range(2)
+        ]
+        found += [list(answers) for answers in zip(*columns, strict=True)]
+    assert found == truth(under, rows, asks, since)

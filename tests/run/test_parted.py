@@ -169,7 +169,7 @@ def test_the_bytes_are_those_of_a_run_in_memory(tmp_path: Path, arrival: str, ti
     counts = [(one.rows, one.decided, one.rejected) for one in (whole[2], parted[2])]
     assert counts[0] == counts[1]
     assert sum("per payer, part" in stage for stage in parted[2].stages) > 3
-    assert "more than --memory: it was computed key by key, in " in parted[3][0]
+    assert "more than --memory: it was taken key by key, in " in parted[3][0]
     assert not list(aside.iterdir())
 
 
