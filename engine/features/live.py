@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.backends.holding import Answer
-    from engine.features.log import Found, Hash, Key, Lane, Log, Measured
+    from engine.features.log import Found, Key, Lane, Log, Measured
     from engine.features.looking import Cell
     from engine.features.passed import Question
     from engine.features.sliding import Content, Standing, Withdrawn
@@ -84,7 +84,7 @@ class _Given(NamedTuple):
 
     row: Row
     key: Key | None = None
-    content: Hash = b""
+    content: bytes = b""
     revision: Value = None
     known: Told | None = None
 

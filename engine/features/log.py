@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from engine.features.sliding import Standing
 
 Key = tuple[Value, ...]
-Hash = bytes | int
-"""A hash of what an event says: one that holds everywhere and for good, or for this process alone."""
 Lane = tuple[int, Key]
 """One key's part of one history."""
 
@@ -77,7 +75,7 @@ class Told(NamedTuple):
     """The newest version of an event: a hash of what it said, the answer it got, by column, and where events are corrected its revision,
     and the places of all rows of it that stand."""
 
-    content: Hash
+    content: bytes
     answer: tuple[Value, ...]
     revision: Value = None
     places: tuple[Place, ...] = ()
@@ -98,7 +96,7 @@ class Assumed(NamedTuple):
 
     since: int | None
     lanes: Mapping[Lane, int]
-    content: Hash | None = None
+    content: bytes | None = None
 
 
 class Found(NamedTuple):

@@ -123,7 +123,6 @@ class ServerLog(Log):
     def _kept(self, event: Event) -> bytes:
         """An event as it is kept: first the hash of what it said."""
         told = event.told
-        assert isinstance(told.content, bytes)
         places = self._coding.places(told)
         answer = self._coding.answer(told.answer)
         return told.content + (answer if places is None else f"{answer}\n{places}").encode()

@@ -32,7 +32,7 @@ _COUNTED: Final = (SURE, True)
 _LACKING: Final = (SURE_LACKING, None)
 
 
-def content_of(record: Record) -> Callable[[Row], int]:
+def content_of(record: Record) -> Callable[[Row], bytes]:
     """A hash of what an event says, for this process alone; fields that are absent do not count.
 
     >>> from engine.record import Field, Record
@@ -50,12 +50,12 @@ def content_of(record: Record) -> Callable[[Row], int]:
             f"    values = {values}",
             "    try:",
             # this version has no references and no interned texts: equal values have equal bytes
-            "        return hash(dumps(values, 2))",
+            "        return hash(dumps(values, 2)).to_bytes(8, 'big', signed=True)",
             "    except ValueError:",
-            "        return hash(dumps(plain(values), 2))",
+            "        return hash(dumps(plain(values), 2)).to_bytes(8, 'big', signed=True)",
         ]
     )
-    content: Callable[[Row], int] = load(source, f"content of {record.name}", space, "content")
+    content: Callable[[Row], bytes] = load(source, f"content of {record.name}", space, "content")
     return content
 
 
