@@ -17,7 +17,7 @@ from engine.features.windows import FOREVER, Reach
 from engine.values import Missing, Value, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine.features.fused import Fused
     from engine.features.spec import History, Measure
@@ -298,13 +298,31 @@ class Past:
         self.lanes = course.lanes()
         self._windows: list[Window] = []
 
-    def walk(self, events: list[Asked], cells: list[list[Cell]]) -> list[list[Value]]:
+    def walk(self, events: list[Asked], cells: list[list[Cell]], stands: dict[Any, int] | None = None) -> list[list[Value]]:
         """For every event of a frame, in order of arrival, the values of all measures, none where it does not look; `cells` gives for each
-        slot what a row is to it. What no later event sees is dropped in the end, and so are the windows: a key at rest is small."""
-        found = [self.observe(asked, [column[asked.row] for column in cells])[0] for asked in events]
+        slot what a row is to it. What no later event sees is dropped in the end, and so are the windows: a key at rest is small.
+
+        Where events are corrected, `stands` says at what time the row of an event stands here: it leaves when another version comes that is
+        not late.
+        """
+        observe = self.observe if stands is None else self._instead(stands)
+        found = [observe(asked, [column[asked.row] for column in cells])[0] for asked in events]
         self._windows = []
         self.forget()
         return found
+
+    def _instead(self, stands: dict[Any, int]) -> Callable[[Asked, Sequence[Cell]], tuple[list[Value], list[int | None] | None]]:
+        """`observe`, before which the version before leaves."""
+
+        def observe(asked: Asked, cells: Sequence[Cell]) -> tuple[list[Value], list[int | None] | None]:
+            if asked.key in stands and not self.late(asked.time):
+                self.withdraw(stands.pop(asked.key), asked.key)
+            said, own = self.observe(asked, cells)
+            if own is not None:
+                stands[asked.key] = asked.time
+            return said, own
+
+        return observe
 
     def observe(self, asked: Asked, cells: Sequence[Cell]) -> tuple[list[Value], list[int | None] | None]:
         """What the measures say to an event, nothing where it does not look, and the place in each lane of one that is part of this history

@@ -89,3 +89,13 @@ def test_looking_leaves_nothing_and_makes_no_store(capsys: pytest.CaptureFixture
     assert main([*STORE, "--key", "account=Z"]) == 0 and "habits.deposits_7d: 0" in capsys.readouterr().out
     assert main(["features", CASCADE, "--store", "sqlite:none.db"]) == 2
     assert "there is no store `sqlite:none.db`" in capsys.readouterr().err and not Path("none.db").exists()
+
+
+@pytest.mark.usefixtures("store")
+def test_an_explanation_names_the_events_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("event.json").write_text(json.dumps(deposit("D9", "2026-03-05T12:00:00", 900)), encoding="utf-8")
+    assert main(["explain", CASCADE, "event.json", "--store", "sqlite:history.db", "--events"]) == 0
+    said = capsys.readouterr().out
+    assert "1,255.00 EUR in a week" in said
+    assert "in the store, habits.deposits_7d: 3\n  D1  2026-03-01T08:00:00Z\n  D2 " in said and "D9" not in said
+    assert main(["explain", CASCADE, "event.json", "--events"]) == 2 and "--store" in capsys.readouterr().err
