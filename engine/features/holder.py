@@ -21,13 +21,13 @@ class LiveHolder:
 
     def __init__(self, store: Store, passing: Passing, row: Row, record: bool) -> None:
         self._store, self._passing, self._record = store, passing, record
-        key, revision = [row[name] for name in passing.record.key], passing.record.revision
-        self._event = passing.event(key) if all(map(known, key)) else None
-        self._revision = None if revision is None or self._event is None else row[revision]
+        self._row = row
 
     def ask(self, ask: Ask) -> Answer:
         """The answer of the store. Raises `StoreError` where it cannot be used."""
-        question = self._passing.question(ask, self._event, self._revision)
+        key, revision = [self._row[name] for name in self._passing.record.key], self._passing.record.revision
+        event = self._passing.event(key) if all(map(known, key)) else None
+        question = self._passing.question(ask, event, None if revision is None or event is None else self._row[revision])
         if isinstance(question, Missing):
             return Answer(question)
         try:

@@ -237,6 +237,8 @@ class Course:
         self.history, self.late, self.corrected, self.fused = history, late, corrected, fused
         self.waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
         self.patient = any(measure.aggregate.needs is not None for measure in history.measures)
+        self.together = [(slot,) for slot in range(len(history.slots))] if fused is None else fused.together
+        """Slots that drop their rows together."""
         self.tardy: list[Value] = [missing("late")] * len(history.measures)
         self.nowhere: list[int | None] = [None] * len(history.slots)
 
@@ -341,8 +343,9 @@ class Past:
     def standing(self, standing: Standing) -> None:
         self.oldest, self.newest, self.number = standing
 
-    def tell(self, time: int, key: Any, cells: Sequence[Cell], since: int) -> list[Value] | None:
-        """The same by the generated code: `UNSAID` where it says nothing; none, and nothing is done, where the event is out of order."""
+    def tell(self, time: int, key: Any, cells: Sequence[Cell], since: int) -> tuple[bool, list[Value]] | None:
+        """The same by the generated code, and whether it leaves something `UNSAID`; none, and nothing is done, where the event is out of
+        order."""
         if time < self.newest or self.course.fused is None:
             return None
         if self.state is None:
@@ -486,15 +489,20 @@ class Past:
         """Drop what no later event sees; with `part`, only from a lane where that is one row of so many."""
         if self.state is not None and self.state.time < self.newest:
             self.state = None
-        for slot, lane in enumerate(self.lanes):
-            gone = self.gone(slot)
-            number = bisect_right(lane.times, gone)
-            if number and (part is None or number * part >= len(lane.times)):
-                for window in self._over(slot):
-                    window.cut(number)
-                lane.cut(number)
-                if self.state is not None and self.course.fused is not None:
-                    self.course.fused.cut(self.state, slot, number, gone)
+        for slots in self.course.together:
+            gone = min(map(self.gone, slots))
+            times = self.lanes[slots[0]].times
+            number = bisect_right(times, gone)
+            if number and (part is None or number * part >= len(times)):
+                for slot in slots:
+                    self._cut(slot, number, gone)
+
+    def _cut(self, slot: int, number: int, gone: int) -> None:
+        for window in self._over(slot):
+            window.cut(number)
+        self.lanes[slot].cut(number)
+        if self.state is not None and self.course.fused is not None:
+            self.course.fused.cut(self.state, slot, number, gone)
 
 
 def _gone(lane: Lane, reach: Reach, by_rows: bool, seen: int) -> int:

@@ -55,7 +55,7 @@ def today(everything: list[Row], number: int, group: BoundFeatures, under: Recor
     return answer
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_past_is_what_it_would_have_been(seed: int) -> None:
     random = Random(seed)
@@ -101,7 +101,7 @@ def arrivals(rows: list[Row]) -> list[Row]:
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**32))
 def test_whatever_changed_has_a_cause_that_came_later(seed: int) -> None:
     random = Random(seed)
