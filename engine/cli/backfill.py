@@ -59,10 +59,13 @@ def run(args: Namespace) -> int:
     engine = Engine.load(cascade_file(args.cascade))
     with Progress() as progress, engine.open_store(args.store, history_from=args.history_from, afresh=True) as store:
         build = _Build(engine, store, progress)
-        if args.ledger is not None:
-            build.from_ledger(args.ledger)
-        else:
-            build.from_files(args, paths)
+        try:
+            if args.ledger is not None:
+                build.from_ledger(args.ledger)
+            else:
+                build.from_files(args, paths)
+        except InputError as error:
+            raise Stop(str(error)) from None
         measured = store.measured()
     counts = {"entered": build.entered, "rejected": sum(build.rejected.values()), "keys": measured.keys, "rows": measured.rows}
     if args.json:
@@ -116,10 +119,7 @@ class _Build:
         # loads polars: only files need it
         from engine.run.past import tell_files
 
-        try:
-            self.beside = tell_files(self.engine.record, paths, args.rejects, self, args.encoding, self.tell)
-        except InputError as error:
-            raise Stop(str(error)) from None
+        self.beside = tell_files(self.engine.record, paths, args.rejects, self, args.encoding, self.tell)
 
     def on_read(self, rows: int, file: str) -> None:
         self.read += rows

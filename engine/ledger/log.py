@@ -102,6 +102,11 @@ class Entry:
         except TypeError:
             return None
 
+    @property
+    def is_tick(self) -> bool:
+        """Whether a key was looked at without an event."""
+        return '"tick"' in self.body and self._said().get("tick") is not None
+
     def _said(self) -> dict[str, Any]:
         try:
             said = json.loads(self.body)
