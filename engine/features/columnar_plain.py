@@ -198,7 +198,14 @@ class _Part:
         self.texts = texts
         self._arrange(kept)
         self.cells = [self._placed(states, values, kept, slot) for slot, (states, values) in enumerate(cells)]
+        self._alike = [self._first_alike(slot) for slot in range(len(cells))]
         self._made: dict[Any, Any] = {}
+
+    def _first_alike(self, slot: int) -> int:
+        """The first slot in which the same rows stand as in this one: what is counted there need not be counted again."""
+        slots, states = self.history.slots, self.cells[slot][0]
+        same = (one for one in range(slot) if slots[one].where == slots[slot].where and np.array_equal(self.cells[one][0], states))
+        return next(same, slot)
 
     def _arrange(self, kept: _Kept) -> None:
         loops, codes, entries = self.loops, self.entries.codes, self.entries
@@ -326,6 +333,7 @@ class _Part:
     def _rows(self, reach: Reach, slot: int, states: tuple[int, ...]) -> Array:
         """How many rows in one of these states stand in each window."""
 
+        slot = self._alike[slot]
         every = states == (SURE,) and self._once(("sure", slot), lambda: bool((self.cells[slot][0] == SURE).all()))
         # where all rows are in, all slots have one count
         return self._total(reach, ("rows", None if every else slot, states), lambda: _running(self._in(slot, states)))
@@ -405,6 +413,8 @@ class _Part:
         return codes.of([pl.Series(self.cells[slot][1])], self.loops), codes.number
 
     def _in(self, slot: int, states: tuple[int, ...]) -> Array:
+        slot = self._alike[slot]
+
         def make() -> Array:
             held = self.cells[slot][0]
             there: Array = np.logical_or.reduce([held == state for state in states])

@@ -100,7 +100,7 @@ def together(workers: Workers, stream: list[Row]) -> list[Row]:
 @given(seed=st.integers(0, 2**32))
 def test_workers_together_say_what_features_mean(kind: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     under, group, stream, since, random = cases(seed, number=4)
-    monkeypatch.setattr(living, "_SWEEP", random.choice([1, 3, 32]))
+    monkeypatch.setattr(living, "SWEEP", random.choice([1, 3, 32]))
     monkeypatch.setattr(living, "MOST_KEYS", random.choice([1, 3, 1000]))
     workers = Workers(kind, group, under, since, random)
     with contextlib.closing(workers):
