@@ -209,7 +209,7 @@ class _Group:
             if window == slot.windows("distinct")[-1]:
                 gone.append(f"    del last_{place}[value]")
         lines = _either(slot, slot.sure(f"states_{place}[{low}]", "value"), gone, [f"doubt_{place}_{window} -= 1"])
-        return [f"value = values_{place}[{low}]", *lines] if gone else lines
+        return [f"value = values_{place}[{low}]", *lines] if gone or slot.number else lines
 
     # --- what they say ---
 
