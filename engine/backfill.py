@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import InputError
+from engine.ledger.log import check_cascade
 from engine.plan import NOW
 from engine.record import border
 from engine.values import MISSING, known
@@ -37,13 +37,6 @@ def events(engine: Engine, ledger: Ledger) -> Iterator[tuple[Entry, Row | None]]
         same = _named(versions, "record", engine.record.name, whole=True) == record
         yield entry, _kept(engine.record, entry) if same else _read(engine.record, entry.event)
     check_cascade(name, {_named(versions, "cascade") for versions in settings.values()})
-
-
-def check_cascade(name: str, decided: set[str]) -> None:
-    """Raises `InputError` where a ledger holds decisions, and none of this cascade: another was meant, of either."""
-    if decided and name not in decided:
-        there = ", ".join(f"`{one}`" for one in sorted(decided))
-        raise InputError(f"no decision in the ledger is of cascade `{name}`; there are those of {there}")
 
 
 def _named(versions: _Versions, kind: str, name: str | None = None, *, whole: bool = False) -> Any:

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.backfill import check_cascade
 from engine.cascade.calls import model_calls
 from engine.errors import InputError, LedgerError
 from engine.features.hindsight import Hindsight
 from engine.features.store import complete_since, open_store
 from engine.ledger.codec import encode_row
 from engine.ledger.decision import CORRECTION, LATE_EVENTS, Decision, Revises
-from engine.ledger.log import Entry, Ledger
+from engine.ledger.log import Entry, Ledger, check_cascade
 from engine.plan import NOW, Row
 from engine.values import MISSING, known, show
 
