@@ -5,6 +5,9 @@ What is new and what a window says is found by the very functions of a run in me
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -13,6 +16,7 @@ import polars as pl
 
 from engine.backends.columnar_layout import names
 from engine.features.columnar import WindowState, completed, features
+from engine.features.columnar_rows import RowByRow
 from engine.features.columnar_seen import ANSWER, CONTENT, Seen, content
 from engine.features.spec import BoundFeatures, History, Layout
 from engine.plan import TICK
@@ -36,11 +40,11 @@ AT: Final = "@at"
 """A column: the place of a row among those that are decided, ticks too."""
 _LOOKS, _NEW, _REASON = "@looks", "@new", "@reason"
 
-SEEN_BYTES: Final = 70
-ROW_BYTES: Final = 120
-SLOT_BYTES: Final = 90
-"""How much memory an event takes: to be known again; in a history; and for each thing that is kept of it there. Measured, with nothing
-dropped: see bench/memory.py."""
+SEEN_BYTES: Final = 60
+ARRAY_BYTES: Final = 50, 25
+LANE_BYTES: Final = 110, 90
+"""How much memory an event takes: to be known again; in a history, and for each thing that is kept of it there, where the history is taken
+as arrays, and where row by row. Measured, with nothing dropped."""
 
 
 def size(number: int) -> str:
@@ -100,8 +104,9 @@ class Lone:
         given = (*layout.record.key, layout.record.time, *history.per, *history.matched, *read)
         reads = tuple(physical for name in dict.fromkeys(given) if name in types for physical in names(name, types[name]))
         # a row lies in the part of each key it bears, and there under all of them
-        bearing = max(1, len(history.matched)) ** 2
-        return cls(history, groups, reads, bearing * (ROW_BYTES + SLOT_BYTES * len(history.slots)))
+        bearing, takers = max(1, len(history.matched)) ** 2, WindowState(groups, layout.record).histories
+        each = (LANE_BYTES if isinstance(taker, RowByRow) else ARRAY_BYTES for taker in takers)
+        return cls(history, groups, reads, bearing * sum(row + slot * len(history.slots) for row, slot in each))
 
     @property
     def per(self) -> str:
@@ -170,6 +175,7 @@ class Parted:
         found = [self._looked(lone, dealt) for lone, dealt in zip(self.lone, parts, strict=True)]
         for frame in self._stream(self._told(aside, arrived, refusals, verdicts), verdicts):
             yield self.run.conclude(self._with_history(frame, found))
+            _give_back()
 
     def _count(self, rows: int, lone: Lone | None = None) -> int:
         """How many parts; without a history those in which repeats are looked for."""
@@ -185,7 +191,7 @@ class Parted:
         columns = [physical for name in needed for physical in names(name, self.record.field(name).type)]
         for frame, _ in aside.frames([NUMBER, CONTENT, *columns]):
             parts.deal(frame.with_columns(_part(self.record.key, parts.count).alias(PART)))
-        joined = Joined(self.shelf, NUMBER)
+        joined = Joined(self.shelf, NUMBER, parts.count)
         for part in range(parts.count):
             self.say(f"looking for repeats, part {part + 1} of {parts.count}")
             joined.part()
@@ -241,7 +247,7 @@ class Parted:
 
     def _looked(self, lone: Lone, parts: Parts) -> Joined:
         """What the features of one history say, part by part."""
-        joined = Joined(self.shelf, AT)
+        joined = Joined(self.shelf, AT, parts.count)
         for part in range(parts.count):
             self.say(f"history per {lone.per}, part {part + 1} of {parts.count}")
             joined.part()
@@ -253,6 +259,8 @@ class Parted:
                 again.append(rows.filter(~pl.col(_NEW) & pl.col(_LOOKS)).select(AT, ANSWER))
             self._note(lone, parts.rows[part])
             self._say_again(joined, pl.concat(again) if again else None)
+            del state
+            _give_back()
         return joined
 
     def _note(self, lone: Lone, rows: int) -> None:
@@ -274,6 +282,13 @@ class Parted:
         answers = [joined.upto(frame[AT][-1] + 1, None).drop(AT, ANSWER) for joined in found]
         plain = frame.drop(AT, NUMBER, CONTENT, ANSWER)
         return plain.hstack(completed(plain, pl.concat(answers, how="horizontal"), self.run.state)) if answers else plain
+
+
+def _give_back() -> None:
+    """What was freed goes back to the system, for which it else counts as used: parts of many sizes leave many gaps."""
+    gc.collect()
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
 
 
 _VERDICT: Final = {NUMBER: pl.Int64, ANSWER: pl.Int64, _REASON: pl.String}
