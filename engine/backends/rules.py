@@ -93,7 +93,7 @@ class RuleStep:
         if not self.once or self.open:
             return self
         bound = copy.copy(self)
-        bound.holder, bound.within = holder, within
+        bound.holder, bound.within, bound._places = holder, within, self._places
         return bound
 
     def local(self, row: Row) -> Row:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Engine
 from engine.cli.say import FINE, Stop, cascade_file, note, out, read_input
@@ -13,6 +13,9 @@ from engine.diagnostics import suggest
 from engine.features.store import store_file
 from engine.ledger.decision import Decision
 from engine.record import Record, border, decode_event
+
+if TYPE_CHECKING:
+    from engine.features.store import Store
 
 NAME: Final = "decide"
 SUMMARY: Final = "decide one event"
@@ -50,8 +53,8 @@ def run(args: Namespace) -> int:
     return FINE
 
 
-def decided(args: Namespace, *, record: bool) -> Decision:
-    """The decision on the event that the arguments name."""
+def decided(args: Namespace, *, record: bool, behind: Callable[[Engine, Store, Decision], None] | None = None) -> Decision:
+    """The decision on the event that the arguments name; `behind` is told it while the store is open."""
     if args.history_from is not None and args.store is None:
         raise Stop("--history-from says since when a store is complete: name one with --store")
     file = None if args.store is None else store_file(args.store)
@@ -63,7 +66,10 @@ def decided(args: Namespace, *, record: bool) -> Decision:
         note(line)
     history = nullcontext() if args.store is None else engine.open_store(args.store, history_from=args.history_from)
     with nullcontext() if engine.ledger is None else engine.ledger, history as store:
-        return engine.decide(event, store=store, record=record)
+        decision = engine.decide(event, store=store, record=record)
+        if behind is not None and store is not None:
+            behind(engine, store, decision)
+        return decision
 
 
 def strange_fields(record: Record, event: Mapping[str, Any]) -> list[str]:

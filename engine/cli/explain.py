@@ -2,30 +2,57 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from typing import Final
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Final
 
 from engine.cli.decide import decided, event_arguments
-from engine.cli.say import FINE, as_json, out
+from engine.cli.say import FINE, Stop, as_json, out
+from engine.looked import Looked, look
+from engine.values import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.api import Engine
+    from engine.features.store import Store
+    from engine.ledger.decision import Decision
 
 NAME: Final = "explain"
 SUMMARY: Final = "say why an event is decided as it is, rule by rule"
 FINDS: Final = "an event without key or time, or a cascade that does not check"
 TEACHES: Final = """\
 Decide one event without leaving a trace, and explain every rule: why it was hit, why not, or what it lacked.
-A store is read but not written.
+A store is read but not written; with --events the events in the windows of every feature are named, as the store holds them.
 
 examples:
   engine explain cascades/screening.yaml event.json
-  engine explain cascades/screening.yaml event.json --store sqlite:history.db"""
+  engine explain cascades/screening.yaml event.json --store sqlite:history.db --events"""
 
-arguments = event_arguments
+
+def arguments(parser: ArgumentParser) -> None:
+    event_arguments(parser)
+    parser.add_argument("--events", action="store_true", help="name the events behind every feature; needs --store")
+
+
+def _behind(windows: list[Looked]) -> Callable[[Engine, Store, Decision], None]:
+    def note(engine: Engine, store: Store, decision: Decision) -> None:
+        windows.extend(look(engine, store, dict(decision.row)))
+
+    return note
 
 
 def run(args: Namespace) -> int:
-    decision = decided(args, record=False)
+    if args.events and args.store is None:
+        raise Stop("--events names events of a store: say which with --store")
+    windows: list[Looked] = []
+    decision = decided(args, record=False, behind=_behind(windows) if args.events else None)
     if args.json:
-        as_json({**decision.to_dict(), "explanation": decision.explain().splitlines()})
-    else:
-        out(decision.explain())
+        events = {"events": [one.to_dict() for one in windows]} if args.events else {}
+        as_json({**decision.to_dict(), "explanation": decision.explain().splitlines(), **events})
+        return FINE
+    out(decision.explain())
+    for one in windows:
+        out(f"\nin the store, {one.feature}: {show(one.value, one.type)}")
+        for member in one.window:
+            out(f"  {member}")
     return FINE

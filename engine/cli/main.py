@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from engine.cli import backfill, check, decide, explain, fmt, graph, new, replay, run, stale, test
+from engine.cli import backfill, check, decide, explain, features, fmt, graph, new, replay, run, stale, test
 from engine.cli.say import FINE, MISUSE, PROBLEMS, Stop, as_json
 from engine.errors import EngineError, InputError, SourceError
 from engine.version import LANGUAGE_VERSION, VERSION
 
-COMMANDS: Final[tuple[ModuleType, ...]] = (new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill)
+COMMANDS: Final[tuple[ModuleType, ...]] = (new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features)
 """In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
 
 EXITS: Final = """\

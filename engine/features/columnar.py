@@ -133,8 +133,9 @@ def completed(frame: pl.DataFrame, answers: pl.DataFrame, state: WindowState) ->
 
 
 def _takers(layout: Layout) -> Iterator[RowByRow | Plain]:
-    """Who takes the histories of a layout: the plain measures of each as arrays where the loops can be compiled, the others row by row."""
-    if importlib.util.find_spec("numba") is None:
+    """Who takes the histories of a layout: the plain measures of each as arrays, the others row by row; all of them row by row
+    where the loops cannot be compiled, and where events may be corrected."""
+    if importlib.util.find_spec("numba") is None or layout.record.revision is not None:
         yield from (RowByRow(history, layout) for history in layout.histories)
         return
     from engine.features.columnar_plain import Plain, is_plain

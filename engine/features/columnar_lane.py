@@ -43,6 +43,11 @@ class Lane:
         states = self._states(judged, arrived.frame.height, values.is_null().to_numpy() if values is not None and lacks else None)
         return states, np.zeros(states.size, np.int64) if values is None else self._whole(values, loops)
 
+    @property
+    def texts(self) -> int:
+        """How many different texts have come; nought where values are none."""
+        return self._codes.number
+
     def _values(self, frame: pl.DataFrame, judged: pl.DataFrame) -> pl.Series | None:
         if self._slot.of is None:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.backends.columnar_layout import unpacked
@@ -12,7 +13,7 @@ from engine.plan import NOW, ROW, TICK
 from engine.values import Missing, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from polars import DataFrame
 
@@ -29,6 +30,30 @@ class _Row(NamedTuple):
     time: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of a frame, by columns; the first stands at place `first`. `numbers` gives for what stands in `@row` which row it is."""
+
+    first: int = 0
+    numbers: Mapping[int, int] = field(default_factory=dict)
+    keys: Sequence[Sequence[Value]] = ()
+    ticks: Sequence[bool] | None = None
+    revisions: Sequence[Value] | None = None
+    times: Sequence[int] = ()
+
+    def of(self, number: int) -> _Row:
+        return self._row(self.numbers[number])
+
+    def __iter__(self) -> Iterator[_Row]:
+        return map(self._row, range(len(self.numbers)))
+
+    def _row(self, at: int) -> _Row:
+        if self.ticks is not None and self.ticks[at]:
+            return _Row(self.first + at, None, None, self.times[at])
+        key = tuple(part[at] for part in self.keys)
+        return _Row(self.first + at, key, None if self.revisions is None else self.revisions[at], self.times[at])
+
+
 class BatchHolder:
     """Made once a batch. `over` says which frame comes next; its rows, numbered in `@row`, are in order of arrival."""
 
@@ -41,25 +66,25 @@ class BatchHolder:
         self._told: dict[str, Answer] = {}
         self._frame: DataFrame | None = None
         self._first = 0
-        self._rows: dict[int, _Row] = {}
+        self._rows = _Rows()
         self._corrections = _Corrections(self._passing)
 
     def over(self, frame: DataFrame) -> None:
         """Rules ask next about rows of this frame."""
         self._first += 0 if self._frame is None else self._frame.height
-        self._frame, self._rows = frame, {}
+        self._frame, self._rows = frame, _Rows()
         if self._since is None:
-            begin = next((row for row in self._read(frame).values() if row.key is not None), None)
+            begin = next((row for row in self._read(frame) if row.key is not None), None)
             self._since, self._begin = (None, self._first + frame.height) if begin is None else (begin.time, begin.place)
         if self._passing.record.revision is not None:
             self._rows = self._read(frame)
-            self._corrections.come(self._rows.values())
+            self._corrections.come(self._rows)
 
     def ask(self, ask: Ask) -> Answer:
         """The answer to a row of the frame."""
-        if not self._rows and self._frame is not None:
+        if not self._rows.numbers and self._frame is not None:
             self._rows = self._read(self._frame)
-        row = self._rows[ask.number]
+        row = self._rows.of(ask.number)
         question = self._passing.question(ask, None if row.key is None else self._passing.event(row.key), row.revision)
         if isinstance(question, Missing):
             return Answer(question)
@@ -73,17 +98,13 @@ class BatchHolder:
             self._corrections.asked[question.name, question.event] = row.place
         return answer
 
-    def _read(self, frame: DataFrame) -> dict[int, _Row]:
+    def _read(self, frame: DataFrame) -> _Rows:
         record = self._passing.record
-        keys = zip(*(unpacked(frame, name, record.field(name).type) for name in record.key), strict=True)
-        ticks = frame[TICK].fill_null(False).to_list() if TICK in frame.columns else [False] * frame.height
-        revision = record.revision
-        revisions = [None] * frame.height if revision is None else unpacked(frame, revision, record.field(revision).type)
-        parts = zip(frame[ROW].to_list(), keys, ticks, revisions, frame[NOW].to_list(), strict=True)
-        return {
-            number: _Row(place, None if tick else key, None if tick else version, time)
-            for place, (number, key, tick, version, time) in enumerate(parts, start=self._first)
-        }
+        keys = [unpacked(frame, name, record.field(name).type) for name in record.key]
+        ticks = frame[TICK].fill_null(False).to_list() if TICK in frame.columns else None
+        revisions = None if record.revision is None else unpacked(frame, record.revision, record.field(record.revision).type)
+        numbers = dict(zip(frame[ROW].to_list(), range(frame.height), strict=True))
+        return _Rows(self._first, numbers, keys, ticks, revisions, frame[NOW].to_list())
 
 
 class _Corrections:

@@ -77,7 +77,7 @@ class Plain:
         entries = self._entries(arrived, loops)
         self._kept.know(self._codes.number)
         cells = [lane.cells(arrived, loops) for lane in self._lanes]
-        part = _Part(self._history, self._layout, arrived, entries, cells, self._kept, loops)
+        part = _Part(self._history, self._layout, arrived, entries, cells, [lane.texts for lane in self._lanes], self._kept, loops)
         self._kept.later = partial(self._keep, part.keys, part.begin, part.moments, part.entered, part.cells)
         return [column for measure in self._history.measures for column in part.say(measure)]
 
@@ -183,13 +183,29 @@ class _Part:
     """The rows of one frame with those kept of the same keys, sorted, and what their windows hold."""
 
     def __init__(
-        self, history: History, layout: Layout, arrived: Arrived, entries: _Entries, cells: list[Any], kept: _Kept, loops: SimpleNamespace
+        self,
+        history: History,
+        layout: Layout,
+        arrived: Arrived,
+        entries: _Entries,
+        cells: list[Any],
+        texts: list[int],
+        kept: _Kept,
+        loops: SimpleNamespace,
     ) -> None:
         self.history, self.layout, self.arrived, self.entries, self.loops = history, layout, arrived, entries, loops
         self._all = arrived.times.to_numpy()
+        self.texts = texts
         self._arrange(kept)
         self.cells = [self._placed(states, values, kept, slot) for slot, (states, values) in enumerate(cells)]
+        self._alike = [self._first_alike(slot) for slot in range(len(cells))]
         self._made: dict[Any, Any] = {}
+
+    def _first_alike(self, slot: int) -> int:
+        """The first slot in which the same rows stand as in this one: what is counted there need not be counted again."""
+        slots, states = self.history.slots, self.cells[slot][0]
+        same = (one for one in range(slot) if slots[one].where == slots[slot].where and np.array_equal(self.cells[one][0], states))
+        return next(same, slot)
 
     def _arrange(self, kept: _Kept) -> None:
         loops, codes, entries = self.loops, self.entries.codes, self.entries
@@ -230,7 +246,12 @@ class _Part:
         """What the rows are to a slot, by place."""
         new = self.source >= 0
         if new.all():
-            found, worth = states[self.row], values[self.row]
+            found = (
+                states[self.row]
+                if states.size and states.min() != states.max()
+                else np.full(new.size, states[:1].max(initial=OUT), np.uint8)
+            )
+            worth = np.zeros(new.size, np.int64) if self.history.slots[slot].of is None else values[self.row]
         else:
             found, worth = np.empty(new.size, np.uint8), np.empty(new.size, np.int64)
             found[new], worth[new] = states[self.row[new]], values[self.row[new]]
@@ -274,13 +295,19 @@ class _Part:
 
     def _short(self, reach: Reach) -> Array | None:
         """Which windows begin before history does; none where none does."""
-        arrived = self.arrived
+        arrived, length = self.arrived, reach.length
+        if length is not None and arrived.since is not None and not arrived.unfounded and self._first - length + 1 >= arrived.since:
+            return None
         since = np.full(self._all.size, 0 if arrived.since is None else arrived.since)
         since[: arrived.unfounded] = self._all[: arrived.unfounded]
         after, upto = self._bounds(reach)
         short = (after + 1 < since) if upto is None else (after + 1 < since) & (after < upto)
         short &= after < self._all
         return short if short.any() else None
+
+    @cached_property
+    def _first(self) -> int:
+        return int(self._all.min(initial=kernels.NEVER))
 
     def _bounds(self, reach: Reach) -> tuple[Array, Array | None]:
         found: tuple[Array, Array | None] = self._once(("bounds", reach), lambda: spans.bounds(reach, self._all))
@@ -306,7 +333,10 @@ class _Part:
     def _rows(self, reach: Reach, slot: int, states: tuple[int, ...]) -> Array:
         """How many rows in one of these states stand in each window."""
 
-        return self._total(reach, ("rows", slot, states), lambda: _running(self._in(slot, states)))
+        slot = self._alike[slot]
+        every = states == (SURE,) and self._once(("sure", slot), lambda: bool((self.cells[slot][0] == SURE).all()))
+        # where all rows are in, all slots have one count
+        return self._total(reach, ("rows", None if every else slot, states), lambda: _running(self._in(slot, states)))
 
     def _sums(self, reach: Reach, slot: int, states: tuple[int, ...]) -> Array:
         values = self.cells[slot][1]
@@ -343,7 +373,8 @@ class _Part:
 
     def _extreme(self, reach: Reach, slot: int, states: tuple[int, ...], turned: int) -> Array:
         low, high = self._once(("windows", reach), lambda: self._windows(reach))
-        values, counts = self.cells[slot][1] ^ turned, self._in(slot, states)
+        values, counts = self.cells[slot][1], self._in(slot, states)
+        values = values ^ turned if turned else values
         out = np.zeros(self._all.size, np.int64)
 
         def work(first: int, end: int) -> None:
@@ -376,10 +407,14 @@ class _Part:
 
     def _dense(self, slot: int) -> tuple[Array, int]:
         """The values of a slot as small numbers, and how many these are."""
+        if self.texts[slot]:
+            return self.cells[slot][1], self.texts[slot]
         codes = Codes()
         return codes.of([pl.Series(self.cells[slot][1])], self.loops), codes.number
 
     def _in(self, slot: int, states: tuple[int, ...]) -> Array:
+        slot = self._alike[slot]
+
         def make() -> Array:
             held = self.cells[slot][0]
             there: Array = np.logical_or.reduce([held == state for state in states])

@@ -33,7 +33,11 @@ class RowByRow:
         self._history, self._layout = history, layout
         self._pasts: dict[tuple[Value, ...], Past] = {}
         self._judges = [_Judge(slot, layout) for slot in history.slots]
-        self._course = course(history, layout.late, layout.record.revision is not None)
+        self._corrected = layout.record.revision is not None
+        self._course = course(history, layout.late, self._corrected)
+        # where events are corrected: under which keys an event may stand, and under each of these at what time it does
+        self._under: dict[Any, dict[tuple[Value, ...], None]] = {}
+        self._stands: dict[tuple[Value, ...], dict[Any, int]] = {}
 
     def observe(self, arrived: Arrived) -> list[pl.Series]:
         """The physical columns of every measure."""
@@ -44,7 +48,8 @@ class RowByRow:
             past = self._pasts.get(key)
             if past is None:
                 past = self._pasts[key] = Past(self._course)
-            for asked, values in zip(events, past.walk(events, cells), strict=True):
+            stands = self._stands.setdefault(key, {}) if self._corrected else None
+            for asked, values in zip(events, past.walk(events, cells, stands), strict=True):
                 if asked.looks:
                     found[asked.row] = values
         said = ((measure.column, [values[place] for values in found]) for place, measure in enumerate(history.measures))
@@ -55,13 +60,23 @@ class RowByRow:
         history, record, frame, times, sinces = self._history, self._layout.record, arrived.frame, arrived.moments, arrived.sinces
         currencies, this = _currencies(frame, history, record), _this(frame, history, self._layout)
         by_key: dict[tuple[Value, ...], list[Asked]] = {}
-        for row, (key, entered) in enumerate(_entered(arrived, history)):
-            if key.__class__ is Missing:
+        for row, ((key, entered), event) in enumerate(zip(_entered(arrived, history), self._events(arrived), strict=True)):
+            looked = () if key.__class__ is Missing else (key,)
+            if not looked:
                 found[row] = [key] * len(history.measures)
-            for one in entered if key.__class__ is Missing or key in entered else (key, *entered):
-                asked = Asked(row, times[row], currencies[row], sinces[row], this[row], one == key, one in entered)
+            under = {} if event is None else self._under.setdefault(event, {})
+            for one in dict.fromkeys((*looked, *entered, *under)):
+                asked = Asked(row, times[row], currencies[row], sinces[row], this[row], one in looked, one in entered, event)
                 by_key.setdefault(one, []).append(asked)
+            under.update(dict.fromkeys(entered))
         return by_key
+
+    def _events(self, arrived: Arrived) -> list[Any]:
+        """For every row its record's key, where events are corrected; none for a tick."""
+        if not self._corrected:
+            return [None] * arrived.frame.height
+        keys = _keys(arrived.frame, arrived.record.key, arrived.record)
+        return [None if tick else key for key, tick in zip(keys, arrived.ticks, strict=True)]
 
 
 def _entered(arrived: Arrived, history: History) -> list[tuple[Any, tuple[tuple[Value, ...], ...]]]:

@@ -165,6 +165,8 @@ def _from(low: Array, high: Array, counts: Counts) -> Said:
 
 def _sum(measure: Measure, counts: Counts) -> Said:
     most = PERCENT_MAX if measure.of.kind == "percent" else None
+    if counts.exact and most is None:
+        return Said(counts.low)
     fits, fits_high = (np.ones(sums.size, bool) if most is None else np.abs(sums) <= most for sums in (counts.low, counts.high))
     alone = np.where(fits, 0, _OVERFLOW).astype(np.uint8)
     if counts.exact:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from engine.backends.columnar_layout import names, unpack
+from engine.errors import InputError
+from engine.features.versions import Version, corrects, needed
 from engine.plan import TICK
 from engine.values import Missing
 
@@ -28,10 +30,12 @@ CONTENT: Final = "@content"
 """A column: the hash of what a row says in the record's fields."""
 
 _ODD: Final = 0x9E3779B97F4A7C15
-_FIRST, _SECOND = "@first", "@second"
+_FIRST, _SECOND, _REVISION = "@first", "@second", "@revision"
 
 Ident = tuple[int, int]
 """The two hashes of a key."""
+Versions = tuple[Version, Version]
+"""What is known of an event, and what came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +72,15 @@ class _Run:
         places = self.ordered.search_sorted(ordered, side="left").clip(0, self.said.height - 1)
         return ordered.filter(self.ordered.gather(places) == ordered)
 
-    def find(self, idents: Sequence[Ident]) -> Iterator[tuple[Ident, int, int]]:
-        """The keys that are here, each with its number and what it said."""
+    def find(self, idents: Sequence[Ident]) -> Iterator[tuple[Ident, int, Version]]:
+        """The keys that are here, each with the number of its last version, and that."""
         firsts = pl.Series([first for first, _ in idents], dtype=pl.UInt64)
         begins, ends = self.ordered.search_sorted(firsts, side="left"), self.ordered.search_sorted(firsts, side="right")
-        seconds, contents = self.said[_SECOND], self.said[CONTENT]
+        seconds, contents, revisions = self.said[_SECOND], self.said[CONTENT], self.said[_REVISION]
         for ident, begin, end in zip(idents, begins, ends, strict=True):
-            place = next((place for place in self._order[begin:end] if seconds[place] == ident[1]), None) if begin < end else None
-            if place is not None:
-                yield ident, self.begin + place, contents[place]
+            place = max((place for place in self._order[begin:end] if seconds[place] == ident[1]), default=-1) if begin < end else -1
+            if place >= 0:
+                yield ident, self.begin + place, Version(contents[place], revisions[place])
 
 
 class Seen:
@@ -93,57 +97,70 @@ class Seen:
 
     def sort_out(self, frame: pl.DataFrame, record: Record) -> tuple[pl.DataFrame, tuple[Reject, ...]]:
         """The rows that can be taken, with the number of the answer each of them gets in `@answer` (null for a tick); and the others."""
-        timed, keyed = (frame.select(_known(fields)).to_series() for fields in ((record.time,), record.key))
-        events = keyed & timed & ~ticks(frame)
+        moments = ticks(frame)
+        timed, keyed = (frame.select(_known(fields)).to_series() for fields in ((record.time,), needed(record)))
+        events = keyed & ~moments
         said = self._said(frame, record)
-        numbers = self._numbered(said if events.all() else said.filter(events))
+        numbers, refused = self._numbered(said if events.all() else said.filter(events), record)
         if not events.all():
-            numbers = pl.repeat(None, frame.height, dtype=pl.Int64, eager=True).scatter(events.arg_true(), numbers)
-        refused = ((numbers < 0) | ~timed | ~(keyed | ticks(frame))).fill_null(False)
-        if not refused.any():
-            return frame.with_columns(numbers.alias(ANSWER)), ()
-        rejects = tuple(Reject(row, _why(frame[row], record)) for row in refused.arg_true())
-        return frame.with_columns(numbers.alias(ANSWER)).filter(~refused), rejects
+            places = events.arg_true()
+            numbers = pl.repeat(None, frame.height, dtype=pl.Int64, eager=True).scatter(places, numbers)
+            refused = {places[row]: versions for row, versions in refused.items()}
+        lacking = ~(keyed | (moments & timed))
+        frame = frame.with_columns(numbers.alias(ANSWER))
+        if not refused and not lacking.any():
+            return frame, ()
+        rejects = {row: _lacks(frame[row], record) for row in lacking.arg_true()}
+        rejects |= {row: _refusal(frame[row], record, *versions) for row, versions in refused.items()}
+        return frame.filter(~lacking & (numbers.fill_null(0) >= 0)), tuple(Reject(*reject) for reject in sorted(rejects.items()))
 
     def _said(self, frame: pl.DataFrame, record: Record) -> pl.DataFrame:
         parts = [part for name in record.key for part in names(name, record.field(name).type) if part != f"{name}#"]
         keys = (_hashed(parts, frame, seed).alias(name) for name, seed in zip((_FIRST, _SECOND), self._seeds, strict=True))
-        return frame.select(*keys).with_columns(frame[CONTENT] if CONTENT in frame.columns else content(frame, record))
+        revision = pl.lit(None) if record.revision is None else pl.col(record.revision)
+        return frame.select(*keys, revision.alias(_REVISION)).with_columns(
+            frame[CONTENT] if CONTENT in frame.columns else content(frame, record)
+        )
 
-    def _numbered(self, said: pl.DataFrame) -> pl.Series:
-        """For each event the number of its answer, or -1 where its key was there with other content. New ones are remembered."""
+    def _numbered(self, said: pl.DataFrame, record: Record) -> tuple[pl.Series, dict[int, Versions]]:
+        """For each event the number of its answer, or -1 where it is refused: then what is known and what came. New ones are remembered."""
         ordered = said[_FIRST].sort()
         twice = (ordered == ordered.shift(1)).fill_null(False)
         doubtful = pl.concat([ordered.filter(twice), *(run.hits(ordered) for run in self._runs)])
         if not doubtful.len():
             numbers = pl.int_range(self.number, self.number + said.height, eager=True)
             self._add(_Run(self.number, said, ordered))
-            return numbers
+            return numbers, {}
         some = said[_FIRST].is_in(doubtful.implode())
-        new, places = self._one_by_one(said.filter(some), some.arg_true().to_list())
+        new, places, refused = self._one_by_one(said.filter(some), some.arg_true().to_list(), record)
         fresh = (~some).scatter(new, True)
         numbers = fresh.cum_sum().cast(pl.Int64) - 1 + self.number
         again = [numbers[place] if known is None else known for place, known in places.values()]
         kept = said.filter(fresh)
         self._add(_Run(self.number, kept, kept[_FIRST].sort()))
-        return numbers.scatter(list(places), again)
+        return numbers.scatter([*places, *refused], [*again, *(-1 for _ in refused)]), refused
 
-    def _one_by_one(self, said: pl.DataFrame, rows: list[int]) -> tuple[list[int], dict[int, tuple[int, int | None]]]:
-        """Of these rows those that are new, and for each other one the row or the number it repeats, or -1."""
-        contents = said[CONTENT].to_list()
+    def _one_by_one(
+        self, said: pl.DataFrame, rows: list[int], record: Record
+    ) -> tuple[list[int], dict[int, tuple[int, int | None]], dict[int, Versions]]:
+        """Of these rows those that are new, or correct what is known; those that repeat a row or a number; and the refused ones."""
         idents = list(zip(said[_FIRST].to_list(), said[_SECOND].to_list(), strict=True))
-        known: dict[Ident, tuple[int, int | None, int]] = {}
+        known: dict[Ident, tuple[int, int | None, Version]] = {}
         for run in self._runs:
-            known |= {ident: (-1, number, content) for ident, number, content in run.find(list(dict.fromkeys(idents)))}
+            known |= {ident: (-1, number, version) for ident, number, version in run.find(list(dict.fromkeys(idents)))}
         new: list[int] = []
         places: dict[int, tuple[int, int | None]] = {}
-        for row, ident, content in zip(rows, idents, contents, strict=True):
-            before = known.setdefault(ident, (row, None, content))
-            if before[0] == row:
+        refused: dict[int, Versions] = {}
+        for row, ident, version in zip(rows, idents, map(Version, said[CONTENT], said[_REVISION]), strict=True):
+            before = known.get(ident)
+            if before is None or (record.revision is not None and version.revision > before[2].revision):
+                known[ident] = row, None, version
                 new.append(row)
+            elif before[2] == version:
+                places[row] = before[:2]
             else:
-                places[row] = before[:2] if before[2] == content else (-1, -1)
-        return new, places
+                refused[row] = before[2], version
+        return new, places, refused
 
     def _add(self, run: _Run) -> None:
         if not run.said.height:
@@ -182,11 +199,16 @@ def _hash_of(part: str, frame: pl.DataFrame, seed: int) -> pl.Expr:
     return pl.struct(part).hash(seed) if isinstance(frame.schema[part], pl.List) else pl.col(part).hash(seed)
 
 
-def _why(row: pl.DataFrame, record: Record) -> str:
-    needed = (record.time,) if ticks(row)[0] else (*record.key, record.time)
-    values = unpack(row, {name: record.field(name).type for name in needed})[0]
-    for name, value in values.items():
-        if value.__class__ is Missing:
-            return f"an event needs `{name}`: it is {value!r}"
-    shown = ", ".join(f"`{name}` = {values[name]!r}" for name in record.key)
-    return f"an event with {shown} was there before with other content"
+def _lacks(row: pl.DataFrame, record: Record) -> str:
+    values = unpack(row, {name: record.field(name).type for name in ((record.time,) if ticks(row)[0] else needed(record))})[0]
+    name, value = next((name, value) for name, value in values.items() if value.__class__ is Missing)
+    return f"an event needs `{name}`: it is {value!r}"
+
+
+def _refusal(row: pl.DataFrame, record: Record, known: Version, given: Version) -> str:
+    key = unpack(row, {name: record.field(name).type for name in record.key})[0]
+    try:
+        corrects(record, tuple(key.values()), known, given)
+    except InputError as error:
+        return str(error)
+    raise AssertionError("what corrects or repeats is not refused")

@@ -53,18 +53,22 @@ class Fused:
 
     def __init__(self, history: History) -> None:
         slots = [_Slot(place, slot, history) for place, slot in enumerate(history.slots)]
+        always = [slot for slot in slots if slot.always and slot.lengths]
+        groups = [_Group([slot]) for slot in slots if slot not in always] + ([_Group(always)] if always else [])
+        self.together = [tuple(slot.place for slot in group.slots) for group in groups]
+        """Slots that hold the same rows, and so drop them together."""
         space: dict[str, Any] = dict(_SPACE)
         space |= {f"TYPE_{place}": measure.of for place, measure in enumerate(history.measures)}
-        self.source = (
-            "\n".join(_state(slots) + _tell(slots, history) + [line for slot in slots for line in slot.insert() + slot.cut()]) + "\n"
-        )
-        _load(self.source, f"history per {', '.join(history.per)}", space, self)
-        self._state, self.tell = space["State"], space["tell"]
+        others = [line for slot in slots for line in (*_Late(slot).insert(), *_Late(slot).cut())]
+        self.source = "\n".join([*_state(slots), *_tell(slots, groups, history), *others])
+        self.tell = load(self.source, f"history per {', '.join(history.per)}", space, "tell")
+        self._state = space["State"]
         self._inserts = [space[f"insert_{slot.place}"] for slot in slots]
         self._cuts = [space[f"cut_{slot.place}"] for slot in slots]
 
-    tell: Callable[..., list[Value]]
-    """What the measures say to an event at a time that is not before any other, which enters with a key and cells."""
+    tell: Callable[..., tuple[bool, list[Value]]]
+    """What the measures say to an event at a time that is not before any other, which enters with a key and cells; and whether there are
+    some whose value is `UNSAID`."""
 
     def state(self, lanes: Sequence[Any]) -> Any:
         """What the windows over these lanes hold when all rows are in them; the next event drops what it does not see."""
@@ -98,44 +102,42 @@ def _is_fused(measure: Measure, slot: Slot) -> bool:
 
 
 class _Slot:
-    """The code for one slot: what it keeps, and its windows from the shortest to the longest."""
+    """What is kept of one slot, and its windows from the shortest to the longest. Slots that keep every row share their places."""
 
     def __init__(self, place: int, slot: Slot, history: History) -> None:
-        self.place, self.number = place, slot.of is not None and slot.of.type.kind == "number"
+        self.place, self.leader = place, place
+        self.number = slot.of is not None and slot.of.type.kind == "number"
         self.measures = [(i, m) for i, m in enumerate(history.measures) if m.slot == place and _is_fused(m, slot)]
         self.lengths: list[int] = sorted({m.reach.length for _, m in self.measures if m.reach.length is not None})
         self.always = slot.where is None and not slot.looks and slot.event is None
         """Whether every row is kept."""
-        self.sums = self._lengths_of(_SUMS)
-        self.squares = self._lengths_of({"stddev"})
-        self.distinct = self._lengths_of({"distinct"})
+        self.doubtful = not self.always or slot.of is not None
+        """Whether there may be rows that are not surely in, or have no value."""
         self.tops = [name for name in ("max", "min") if any(m.aggregate.function == name for _, m in self.measures)]
 
-    def _lengths_of(self, functions: set[str]) -> set[int]:
-        return {
-            self.lengths.index(m.reach.length) for _, m in self.measures if m.aggregate.function in functions and m.reach.length is not None
-        }
+    def windows(self, *functions: str) -> list[int]:
+        """The windows that measures of these functions have, or any measures."""
+        wanted = {m.reach.length for _, m in self.measures if not functions or m.aggregate.function in functions}
+        return [window for window, length in enumerate(self.lengths) if length in wanted]
+
+    @property
+    def sums(self) -> list[int]:
+        return self.windows(*_SUMS)
 
     @property
     def lists(self) -> list[str]:
         """What a state has one of for the slot: the lane's lists, and its own."""
-        own = [f"{top}_{part}" for top in self.tops for part in ("times", "values")] + (["last"] if self.distinct else [])
+        own = [f"{top}_{part}" for top in self.tops for part in ("times", "values")] + (["last"] if self.windows("distinct") else [])
         return [f"{name}_{self.place}" for name in (*_LANE, *own)]
 
     @property
     def counters(self) -> list[str]:
-        """Its running numbers."""
-        found = [f"base_{self.place}"]
-        for window in range(len(self.lengths)):
-            found += self.held(window)
-        return found
-
-    def held(self, window: int) -> list[str]:
-        """The running numbers of one window: the place of its first row, how many rows in it are left to others, sums, and how many
-        distinct values it holds."""
-        wanted = {"sum": self.sums, "squares": self.squares, "distinct": self.distinct}
-        names = ["low", "doubt", *(name for name, windows in wanted.items() if window in windows)]
-        return [f"{name}_{self.place}_{window}" for name in names]
+        """Its running numbers: of those that share places the place of each window's first row; how many rows of a window are left to
+        others; sums, and how many distinct values it holds."""
+        found = [f"low_{self.place}_{window}" for window in range(len(self.lengths))] if self.leader == self.place else []
+        wanted = {"doubt": self.windows() if self.doubtful else [], "sum": self.sums, "squares": self.windows("stddev")}
+        wanted["distinct"] = self.windows("distinct")
+        return found + [f"{name}_{self.place}_{window}" for name, windows in wanted.items() for window in windows]
 
     def sure(self, state: str, value: str) -> str:
         """The condition that a row is one these windows can take, which also gives its `units` where they are summed up."""
@@ -146,146 +148,175 @@ class _Slot:
     def units(self, value: str) -> str:
         return "units" if self.number else value
 
-    # --- an event in order ---
+
+class _Group:
+    """The code for an event in order, over slots that keep the same rows."""
+
+    def __init__(self, slots: list[_Slot]) -> None:
+        self.slots, self.place, self.always = slots, slots[0].place, slots[0].always
+        self.lengths = sorted({length for slot in slots for length in slot.lengths})
+        for slot in slots:
+            slot.leader, slot.lengths = self.place, self.lengths
 
     def tell(self) -> list[str]:
-        place = self.place
-        keeps = [] if self.always else [f"if value_{place} is not None or state_{place} != {OUT}:"]
-        lines = [f"{name} = state.{name}" for name in self.lists]
-        row = ("time", f"state_{place}", f"value_{place}", "key")
-        inside = [f"{name}_{place}.append({what})" for name, what in zip(_LANE, row, strict=True)]
+        lines = [f"{name} = state.{name}" for slot in self.slots for name in slot.lists]
+        added = [f"{name}_{slot.place}.append({what})" for slot in self.slots for name, what in _row(slot.place)]
         if self.lengths:
-            lines += [f"{name} = state.{name}" for name in self.counters]
-            inside += self._added()
-        lines += keeps + (_in(inside) if keeps else inside)
+            lines += [f"{name} = state.{name}" for slot in self.slots for name in slot.counters]
+            lines.append(f"base_{self.place} = state.base_{self.place}")
+            added += [line for slot in self.slots for line in self._added(slot)]
+        keeps = f"if value_{self.place} is not None or state_{self.place} != {OUT}:"
+        lines += added if self.always else [keeps, *_in(added)]
         if self.lengths:
-            lines.append(f"number = len(times_{place})")
+            lines.append(f"number_{self.place} = len(times_{self.place})")
             for window in range(len(self.lengths)):
                 lines += self._expire(window)
-            lines += [f"state.{name} = {name}" for name in self.counters[1:]]
+            lines += [f"state.{name} = {name}" for slot in self.slots for name in slot.counters]
         return lines
 
-    def _added(self) -> list[str]:
-        place, value = self.place, f"value_{self.place}"
-        lines = [f"if {self.sure(f'state_{place}', value)}:"]
-        known = []
-        for window in sorted(self.sums):
-            known.append(f"sum_{place}_{window} += {self.units(value)}")
-        if self.squares:
-            known.append(f"square = {self.units(value)} * {self.units(value)}")
-            known += [f"squares_{place}_{window} += square" for window in sorted(self.squares)]
-        if self.distinct:
-            known += [f"at = last_{place}.get({value}, -1)", f"last_{place}[{value}] = base_{place} + len(times_{place}) - 1"]
-            for window in sorted(self.distinct):
-                known += [f"if at < base_{place} + low_{place}_{window}:", f"    distinct_{place}_{window} += 1"]
-        for top in self.tops:
+    def _added(self, slot: _Slot) -> list[str]:
+        place, value = slot.place, f"value_{slot.place}"
+        known = [f"sum_{place}_{window} += {slot.units(value)}" for window in slot.sums]
+        if slot.windows("stddev"):
+            known.append(f"square = {slot.units(value)} * {slot.units(value)}")
+            known += [f"squares_{place}_{window} += square" for window in slot.windows("stddev")]
+        if slot.windows("distinct"):
+            known += [f"at = last_{place}.get({value}, -1)", f"last_{place}[{value}] = base_{self.place} + len(times_{place}) - 1"]
+            for window in slot.windows("distinct"):
+                known += [f"if at < base_{self.place} + low_{self.place}_{window}:", f"    distinct_{place}_{window} += 1"]
+        for top in slot.tops:
             times, values = f"{top}_times_{place}", f"{top}_values_{place}"
             known += [f"while {values} and {values}[-1] {_BEATEN[top]} {value}:", f"    del {values}[-1], {times}[-1]"]
             known += [f"{values}.append({value})", f"{times}.append(time)"]
-        doubts = [f"doubt_{place}_{window} += 1" for window in range(len(self.lengths))]
-        return [*lines, *_in(known or ["pass"]), "else:", *_in(doubts)]
+        return _either(slot, slot.sure(f"state_{place}", value), known, [f"doubt_{place}_{window} += 1" for window in slot.windows()])
 
     def _expire(self, window: int) -> list[str]:
-        place, low = self.place, f"low_{self.place}_{window}"
-        after = f"after_{place}_{window}"
-        lines = [f"{after} = time - {self.lengths[window]}", f"while {low} < number and times_{place}[{low}] <= {after}:"]
+        low, after = f"low_{self.place}_{window}", f"after_{self.place}_{window}"
+        ends = "" if self.always else f"{low} < number_{self.place} and "  # where every row is kept, that of the event ends it
+        inside = [line for slot in self.slots if window in slot.windows() for line in self._expired(slot, window, low)]
+        lines = [f"{after} = time - {self.lengths[window]}", f"while {ends}times_{self.place}[{low}] <= {after}:"]
+        return [*lines, *_in([*inside, f"{low} += 1"])]
+
+    def _expired(self, slot: _Slot, window: int, low: str) -> list[str]:
+        place = slot.place
         gone: list[str] = []
-        if window in self.sums:
-            gone.append(f"sum_{place}_{window} -= {self.units('value')}")
-        if window in self.squares:
-            gone.append(f"squares_{place}_{window} -= {self.units('value')} * {self.units('value')}")
-        if window in self.distinct:
-            gone += [f"if last_{place}[value] == base_{place} + {low}:", f"    distinct_{place}_{window} -= 1"]
-            if window == max(self.distinct):
+        if window in slot.sums:
+            gone.append(f"sum_{place}_{window} -= {slot.units('value')}")
+        if window in slot.windows("stddev"):
+            gone.append(f"squares_{place}_{window} -= {slot.units('value')} * {slot.units('value')}")
+        if window in slot.windows("distinct"):
+            gone += [f"if last_{place}[value] == base_{self.place} + {low}:", f"    distinct_{place}_{window} -= 1"]
+            if window == slot.windows("distinct")[-1]:
                 gone.append(f"    del last_{place}[value]")
-        inside = [f"value = values_{place}[{low}]", f"if {self.sure(f'states_{place}[{low}]', 'value')}:"]
-        inside += [*_in(gone or ["pass"]), "else:", f"    doubt_{place}_{window} -= 1", f"{low} += 1"]
-        return lines + _in(inside)
+        lines = _either(slot, slot.sure(f"states_{place}[{low}]", "value"), gone, [f"doubt_{place}_{window} -= 1"])
+        return [f"value = values_{place}[{low}]", *lines] if gone or slot.number else lines
 
     # --- what they say ---
 
     def said(self) -> list[str]:
-        lines: list[str] = []
-        for window in range(len(self.lengths)):
-            held = f"{self.place}_{window}"
-            lines += [f"if doubt_{held} or after_{held} + 1 < since:"]
-            mine = [(i, m) for i, m in self.measures if m.reach.length == self.lengths[window]]
-            lines += [f"    {' = '.join(f'said_{i}' for i, _ in mine)} = UNSAID", "else:"]
-            inside = [f"rows = len(times_{self.place}) - low_{held}"]
-            for i, measure in mine:
-                inside += self._value(i, measure, held)
-            lines += _in(inside)
-        return lines
+        return [line for slot in self.slots for window in slot.windows() for line in self._said(slot, window)]
 
-    def _value(self, i: int, measure: Measure, held: str) -> list[str]:
-        function, type_ = measure.aggregate.function, measure.of
+    def _said(self, slot: _Slot, window: int) -> list[str]:
+        short = f"after_{self.place}_{window} + 1 < since"
+        mine = [(i, m) for i, m in slot.measures if m.reach.length == slot.lengths[window]]
+        names = " = ".join(f"said_{i}" for i, _ in mine)
+        inside = [f"rows = number_{self.place} - low_{self.place}_{window}"]
+        for i, measure in mine:
+            inside.append(f"said_{i} = {self._value(slot, i, measure, window)}")
+        left = f"doubt_{slot.place}_{window} or {short}" if slot.doubtful else short
+        return [f"if {left}:", f"    left, {names.replace(' = ', ', ')} = True{', UNSAID' * len(mine)}", "else:", *_in(inside)]
+
+    def _value(self, slot: _Slot, i: int, measure: Measure, window: int) -> str:
+        function, held = measure.aggregate.function, f"{slot.place}_{window}"
         if function == "count":
-            return [f"said_{i} = rows"]
+            return "rows"
         if function == "distinct":
-            return [f"said_{i} = distinct_{held}"]
+            return f"distinct_{held}"
         if function == "sum":
-            return self._sum(i, measure, held)
-        if function in self.tops:
-            at = f"{function}_values_{self.place}[bisect_right({function}_times_{self.place}, after_{held})]"
-            return [f"said_{i} = {at if self.always else f'{at} if rows else EMPTY'}"]
+            return _sum(slot, i, measure, held)
+        value = self._of_some(slot, i, measure, window)
+        return value if slot.always and function != "stddev" else f"{value} if rows > {int(function == 'stddev')} else EMPTY"
+
+    def _of_some(self, slot: _Slot, i: int, measure: Measure, window: int) -> str:
+        """What says nothing where there are no rows."""
+        function, held = measure.aggregate.function, f"{slot.place}_{window}"
+        if function in slot.tops:
+            return f"{function}_values_{slot.place}[bisect_right({function}_times_{slot.place}, after_{self.place}_{window})]"
         if function == "stddev":
-            spread = f"rows * squares_{held} - sum_{held} * sum_{held}"
-            unit = " * UNIT * UNIT" if self.number else ""
-            return [f"said_{i} = deviation({spread}, rows * (rows - 1){unit}, TYPE_{i}) if rows > 1 else EMPTY"]
-        if type_.kind in ("integer", "number"):
-            mean = f"sum_{held} / (rows * UNIT)" if self.number else f"sum_{held} / rows"
-            return [f"said_{i} = {mean if self.always else f'{mean} if rows else EMPTY'}"]
-        mean = f"mean_of(sum_{held}, rows, TYPE_{i})"
-        return [f"said_{i} = {mean if self.always else f'{mean} if rows else EMPTY'}"]
+            unit = " * UNIT * UNIT" if slot.number else ""
+            return f"deviation(rows * squares_{held} - sum_{held} * sum_{held}, rows * (rows - 1){unit}, TYPE_{i})"
+        if measure.of.kind in ("integer", "number"):
+            return f"sum_{held} / (rows * UNIT)" if slot.number else f"sum_{held} / rows"
+        if measure.of.scale != 1:
+            return f"mean_of(sum_{held}, rows, TYPE_{i})"
+        # half-even; the mean of values that fit does too
+        return f"(down := sum_{held} // rows) + ((rest := 2 * (sum_{held} - down * rows)) > rows or (rest == rows and down & 1))"
 
-    def _sum(self, i: int, measure: Measure, held: str) -> list[str]:
-        type_ = measure.of
-        if self.number:
-            return [f"said_{i} = sum_{held} / UNIT"]
-        if type_.scale != 1 or type_.kind == "percent":
-            return [f"said_{i} = total(sum_{held}, TYPE_{i})"]
-        return [f"said_{i} = sum_{held} if INT64_MIN <= sum_{held} <= INT64_MAX else OVERFLOW"]
 
-    # --- out of order, and what is gone ---
+def _sum(slot: _Slot, i: int, measure: Measure, held: str) -> str:
+    if slot.number:
+        return f"sum_{held} / UNIT"
+    if measure.of.scale != 1 or measure.of.kind == "percent":
+        return f"total(sum_{held}, TYPE_{i})"
+    return f"sum_{held} if INT64_MIN <= sum_{held} <= INT64_MAX else OVERFLOW"
+
+
+def _row(place: int) -> list[tuple[str, str]]:
+    """The lists of a lane, and what of an event each takes."""
+    return list(zip(_LANE, ("time", f"state_{place}", f"value_{place}", "key"), strict=True))
+
+
+def _either(slot: _Slot, sure: str, known: list[str], doubts: list[str]) -> list[str]:
+    """What is done with a row that the windows take, and with another."""
+    if not slot.doubtful:
+        return known
+    if not known:
+        return [f"if not ({sure}):", *_in(doubts)]
+    return [f"if {sure}:", *_in(known), "else:", *_in(doubts)]
+
+
+class _Late:
+    """The code for one slot where a row comes before others, and where rows are gone."""
+
+    def __init__(self, slot: _Slot) -> None:
+        self.slot, self.place, self.leader = slot, slot.place, slot.leader
+        self.longest = slot.lengths[slot.windows("distinct")[-1]] if slot.windows("distinct") else 0
 
     def insert(self) -> list[str]:
-        """A row comes before others: the windows are as they were at the last event in order, which they show in `state.time`."""
-        place = self.place
-        if not self.lengths:
-            return [f"def insert_{place}(state, place, time, state_, value, number):", "    pass", "", ""]
-        lines = [f"base, values = state.base_{place}, state.values_{place}", f"sure = {self.sure('state_', 'value')}"]
-        if self.distinct:
+        """The windows are as they were at the last event in order, at `state.time`."""
+        place, slot = self.place, self.slot
+        lines = [f"base, values, sure = state.base_{self.leader}, state.values_{place}, {slot.sure('state_', 'value')}"]
+        if self.longest:
             lines += [f"last = state.last_{place}", "at = last.get(value, -1) if sure else -1", "at += at >= base + place"]
-        for window in range(len(self.lengths)):
+        for window in range(len(slot.lengths)):
             lines += self._insert(window)
-        if self.distinct:
+        if self.longest:
             lines += self._shift()
-        if self.tops:
-            lines.append("if sure:")
-            for top in self.tops:
-                lines += _in(self._insert_top(top))
-        return [f"def insert_{place}(state, place, time, state_, value, number):", *_in(lines), "", ""]
+        if slot.tops:
+            lines += ["if sure:", *_in([line for top in slot.tops for line in self._insert_top(top)])]
+        return [f"def insert_{place}(state, place, time, state_, value, number):", *_in(lines if slot.lengths else ["pass"]), "", ""]
+
+    def _insert(self, window: int) -> list[str]:
+        slot, low = self.slot, f"state.low_{self.leader}_{window}"
+        held = f"{self.place}_{window}"
+        known = [f"state.sum_{held} += {slot.units('value')}"] if window in slot.sums else []
+        if window in slot.windows("stddev"):
+            known.append(f"state.squares_{held} += {slot.units('value')} * {slot.units('value')}")
+        if window in slot.windows("distinct"):
+            known.append(f"state.distinct_{held} += at < base + {low}")
+        lines = _either(slot, "sure", known, [f"state.doubt_{held} += 1"]) if window in slot.windows() else []
+        before = f"{low} += 1" if self.leader == self.place else "pass"
+        return [f"if time <= state.time - {slot.lengths[window]}:", f"    {before}", *(["else:", *_in(lines)] if lines else [])]
 
     def _shift(self) -> list[str]:
         """The rows after the new one have moved, and so have the values of which they are the last."""
-        longest = self.lengths[max(self.distinct)]
         return [
             "for later in range(number - 1, place, -1):",
             f"    if state.states_{self.place}[later] == {SURE} and last.get(values[later]) == base + later - 1:",
             "        last[values[later]] = base + later",
-            f"if sure and at < base + place and time > state.time - {longest}:",
+            f"if sure and at < base + place and time > state.time - {self.longest}:",
             "    last[value] = base + place",
         ]
-
-    def _insert(self, window: int) -> list[str]:
-        held = f"{self.place}_{window}"
-        lines = [f"if time <= state.time - {self.lengths[window]}:", f"    state.low_{held} += 1", "elif sure:"]
-        known = [f"state.sum_{held} += {self.units('value')}"] if window in self.sums else []
-        if window in self.squares:
-            known.append(f"state.squares_{held} += {self.units('value')} * {self.units('value')}")
-        if window in self.distinct:
-            known.append(f"state.distinct_{held} += at < base + state.low_{held}")
-        return [*lines, *_in(known or ["pass"]), "else:", f"    state.doubt_{held} += 1"]
 
     def _insert_top(self, top: str) -> list[str]:
         times, values, beaten = f"state.{top}_times_{self.place}", f"state.{top}_values_{self.place}", _BEATEN[top]
@@ -300,10 +331,11 @@ class _Slot:
         ]
 
     def cut(self) -> list[str]:
-        place = self.place
-        lines = [f"state.base_{place} += number"] if self.lengths else ["pass"]
-        lines += [f"state.low_{place}_{window} -= number" for window in range(len(self.lengths))]
-        for top in self.tops:
+        place, lines = self.place, ["pass"]
+        if self.slot.lengths and self.leader == place:
+            lines = [f"state.base_{place} += number"]
+            lines += [f"state.low_{place}_{window} -= number" for window in range(len(self.slot.lengths))]
+        for top in self.slot.tops:
             times, values = f"state.{top}_times_{place}", f"state.{top}_values_{place}"
             lines += [f"at = bisect_right({times}, gone)", f"del {times}[:at], {values}[:at]"]
         return [f"def cut_{place}(state, number, gone):", *_in(lines), "", ""]
@@ -318,31 +350,33 @@ def _in(lines: list[str]) -> list[str]:
 
 
 def _state(slots: list[_Slot]) -> list[str]:
-    names = ["time", *(name for slot in slots for name in (*slot.lists, *slot.counters))]
+    names = ["time", *(name for slot in slots for name in (*slot.lists, f"base_{slot.place}", *slot.counters))]
     lines = [f"__slots__ = {tuple(names)!r}", "", "def __init__(self):", "    self.time = -(2 ** 63)"]
     taken = []
     for slot in slots:
         lines += [f"    self.{name} = {'{}' if name.startswith('last') else '[]'}" for name in slot.lists[len(_LANE) :]]
-        lines += [f"    self.{name} = 0" for name in slot.counters]
+        lines += [f"    self.{name} = 0" for name in (f"base_{slot.place}", *slot.counters)]
         lane = ", ".join(f"self.{name}_{slot.place}" for name in _LANE)
         taken += [f"    if slot == {slot.place}:", f"        {lane} = lane.times, lane.states, lane.values, lane.keys"]
     return ["class State:", *_in([*lines, "", "def take(self, slot, lane):", *taken]), "", ""]
 
 
-def _tell(slots: list[_Slot], history: History) -> list[str]:
-    cells = ", ".join(f"(state_{slot.place}, value_{slot.place})" for slot in slots)
-    lines = [f"{cells}, = cells", "state.time = time"]
-    for slot in slots:
-        lines += slot.tell()
-    for slot in slots:
-        lines += slot.said()
+def _tell(slots: list[_Slot], groups: list[_Group], history: History) -> list[str]:
     done = {i for slot in slots for i, _ in slot.measures}
+    cells = ", ".join(f"(state_{slot.place}, value_{slot.place})" for slot in slots)
+    lines = [f"{cells}, = cells", "state.time = time", f"left = {len(done) < len(history.measures)}"]
+    for group in groups:
+        lines += group.tell()
+    for group in groups:
+        lines += group.said()
     said = ", ".join(f"said_{i}" if i in done else "UNSAID" for i in range(len(history.measures)))
-    return ["def tell(state, time, key, cells, since):", *_in([*lines, f"return [{said}]"]), "", ""]
+    return ["def tell(state, time, key, cells, since):", *_in([*lines, f"return left, [{said}]"]), "", ""]
 
 
-def _load(source: str, title: str, space: dict[str, Any], owner: Any) -> None:
-    name = f"<{title} #{next(_serial)}>"
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    weakref.finalize(owner, linecache.cache.pop, name, None)
-    exec(compile(source, name, "exec"), space)
+def load(source: str, title: str, space: dict[str, Any], name: str) -> Any:
+    """Run a text that defines a function of this name in a space, and give the function; a debugger finds the text while it lives."""
+    file = f"<{title} #{next(_serial)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), space)
+    weakref.finalize(space[name], linecache.cache.pop, file, None)
+    return space[name]

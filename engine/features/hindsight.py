@@ -87,8 +87,8 @@ class Hindsight:
         self._arrived.append(_Arrived(time, number if before is None else self._arrived[before].first, before))
         self._newest[key] = number
         for index, history in enumerate(self.layout.histories):
-            looked = tuple(row[name] for name in history.per)
-            if self._late((index, looked), time):
+            looked = history.key(row)
+            if not isinstance(looked, Missing) and self._late((index, looked), time):
                 self._blind.setdefault(number, set()).add(index)
             self._enter(number, index, list(history.keys(row)))
         return number
@@ -156,8 +156,10 @@ class Hindsight:
         for number, (_, columns) in asked.items():
             row = rows(number)
             for index, history in enumerate(self.layout.histories):
-                lane = index, tuple(row[name] for name in history.per)
-                wanted.setdefault(lane, []).extend((number, measure) for measure in history.measures if measure.column in columns)
+                looked = history.key(row)
+                if not isinstance(looked, Missing):
+                    measures = (measure for measure in history.measures if measure.column in columns)
+                    wanted.setdefault((index, looked), []).extend((number, measure) for measure in measures)
         looking = {number: rows(number) for number in asked}
         found: dict[int, list[int]] = {number: [] for number in asked}
         for arrival in range(min((after for after, _ in asked.values()), default=-1) + 1, len(self._arrived)):
@@ -206,22 +208,21 @@ class _Retold:
         types = {field.name: field.type for field in layout.record.fields}
         copies: dict[str, str] = {}
         for index, history in enumerate(layout.histories):
-            copies |= {_copy(index, "per", name): name for name in history.per}
+            copies |= {_copy(index, "per", name): name for name in history.ends or history.per}
             copies |= {_copy(index, "in", name): name for name in history.matched}
         self._copies = copies
         fields = (*layout.record.fields, *(Field(copy, types[name]) for copy, name in copies.items()))
         turn = (Field(_EVENT, INTEGER), Field(_TURN, INTEGER))
         revision = None if layout.record.revision is None else _TURN
         self.record = replace(layout.record, key=(_EVENT,), fields=(*fields, *turn), revision=revision)
-        places = {(history.per, history.matched): index for index, history in enumerate(layout.histories)}
+        places = {measure.column: index for index, history in enumerate(layout.histories) for measure in history.measures}
         self.groups = [self._group(group, places) for group in layout.groups]
 
-    def _group(self, group: BoundFeatures, places: Mapping[tuple[tuple[str, ...], tuple[str, ...]], int]) -> BoundFeatures:
+    def _group(self, group: BoundFeatures, places: Mapping[str, int]) -> BoundFeatures:
         features = []
         for feature in group.bound:
             if isinstance(feature.value, ir.Aggregate):
-                index = places[feature.value.per, feature.value.matched]
-                features.append(replace(feature, value=_rekeyed(feature.value, index)))
+                features.append(replace(feature, value=_rekeyed(feature.value, places[feature.name])))
         return BoundFeatures(replace(group.features, features=tuple(features)), "", {}, self.record)
 
     def row(self, row: Row, number: int, turn: int, out: set[Lane]) -> Row:
@@ -232,7 +233,7 @@ class _Retold:
             if history.matched:
                 told.update((_copy(index, "in", name), MISSING) for name in history.matched if known(row[name]) and (row[name],) == key)
             else:
-                told[_copy(index, "per", history.per[0])] = MISSING
+                told[_copy(index, "per", (history.ends or history.per)[0])] = MISSING
         return told
 
 

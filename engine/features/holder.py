@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.backends.holding import UNAVAILABLE, Answer
 from engine.errors import StoreDown
 from engine.features.missed import LOG
-from engine.values import Missing
+from engine.values import Missing, known
 
 if TYPE_CHECKING:
     from engine.backends.holding import Ask
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 class LiveHolder:
-    """Asks a store for one event; while that is down every hit is let through."""
+    """Asks a store for one event, or for a tick, which has no key; while that is down every hit is let through."""
 
     def __init__(self, store: Store, passing: Passing, row: Row, record: bool) -> None:
         self._store, self._passing, self._record = store, passing, record
-        self._event = passing.event([row[name] for name in passing.record.key])
-        self._revision = None if passing.record.revision is None else row[passing.record.revision]
+        self._row = row
 
     def ask(self, ask: Ask) -> Answer:
         """The answer of the store. Raises `StoreError` where it cannot be used."""
-        question = self._passing.question(ask, self._event, self._revision)
+        key, revision = [self._row[name] for name in self._passing.record.key], self._passing.record.revision
+        event = self._passing.event(key) if all(map(known, key)) else None
+        question = self._passing.question(ask, event, None if revision is None or event is None else self._row[revision])
         if isinstance(question, Missing):
             return Answer(question)
         try:

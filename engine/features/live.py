@@ -12,15 +12,16 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
-from engine.features.fused import UNSAID
 from engine.features.judging import Judge
 from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
+from engine.features.memory import MemoryLog
 from engine.features.missed import LOG, Missed
 from engine.features.networked import course
 from engine.features.passed import Passing, answer_of, passed_of, text_of
 from engine.features.sliding import Past
 from engine.features.spec import THIS, Layout, formula_steps
+from engine.features.swift import PART, SWEEP, Swift, content_of, swift
 from engine.features.tallies import OUT
 from engine.features.versions import Version, corrects, needed
 from engine.features.windows import FOREVER
@@ -28,7 +29,7 @@ from engine.plan import NOW, Row
 from engine.values import Value, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from engine.backends.holding import Answer
     from engine.features.log import Found, Key, Lane, Log, Measured
@@ -36,13 +37,10 @@ if TYPE_CHECKING:
     from engine.features.passed import Question
     from engine.features.sliding import Content, Standing, Withdrawn
     from engine.features.spec import BoundFeatures
+    from engine.record import Record
 
 MOST_KEYS: Final = 50_000
 """So many pasts of a log stay in this process, those asked last; the others are loaded when they are asked."""
-_SWEEP: Final = 32
-"""After so many changes of a lane is looked which of its rows no later event sees."""
-_PART: Final = 4
-"""They are dropped when they are one of so many."""
 _TRIES: Final = 1000
 
 
@@ -76,7 +74,7 @@ class _Touched(NamedTuple):
         """What the log is told."""
         past = self.past
         kept = self.own is not None and any(state != OUT or value is not None for state, value in self.row.cells)
-        sweep = past.number % _SWEEP == 0
+        sweep = past.number % SWEEP == 0
         gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
         return Change(past.standing, self.row if kept else None, self.leaves, gone)
 
@@ -105,11 +103,12 @@ class LiveStore:
         self._since = log.since()
         self._formulas = formula_steps(layout)
         self._columns = tuple(layout.types)
-        self._fields = tuple(sorted(field.name for field in layout.record.fields))
         self._needed = needed(layout.record)
         self._lock, self._open = threading.Lock(), True
         self._missed = Missed()
         self._passing = Passing(layout.record)
+        self._content = stable_content(layout.record) if log.lasting else content_of(layout.record)
+        self._swift = self._made_swift()
 
     def close(self, failed: bool = False) -> None:
         """Let go of the store; what it missed while it was down is tried a last time. Safe to call twice. What was built afresh replaces
@@ -119,7 +118,7 @@ class LiveStore:
         except StoreError as error:
             LOG.error("%d events never entered history, send them again: %s", self._missed.forget(), error)
         with self._lock:
-            self._open, self._pasts = False, {}
+            self._open, self._pasts, self._swift = False, {}, None
             self.log.close(failed)
 
     def __enter__(self) -> Self:
@@ -149,6 +148,10 @@ class LiveStore:
         An event that was observed before gets the answer it got then. Raises `InputError` where key or time are missing, or where the key
         was observed with other content; `StoreError` where the rows cannot be read or kept, `StoreDown` where that is so for now.
         """
+        if record and self._swift is not None and self._since is not None:
+            answer = self._swift(row, self._since)
+            if answer is not None:
+                return answer
         self._check(row)
         try:
             self._missed.catch_up(self._observe)
@@ -181,7 +184,8 @@ class LiveStore:
                 past = self._past(lane)
                 found = self.log.look(None, Assumed(self._since, {lane: past.number}))
                 if found is None:
-                    return past.contents(place, history.asked(row, row[NOW] if self._since is None else self._since, None, True, False))
+                    since = row[NOW] if self._since is None else self._since
+                    return past.contents(place, history.asked(row, row[NOW], since, None, True, False))
                 self._learn(found)
         raise self._contended()
 
@@ -231,7 +235,7 @@ class LiveStore:
     def _observe(self, row: Row, record: bool = True) -> Row:
         kept = self.layout.record
         key = tuple(row[name] for name in kept.key)
-        given = _Given(self._now(row), key, content_hash(row, self._fields), None if kept.revision is None else row[kept.revision])
+        given = _Given(self._now(row), key, self._content(row), None if kept.revision is None else row[kept.revision])
         with self._lock:
             self._check_open()
             told = self.log.seen(key)
@@ -258,6 +262,16 @@ class LiveStore:
 
     def _row(self, answer: tuple[Value, ...]) -> Row:
         return dict(zip(self._columns, answer, strict=True))
+
+    def _made_swift(self) -> Callable[[Row, int], Row | None] | None:
+        """The way of most events where rows are kept in this process alone."""
+        courses = [history.course for history in self._histories]
+        if not isinstance(self.log, MemoryLog) or not swift(self.layout, courses):
+            return None
+        around = {"lock": self._lock, "pasts": self._pasts, "events": self.log.events, "content": self._content, "finish": self._answer}
+        for history in self._histories:
+            around |= {f"judges_{history.index}": history.judges, f"asked_{history.index}": history.asked}
+        return Swift(self.layout, courses, around).observe
 
     # --- one event ---------------------------------------------------------------------------------------------------
 
@@ -300,7 +314,7 @@ class LiveStore:
             kept = Entered(row[NOW], key or (), history.cells(row))
             for one in dict.fromkeys((*looks, *entered, *left)):
                 lane = (history.index, one)
-                asked = history.asked(row, since, key, one in looks, one in entered)
+                asked = history.asked(row, row[NOW], since, key, one in looks, one in entered)
                 said = self._tell(lane, asked, kept, stands.get(lane), record, touched)
                 if asked.looks:
                     values.update(zip(history.columns, said, strict=True))
@@ -319,8 +333,8 @@ class LiveStore:
         if told is None:
             said, own = past.observe(asked, row.cells)
         else:
-            said, own = told, past.at_end(row.cells)
-            if asked.looks and UNSAID in said:
+            (left, said), own = told, past.at_end(row.cells)
+            if left and asked.looks:
                 past.fill(said, asked, own, before.oldest)
         if own is None and leaves is not None:
             past.number += 1
@@ -353,8 +367,8 @@ class LiveStore:
         if found is None:
             self._since = since
             for one in touched:
-                if one.past.number % _SWEEP == 0:
-                    one.past.forget(_PART)
+                if one.past.number % SWEEP == 0:
+                    one.past.forget(PART)
         else:
             _take_back(touched)
         self._keep_few(touched)
@@ -401,7 +415,7 @@ class LiveStore:
         for one in touched:
             if not one.past.number:
                 self._pasts.pop(one.lane, None)
-        while self.log.lasting and len(self._pasts) > MOST_KEYS:
+        while self.log.lasting and len(self._pasts) > max(MOST_KEYS, len(touched)):  # those of one event are needed together
             del self._pasts[next(iter(self._pasts))]
 
 
@@ -414,18 +428,18 @@ class _History:
         self.columns = tuple(measure.column for measure in history.measures)
         self.entered = history.keys
         self.looked = history.key
-        self._judges = [Judge(slot) for slot in history.slots]
+        self.judges = [Judge(slot).cell for slot in history.slots]
         self._by = [None if slot.of is None else slot.of.type.by for slot in history.slots]
         names = {name for slot in history.slots for name in (*slot.fields(this=True), *slot.compared())}
         self._this = sorted(names | {measure.reach.window.field for measure in history.measures if measure.reach.window.field is not None})
 
     def cells(self, row: Row) -> list[Cell]:
-        return [judge.cell(row) for judge in self._judges]
+        return [judge(row) for judge in self.judges]
 
-    def asked(self, row: Row, since: int, key: Key | None, looks: bool, enters: bool) -> Asked:
+    def asked(self, row: Row, time: int, since: int, key: Key | None, looks: bool, enters: bool) -> Asked:
         currencies = [None if by is None else row[by] for by in self._by]
         this = {f"{THIS}{name}": row[name] for name in self._this}
-        return Asked(0, row[NOW], currencies, since, this, looks, enters, key)
+        return Asked(0, time, currencies, since, this, looks, enters, key)
 
 
 def _follow(past: Past, more: More) -> None:
@@ -435,7 +449,7 @@ def _follow(past: Past, more: More) -> None:
         else:
             past.take(*step)
     past.standing = more.standing
-    past.forget(_PART)
+    past.forget(PART)
 
 
 def _where(event: str) -> str:
@@ -448,10 +462,15 @@ def _take_back(touched: list[_Touched]) -> None:
         one.take_back()
 
 
-def content_hash(row: Row, names: Sequence[str]) -> bytes:
-    """What the event says in these fields, as 16 bytes; fields that are absent do not count, so that a record may grow."""
-    content = [(name, row[name]) for name in names if row[name] is not _ABSENT]
-    return hashlib.blake2b(repr(content).encode(), digest_size=16).digest()
+def stable_content(record: Record) -> Callable[[Row], bytes]:
+    """A hash of what an event says, as 16 bytes, for good; fields that are absent do not count, so that a record may grow."""
+    names = tuple(sorted(field.name for field in record.fields))
+
+    def content(row: Row) -> bytes:
+        said = [(name, row[name]) for name in names if row[name] is not _ABSENT]
+        return hashlib.blake2b(repr(said).encode(), digest_size=16).digest()
+
+    return content
 
 
 _ABSENT: Final = missing("absent")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.features.log import Log, Measured
+from engine.features.log import Log, Measured, Told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.features.log import Assumed, Event, Found, Key, Told
+    from engine.features.log import Assumed, Event, Found, Key
 
 
 class MemoryLog(Log):
@@ -20,17 +20,19 @@ class MemoryLog(Log):
 
     def __init__(self, since: int | None) -> None:
         self._since = since
-        self._events: dict[Key, Told] = {}
+        self.events: dict[Key, tuple[Any, ...]] = {}
+        """Of every event the hash of its content and the answer, and what else `Told` has where events are corrected."""
         self._notes: dict[str, str] = {}
 
     def since(self) -> int | None:
         return self._since
 
     def seen(self, key: Key) -> Told | None:
-        return self._events.get(key)
+        found = self.events.get(key)
+        return None if found is None else Told(*found)
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        self._events[event.key] = event.told
+        self.events[event.key] = event.told if event.told.revision is not None else event.told[:2]
         return None
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
@@ -46,7 +48,7 @@ class MemoryLog(Log):
         return True
 
     def measured(self) -> Measured:
-        return Measured(0, 0, len(self._events), sys.getsizeof(self._events))
+        return Measured(0, 0, len(self.events), sys.getsizeof(self.events))
 
     def close(self, failed: bool = False) -> None:
-        self._events, self._notes = {}, {}
+        self.events, self._notes = {}, {}

@@ -6,18 +6,20 @@ server keeps a commit.
 from __future__ import annotations
 
 import secrets
+import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.cells import name
+from engine.features.libpq import ARRAYS, BYTES, TEXT, WHOLE, Call, array, whole
 from engine.features.log import Found, Measured, check_since, down, failed, unfit
 from engine.features.plpgsql import KEPT, NEW, made, replaced, size
-from engine.features.server import SCHEMA, SECONDS, ServerLog, change_time
+from engine.features.server import SCHEMA, SECONDS, ServerLog, T, change_time
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from engine.features.log import Assumed, Event, Key
     from engine.features.spec import Layout
@@ -32,6 +34,11 @@ SELECT set_config(name, %s, false) FROM pg_settings
 """
 _OPENING: Final = "SELECT pg_advisory_xact_lock(hashtextextended('kaskade', 0))"
 _BUILDING: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('kaskade new ' || current_schema(), 0))"
+
+
+_TAKES: Final = (TEXT, WHOLE, TEXT, BYTES, BYTES, WHOLE, ARRAYS[TEXT], ARRAYS[WHOLE], ARRAYS[WHOLE], ARRAYS[BYTES], ARRAYS[WHOLE])
+"""What the function that appends takes."""
+_OTHERWISE, _EVENT = (struct.pack(">i", part) for part in range(2))
 
 
 class PostgresLog(ServerLog):
@@ -49,10 +56,10 @@ class PostgresLog(ServerLog):
         place = "{}:{}/{}".format(*(self._options.get(part, "") for part in ("host", "port", "dbname")))
         super().__init__(place, layout, psycopg.OperationalError, afresh)
         self._of = NEW if afresh else KEPT
-        self._calls: dict[int, str] = {}
         try:
             self._connect()
             self._prepare(since)
+            self._append = self._prepared(self._connection)
         except psycopg.Error as error:
             self._disconnect()
             raise failed(self.place, error) from None
@@ -77,6 +84,11 @@ class PostgresLog(ServerLog):
                 self._fact("since", since)
             else:
                 check_since(self.place, since, there)
+
+    def _prepared(self, connection: Any) -> Call:
+        places = ", ".join(f"${place}" for place in range(1, len(_TAKES) + 1))
+        statement = f"SELECT part, body, place, number FROM {self._of}append({places})"
+        return Call(self._psycopg, connection, statement, _TAKES)
 
     def _make(self, since: int | None) -> None:
         for statement in made(self._of):
@@ -107,61 +119,54 @@ class PostgresLog(ServerLog):
     # --- one event -----------------------------------------------------------------------------------------------------
 
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
-        coding, whole = self._coding, self._psycopg.types.numeric.Int8
-        since = None if assumed.since is None else whole(assumed.since)
-        asked = None if key is None else name(coding.key(key))
-        kept, begins = (None, None) if event is None else (self._kept(event), whole(event.since))
-        lanes = [f"{lane[0]}:{name(coding.key(lane[1]))}" for lane in assumed.lanes]
-        numbers, changed = map(whole, assumed.lanes.values()), self._changed(event, assumed)
-        told = self._run(self._call(len(lanes)), (self._made, since, asked, assumed.content, kept, begins, *lanes, *numbers, *changed))
+        coding = self._coding
+        asked = None if key is None else name(coding.key(key)).encode()
+        kept, begins = (None, None) if event is None else (self._kept(event), event.since)
+        lanes = array(TEXT, [f"{lane[0]}:{name(coding.key(lane[1]))}".encode() for lane in assumed.lanes])
+        numbers = array(WHOLE, list(map(whole, assumed.lanes.values())))
+        own = self._made.encode(), whole(assumed.since), asked, assumed.content, kept, whole(begins)
+        told = self._safely(lambda: self._append((*own, lanes, numbers, *self._changed(event, assumed))))
         return self._found(told, assumed) if told else None
 
-    def _changed(self, event: Event | None, assumed: Assumed) -> list[Any]:
+    def _changed(self, event: Event | None, assumed: Assumed) -> tuple[bytes | None, ...]:
         """The times and the changes that are added to the lanes, and where it is time for that up to which moments old ones are dropped."""
         if event is None:
-            return [None] * (2 * len(assumed.lanes) + 1)
-        coding, whole = self._coding, self._psycopg.types.numeric.Int8
+            return (None, None, None)
         changes = [event.changes.get(lane) for lane in assumed.lanes]
-        times = (None if one is None else whole(change_time(one)) for one in changes)
-        bodies = (None if one is None else coding.change(event.key, one) for one in changes)
-        gone = [None if one is None or one.gone == FOREVER else one.gone for one in changes]
-        return [*times, *bodies, gone if any(one is not None for one in gone) else None]
+        times = array(WHOLE, [None if one is None else whole(change_time(one)) for one in changes])
+        bodies = array(BYTES, [None if one is None else self._coding.change(event.key, one) for one in changes])
+        gone = [None if one is None or one.gone == FOREVER else whole(one.gone) for one in changes]
+        return times, bodies, array(WHOLE, gone) if any(gone) else None
 
-    def _call(self, lanes: int) -> str:
-        """The call for so many lanes; it is prepared once for each number."""
-        if lanes not in self._calls:
-            texts, numbers, bodies = (f"ARRAY[{', '.join([kind] * lanes)}]" for kind in ("%s", "%s", "%b"))
-            arrays = f"{texts}::text[], {numbers}::bigint[], {numbers}::bigint[], {bodies}::bytea[], %s::bigint[]"
-            self._calls[lanes] = (
-                f"SELECT * FROM {self._of}append(%s::text, %s::bigint, %s::text, %b::bytea, %b::bytea, %s::bigint, {arrays})"
-            )
-        return self._calls[lanes]
-
-    def _run(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _safely(self, work: Callable[[], T]) -> T:
         try:
-            found: list[tuple[Any, ...]] = self._connection.execute(statement, values, binary=True).fetchall()
-            return found
+            return work()
         except BaseException as error:
             # where it was broken off nobody knows what the server is at
             if self._connection.closed or not isinstance(error, self._psycopg.Error):
                 self._disconnect()
             raise
 
-    def _found(self, told: list[tuple[Any, ...]], assumed: Assumed) -> Found:
+    def _run(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._safely(lambda: self._connection.execute(statement, values, binary=True).fetchall())
+        return found
+
+    def _found(self, told: Sequence[Sequence[bytes | None]], assumed: Assumed) -> Found:
         event, since = None, assumed.since
-        rows: dict[int, list[tuple[int, bytes]]] = {place: [] for place in range(1, len(assumed.lanes) + 1)}
-        for part, place, number, body in told:
-            if part == 0:
+        rows: list[list[tuple[int, bytes]]] = [[] for _ in assumed.lanes]
+        for part, body, *numbers in told:
+            place, number = (int.from_bytes(one or b"", "big", signed=True) for one in numbers)
+            if part == _OTHERWISE:
                 made, since = self._made, self._taken()
                 if made != self._made:
                     return Found(None, since, {}, anew=True)
-            elif part == 1:
-                event = self._told(body)
+            elif part == _EVENT:
+                event = self._told(body or b"")
             else:
-                rows[place].append((number, body))
+                rows[place - 1].append((number, body or b""))
         changed = {
             lane: self._stood(lane, number, found[0][0] if found else 0, [body for _, body in found])
-            for (lane, number), found in zip(assumed.lanes.items(), rows.values(), strict=True)
+            for (lane, number), found in zip(assumed.lanes.items(), rows, strict=True)
             if found or number < 0
         }
         return Found(event, since, changed)
@@ -218,6 +223,8 @@ class PostgresLog(ServerLog):
             connection.execute(_LIMITS, (f"{SECONDS}s",), prepare=False)
             if self._afresh:  # whoever builds may take his time between two events
                 connection.execute("SET idle_in_transaction_session_timeout = 0", prepare=False)
+            if self._made:
+                self._append = self._prepared(connection)
         except BaseException:
             connection.close()
             raise

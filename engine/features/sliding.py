@@ -17,7 +17,7 @@ from engine.features.windows import FOREVER, Reach
 from engine.values import Missing, Value, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine.features.fused import Fused
     from engine.features.spec import History, Measure
@@ -237,6 +237,8 @@ class Course:
         self.history, self.late, self.corrected, self.fused = history, late, corrected, fused
         self.waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
         self.patient = any(measure.aggregate.needs is not None for measure in history.measures)
+        self.together = [(slot,) for slot in range(len(history.slots))] if fused is None else fused.together
+        """Slots that drop their rows together."""
         self.tardy: list[Value] = [missing("late")] * len(history.measures)
         self.nowhere: list[int | None] = [None] * len(history.slots)
 
@@ -298,13 +300,31 @@ class Past:
         self.lanes = course.lanes()
         self._windows: list[Window] = []
 
-    def walk(self, events: list[Asked], cells: list[list[Cell]]) -> list[list[Value]]:
+    def walk(self, events: list[Asked], cells: list[list[Cell]], stands: dict[Any, int] | None = None) -> list[list[Value]]:
         """For every event of a frame, in order of arrival, the values of all measures, none where it does not look; `cells` gives for each
-        slot what a row is to it. What no later event sees is dropped in the end, and so are the windows: a key at rest is small."""
-        found = [self.observe(asked, [column[asked.row] for column in cells])[0] for asked in events]
+        slot what a row is to it. What no later event sees is dropped in the end, and so are the windows: a key at rest is small.
+
+        Where events are corrected, `stands` says at what time the row of an event stands here: it leaves when another version comes that is
+        not late.
+        """
+        observe = self.observe if stands is None else self._instead(stands)
+        found = [observe(asked, [column[asked.row] for column in cells])[0] for asked in events]
         self._windows = []
         self.forget()
         return found
+
+    def _instead(self, stands: dict[Any, int]) -> Callable[[Asked, Sequence[Cell]], tuple[list[Value], list[int | None] | None]]:
+        """`observe`, before which the version before leaves."""
+
+        def observe(asked: Asked, cells: Sequence[Cell]) -> tuple[list[Value], list[int | None] | None]:
+            if asked.key in stands and not self.late(asked.time):
+                self.withdraw(stands.pop(asked.key), asked.key)
+            said, own = self.observe(asked, cells)
+            if own is not None:
+                stands[asked.key] = asked.time
+            return said, own
+
+        return observe
 
     def observe(self, asked: Asked, cells: Sequence[Cell]) -> tuple[list[Value], list[int | None] | None]:
         """What the measures say to an event, nothing where it does not look, and the place in each lane of one that is part of this history
@@ -323,8 +343,9 @@ class Past:
     def standing(self, standing: Standing) -> None:
         self.oldest, self.newest, self.number = standing
 
-    def tell(self, time: int, key: Any, cells: Sequence[Cell], since: int) -> list[Value] | None:
-        """The same by the generated code: `UNSAID` where it says nothing; none, and nothing is done, where the event is out of order."""
+    def tell(self, time: int, key: Any, cells: Sequence[Cell], since: int) -> tuple[bool, list[Value]] | None:
+        """The same by the generated code, and whether it leaves something `UNSAID`; none, and nothing is done, where the event is out of
+        order."""
         if time < self.newest or self.course.fused is None:
             return None
         if self.state is None:
@@ -458,7 +479,7 @@ class Past:
 
     def gone(self, slot: int) -> int:
         """The last moment of a slot that no later event sees."""
-        if not self.number:
+        if self.newest == FOREVER:
             return FOREVER
         history, seen = self.course.history, self.newest - self.course.late
         by_rows = not history.slots[slot].looks and not self.course.corrected  # what counts now may be withdrawn, and bring older rows back
@@ -468,15 +489,20 @@ class Past:
         """Drop what no later event sees; with `part`, only from a lane where that is one row of so many."""
         if self.state is not None and self.state.time < self.newest:
             self.state = None
-        for slot, lane in enumerate(self.lanes):
-            gone = self.gone(slot)
-            number = bisect_right(lane.times, gone)
-            if number and (part is None or number * part >= len(lane.times)):
-                for window in self._over(slot):
-                    window.cut(number)
-                lane.cut(number)
-                if self.state is not None and self.course.fused is not None:
-                    self.course.fused.cut(self.state, slot, number, gone)
+        for slots in self.course.together:
+            gone = min(map(self.gone, slots))
+            times = self.lanes[slots[0]].times
+            number = bisect_right(times, gone)
+            if number and (part is None or number * part >= len(times)):
+                for slot in slots:
+                    self._cut(slot, number, gone)
+
+    def _cut(self, slot: int, number: int, gone: int) -> None:
+        for window in self._over(slot):
+            window.cut(number)
+        self.lanes[slot].cut(number)
+        if self.state is not None and self.course.fused is not None:
+            self.course.fused.cut(self.state, slot, number, gone)
 
 
 def _gone(lane: Lane, reach: Reach, by_rows: bool, seen: int) -> int:

@@ -37,7 +37,8 @@ _ROWS: Final = (
     "SELECT row.time, event.key, row.cells FROM row LEFT JOIN event ON event.number = row.event"
     " WHERE row.lane = ? ORDER BY row.time, row.number"
 )
-_TELL: Final = (
+_TELL: Final = "INSERT INTO event (key, content, answer, places) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_TELL_ANEW: Final = (
     "INSERT INTO event (key, content, answer, places) VALUES (?, ?, ?, ?) ON CONFLICT"
     " DO UPDATE SET content = excluded.content, answer = excluded.answer, places = excluded.places RETURNING number"
 )
@@ -47,6 +48,9 @@ _CHANGE: Final = (
 )
 _FILES: Final = ("", "-wal", "-shm")
 """What the names of the files of one database end with."""
+_CHANGE_KNOWN: Final = "UPDATE lane SET oldest = ?, newest = ?, number = ? WHERE id = ?"
+_MOST_KNOWN: Final = 100_000
+"""Of so many lanes is known how they stand in the file, as long as no other process writes to it."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -67,6 +71,9 @@ class SqliteLog(Log):
         self.path, self._layout, self._coding, self._afresh = path, layout, Coding(layout), afresh
         self._file = path.with_name(f"{path.name}.new") if afresh else path
         self._db: Any = None
+        self._version = -1
+        self._since: int | None = None
+        self._known: dict[Lane, tuple[int, int]] = {}
         try:
             if afresh:
                 _remove(self._file)
@@ -118,15 +125,24 @@ class SqliteLog(Log):
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
         with self._trouble(), self._transaction("BEGIN IMMEDIATE"):
-            found = self._otherwise(event.key, assumed)
-            if found is None:
-                self._write(event, assumed)
-                if not self._afresh:
-                    self._db.execute("COMMIT")
-            return found
+            self._freshen()
+            found = self._otherwise(None if assumed.content is None else event.key, assumed)
+            number = self._tell(event, assumed) if found is None else None
+            if number is None:
+                return found or self._otherwise(event.key, assumed)
+            known = self._known
+            self._known = {}  # until it is kept
+            written = {lane: self._change(lane, change, number, known.get(lane)) for lane, change in event.changes.items()}
+            if not self._afresh:
+                self._db.execute("COMMIT")
+            self._known = known if len(known) < _MOST_KNOWN else {}
+            self._known.update(written)
+            self._since = event.since
+            return None
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
         with self._trouble(), self._transaction("BEGIN"):
+            self._freshen()
             return self._otherwise(key, assumed)
 
     def notes(self, names: Sequence[str]) -> list[str | None]:
@@ -197,18 +213,28 @@ class SqliteLog(Log):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
+    def _freshen(self) -> None:
+        """Know nothing any more that another connection may have changed."""
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            self._known, self._version, self._since = {}, version, self._fact("since")
+
     def _otherwise(self, key: Key | None, assumed: Assumed) -> Found | None:
         """What stands otherwise than it was assumed."""
-        since = self._fact("since")
         event = None if key is None else self._told(key)
         if event is not None and event.content == assumed.content:
             event = None
         lanes = {}
         for lane, number in assumed.lanes.items():
+            known = self._known.get(lane)
+            if known is not None and known[1] == number:
+                continue
             found = self._db.execute(_STANDING, (lane[0], self._coding.key(lane[1]))).fetchone()
             if (0 if found is None else found[2]) != number:
                 lanes[lane] = self._kept(lane, found)
-        return Found(event, since, lanes) if event is not None or lanes or since != assumed.since else None
+            if found is not None:
+                self._known[lane] = found[3], found[2]
+        return Found(event, self._since, lanes) if event is not None or lanes or self._since != assumed.since else None
 
     def _told(self, key: Key) -> Told | None:
         found = self._db.execute("SELECT content, answer, places FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
@@ -224,18 +250,28 @@ class SqliteLog(Log):
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
-    def _write(self, event: Event, assumed: Assumed) -> None:
-        if assumed.since is None:
-            self._db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
+    def _tell(self, event: Event, assumed: Assumed) -> int | None:
+        """Keep what an event was told, and give its number; none where it is known and that was not assumed."""
         told, coding = event.told, self._coding
         kept = (coding.key(event.key), told.content, coding.answer(told.answer), coding.places(told))
-        (number,) = self._db.execute(_TELL, kept).fetchone()
-        for (history, key), change in event.changes.items():
-            self._change(history, self._coding.key(key), change, number)
+        if assumed.content is not None:
+            (number,) = self._db.execute(_TELL_ANEW, kept).fetchone()
+            return int(number)
+        done = self._db.execute(_TELL, kept)
+        if not done.rowcount:
+            return None
+        if assumed.since is None:
+            self._db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
+        return int(done.lastrowid)
 
-    def _change(self, history: int, key: str, change: Change, event: int) -> None:
+    def _change(self, of: Lane, change: Change, event: int, known: tuple[int, int] | None) -> tuple[int, int]:
+        """Keep what an event does to a lane; its id there, and how often it has changed then."""
         db, row = self._db, change.row
-        (lane,) = db.execute(_CHANGE, (history, key, *change.standing)).fetchone()
+        if known is None:
+            (lane,) = db.execute(_CHANGE, (of[0], self._coding.key(of[1]), *change.standing)).fetchone()
+        else:
+            lane = known[0]
+            db.execute(_CHANGE_KNOWN, (*change.standing, lane))
         if row is not None:
             kept = (lane, row.time, change.standing.number, event, self._coding.cells(row.cells))
             db.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", kept)
@@ -243,6 +279,7 @@ class SqliteLog(Log):
             db.execute("DELETE FROM row WHERE lane = ? AND time = ? AND number = ?", (lane, *change.leaves[1:]))
         if change.gone > FOREVER:
             db.execute("DELETE FROM row WHERE lane = ? AND time <= ?", (lane, change.gone))
+        return lane, change.standing.number
 
 
 def _remove(file: Path) -> None:

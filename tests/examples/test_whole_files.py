@@ -67,7 +67,7 @@ def test_a_live_replay_of_the_whole_file_is_the_batch_to_the_last_bit(data: str,
             assert done.rejects == ()
             wanted = unpack(done.frame, run.state.layout.types)
             sample = done.frame.gather_every(files.every)
-            read_off = iter(run.read_off(*run.rows(sample)).select(READ_OFF).rows())
+            read_off = iter(run.conclude(sample).decisions.select(READ_OFF).rows())
             for place, (event, features) in enumerate(zip(unpack(chunk, fields), wanted, strict=True)):
                 if place % files.every == 0:
                     one = engine.decide(given(raw, chunk[ROW][place]), store=store)

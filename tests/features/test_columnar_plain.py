@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -190,3 +191,29 @@ def test_ticks_and_nothing_else() -> None:
     rows = [tick(DAY, under), tick(DAY, under, account="A")]
     assert [row["n"] for row in batch([rows], [group], under, -30 * DAY)] == [MISSING, 0]
     assert TICK in rows[0]
+
+
+def test_loops_are_compiled_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    import numba
+
+    njit, asked = numba.njit, []
+
+    def read_only(**options: Any) -> Any:
+        asked.append(options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", read_only)
+    out = np.empty(1, np.int64)
+    kernels._compiled(kernels.means)(np.array([5]), np.array([2]), out)
+    assert out.tolist() == [2]
+    assert [options.get("cache") for options in asked] == [True, None]
+
+
+def test_small_frames_do_not_wait_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    kernels.compiled.cache_clear()
+    assert kernels.loops(kernels.COMPILED_FROM - 1) is kernels.plain
+    assert kernels.loops(kernels.COMPILED_FROM) is not kernels.plain
+    assert kernels.loops(1) is not kernels.plain

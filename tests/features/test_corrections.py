@@ -14,7 +14,7 @@ from engine.values import DATE, DAY, MISSING, Interval, Value, missing
 from tests.features import conftest
 from tests.features.events import HOUR, INCOMING, corrected, dates, days, event, feature, read, record
 
-ANSWERED = ["oracle", "memory", "sqlite", "redis", "postgres"]
+ANSWERED = ["oracle", "memory", "sqlite", "redis", "postgres", "batch", "batch by one"]
 """Those who answer an event with corrections in its history."""
 
 UNDER = record(revision="version")

@@ -98,7 +98,7 @@ def chunks(random: Random, stream: list[Row]) -> list[list[Row]]:
     return found
 
 
-ANSWERED: list[Answer] = [by_memory, by_file]
+ANSWERED: list[Answer] = [by_memory, by_file, by_batch]
 """Those who answer an event with corrections in its history."""
 
 

@@ -168,6 +168,18 @@ def test_a_run_then_stale_then_again_on_the_command_line(
     assert main(stale_) == 0 and main(["replay", "ledger.db"]) == 0
 
 
+def test_a_run_over_corrections_marks_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cascade = feed(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    events = [*STREAM, {**STREAM[0], "amount": 150, "version": 2}]
+    Path("feed.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    files = ["--input", "feed.jsonl", "--output", "d.csv", "--rejects", "r.csv", "--ledger", "ledger.db", "--history-from", FROM]
+    assert main(["run", "cascades/deposits.yaml", *files]) == 0
+    with Ledger.read(tmp_path / "ledger.db") as kept:
+        assert str(kept.entry(5).revises).endswith("correction") and kept.entry(5).revises is not None
+    assert [(seq, because) for seq, _, because in found(cascade, tmp_path / "ledger.db")] == [(2, ["corrected event D1 (entry 5)"])]
+
+
 def test_a_ledger_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cascade = feed(tmp_path)
     assert main(["stale", str(cascade), "--ledger", str(tmp_path / "none.db"), "--again"]) == 2
