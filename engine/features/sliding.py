@@ -171,7 +171,7 @@ class Sliding(Window):
         return self.tally.read(asking(self.measure, rows, asked, aggregate.lack(seen.short)))
 
     def _move(self, seen: Seen) -> None:
-        """Add and drop rows until the tally holds those that are seen, or begin again where that is less; ends may step back as starts do."""
+        """Add and drop rows until the tally holds those that are seen, or begin again where that is less; ends may step back too."""
         lane, held = self.lane, self.tally
         if abs(self.first - seen.low) + abs(self.last - seen.high) > seen.high - seen.low:
             held = self.tally = tally(self.measure)
