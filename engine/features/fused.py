@@ -14,7 +14,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.features import aggregate
-from engine.features.tallies import OUT, SURE
+from engine.features.tallies import OUT, SURE, settled
 from engine.values import INT64_MAX, INT64_MIN, missing
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ SPACE: Final[dict[str, Any]] = {
     "bisect_right": bisect_right,
     "deviation": aggregate.deviation,
     "mean_of": aggregate.mean,
+    "settled": settled,
     "total": aggregate.total,
     "EMPTY": aggregate.EMPTY,
     "OVERFLOW": missing("overflow"),
@@ -259,7 +260,8 @@ class _Group:
         """What says nothing where there are no rows."""
         function, held = measure.aggregate.function, f"{slot.place}_{window}"
         if function in slot.tops:
-            return f"{function}_values_{slot.place}[bisect_right({function}_times_{slot.place}, after_{self.place}_{window})]"
+            top = f"{function}_values_{slot.place}[bisect_right({function}_times_{slot.place}, after_{self.place}_{window})]"
+            return top if measure.of.scale == 1 else f"settled({top}, TYPE_{i})"
         if function == "stddev":
             unit = " * UNIT * UNIT" if slot.number else ""
             return f"deviation(rows * squares_{held} - sum_{held} * sum_{held}, rows * (rows - 1){unit}, TYPE_{i})"
