@@ -32,7 +32,7 @@ _SUMS: Final = {"sum", "mean", "stddev"}
 _FUSED: Final = {"count", "sum", "mean", "stddev", "max", "min", "distinct"}
 _serial: Final = itertools.count(1)
 
-_SPACE: Final[dict[str, Any]] = {
+SPACE: Final[dict[str, Any]] = {
     "bisect_right": bisect_right,
     "deviation": aggregate.deviation,
     "mean_of": aggregate.mean,
@@ -47,6 +47,7 @@ _SPACE: Final[dict[str, Any]] = {
     "INT64_MIN": INT64_MIN,
     "INT64_MAX": INT64_MAX,
 }
+"""What the lines name, besides `TYPE_N`, the type of what a measure takes."""
 
 
 class Fused:
@@ -58,10 +59,15 @@ class Fused:
         groups = [_Group([slot]) for slot in slots if slot not in always] + ([_Group(always)] if always else [])
         self.together = [tuple(slot.place for slot in group.slots) for group in groups]
         """Slots that hold the same rows, and so drop them together."""
-        space: dict[str, Any] = dict(_SPACE)
+        space: dict[str, Any] = dict(SPACE)
         space |= {f"TYPE_{place}": measure.of for place, measure in enumerate(history.measures)}
+        self.done = {place for slot in slots for place, _ in slot.measures}
+        """The places of the measures it says something of."""
+        self.lines = [line for group in groups for line in group.tell()] + [line for group in groups for line in group.said()]
+        """What is done with an event of which `state_N` and `value_N` are the cells; `said_N` are what the measures say, and `left` tells
+        whether one of them is `UNSAID`."""
         others = [line for slot in slots for line in (*_Late(slot).insert(), *_Late(slot).cut())]
-        self.source = "\n".join([*_state(slots), *_tell(slots, groups, history), *others])
+        self.source = "\n".join([*_state(slots), *self._tell(slots, history), *others])
         self.tell = load(self.source, f"history per {', '.join(history.per)}", space, "tell")
         self._state = space["State"]
         self._inserts = [space[f"insert_{slot.place}"] for slot in slots]
@@ -70,6 +76,12 @@ class Fused:
     tell: Callable[..., tuple[bool, list[Value]]]
     """What the measures say to an event at a time that is not before any other, which enters with a key and cells; and whether there are
     some whose value is `UNSAID`."""
+
+    def _tell(self, slots: list[_Slot], history: History) -> list[str]:
+        cells = ", ".join(f"(state_{slot.place}, value_{slot.place})" for slot in slots)
+        said = ", ".join(f"said_{place}" if place in self.done else "UNSAID" for place in range(len(history.measures)))
+        lines = [f"{cells}, = cells", f"left = {len(self.done) < len(history.measures)}", *self.lines, f"return left, [{said}]"]
+        return ["def tell(state, time, key, cells, since):", *_in(lines), "", ""]
 
     def state(self, lanes: Sequence[Any]) -> Any:
         """What the windows over these lanes hold when all rows are in them; the next event drops what it does not see."""
@@ -133,12 +145,16 @@ class _Slot:
 
     @property
     def counters(self) -> list[str]:
-        """Its running numbers: of those that share places the place of each window's first row; how many rows of a window are left to
-        others; sums, and how many distinct values it holds."""
+        """Its running numbers: of those that share places the place of each window's first row; sums, and how many distinct values a window
+        holds."""
         found = [f"low_{self.place}_{window}" for window in range(len(self.lengths))] if self.leader == self.place else []
-        wanted = {"doubt": self.windows() if self.doubtful else [], "sum": self.sums, "squares": self.windows("stddev")}
-        wanted["distinct"] = self.windows("distinct")
+        wanted = {"sum": self.sums, "squares": self.windows("stddev"), "distinct": self.windows("distinct")}
         return found + [f"{name}_{self.place}_{window}" for name, windows in wanted.items() for window in windows]
+
+    @property
+    def doubts(self) -> list[str]:
+        """The seldom changed ones: how many rows of a window are left to others."""
+        return [f"doubt_{self.place}_{window}" for window in self.windows()] if self.doubtful else []
 
     def sure(self, state: str, value: str) -> str:
         """The condition that a row is one these windows can take, which also gives its `units` where they are summed up."""
@@ -160,7 +176,7 @@ class _Group:
             slot.leader, slot.lengths = self.place, self.lengths
 
     def tell(self) -> list[str]:
-        lines = [f"{name} = state.{name}" for slot in self.slots for name in slot.lists]
+        lines = ["state.time = time", *(f"{name} = state.{name}" for slot in self.slots for name in slot.lists)]
         added = [f"{name}_{slot.place}.append({what})" for slot in self.slots for name, what in _row(slot.place)]
         if self.lengths:
             lines += [f"{name} = state.{name}" for slot in self.slots for name in slot.counters]
@@ -189,7 +205,7 @@ class _Group:
             times, values = f"{top}_times_{place}", f"{top}_values_{place}"
             known += [f"while {values} and {values}[-1] {_BEATEN[top]} {value}:", f"    del {values}[-1], {times}[-1]"]
             known += [f"{values}.append({value})", f"{times}.append(time)"]
-        return _either(slot, slot.sure(f"state_{place}", value), known, [f"doubt_{place}_{window} += 1" for window in slot.windows()])
+        return _either(slot, slot.sure(f"state_{place}", value), known, [f"state.{name} += 1" for name in slot.doubts])
 
     def _expire(self, window: int) -> list[str]:
         low, after = f"low_{self.place}_{window}", f"after_{self.place}_{window}"
@@ -209,23 +225,25 @@ class _Group:
             gone += [f"if last_{place}[value] == base_{self.place} + {low}:", f"    distinct_{place}_{window} -= 1"]
             if window == slot.windows("distinct")[-1]:
                 gone.append(f"    del last_{place}[value]")
-        lines = _either(slot, slot.sure(f"states_{place}[{low}]", "value"), gone, [f"doubt_{place}_{window} -= 1"])
+        lines = _either(slot, slot.sure(f"states_{place}[{low}]", "value"), gone, [f"state.doubt_{place}_{window} -= 1"])
         return [f"value = values_{place}[{low}]", *lines] if gone or slot.number else lines
 
     # --- what they say ---
 
     def said(self) -> list[str]:
-        return [line for slot in self.slots for window in slot.windows() for line in self._said(slot, window)]
+        if not self.lengths:
+            return []
+        short = f"short_{self.place} = after_{self.place}_{len(self.lengths) - 1} + 1 < since"
+        return [short, *(line for slot in self.slots for window in slot.windows() for line in self._said(slot, window))]
 
     def _said(self, slot: _Slot, window: int) -> list[str]:
-        short = f"after_{self.place}_{window} + 1 < since"
+        short = f"short_{self.place} and after_{self.place}_{window} + 1 < since"
         mine = [(i, m) for i, m in slot.measures if m.reach.length == slot.lengths[window]]
-        names = " = ".join(f"said_{i}" for i, _ in mine)
-        inside = [f"rows = number_{self.place} - low_{self.place}_{window}"]
-        for i, measure in mine:
-            inside.append(f"said_{i} = {self._value(slot, i, measure, window)}")
-        left = f"doubt_{slot.place}_{window} or {short}" if slot.doubtful else short
-        return [f"if {left}:", f"    left, {names.replace(' = ', ', ')} = True{', UNSAID' * len(mine)}", "else:", *_in(inside)]
+        inside = [f"said_{i} = {self._value(slot, i, measure, window)}" for i, measure in mine]
+        if any("rows" in line for line in inside):
+            inside.insert(0, f"rows = number_{self.place} - low_{self.place}_{window}")
+        left = f"state.doubt_{slot.place}_{window} or {short}" if slot.doubtful else short
+        return [f"if {left}:", f"    left, {', '.join(f'said_{i}' for i, _ in mine)} = True{', UNSAID' * len(mine)}", "else:", *_in(inside)]
 
     def _value(self, slot: _Slot, i: int, measure: Measure, window: int) -> str:
         function, held = measure.aggregate.function, f"{slot.place}_{window}"
@@ -352,27 +370,15 @@ def _in(lines: list[str]) -> list[str]:
 
 
 def _state(slots: list[_Slot]) -> list[str]:
-    names = ["time", *(name for slot in slots for name in (*slot.lists, f"base_{slot.place}", *slot.counters))]
+    names = ["time", *(name for slot in slots for name in (*slot.lists, f"base_{slot.place}", *slot.counters, *slot.doubts))]
     lines = [f"__slots__ = {tuple(names)!r}", "", "def __init__(self):", "    self.time = -(2 ** 63)"]
     taken = []
     for slot in slots:
         lines += [f"    self.{name} = {'{}' if name.startswith('last') else '[]'}" for name in slot.lists[len(_LANE) :]]
-        lines += [f"    self.{name} = 0" for name in (f"base_{slot.place}", *slot.counters)]
+        lines += [f"    self.{name} = 0" for name in (f"base_{slot.place}", *slot.counters, *slot.doubts)]
         lane = ", ".join(f"self.{name}_{slot.place}" for name in _LANE)
         taken += [f"    if slot == {slot.place}:", f"        {lane} = lane.times, lane.states, lane.values, lane.keys"]
     return ["class State:", *_in([*lines, "", "def take(self, slot, lane):", *taken]), "", ""]
-
-
-def _tell(slots: list[_Slot], groups: list[_Group], history: History) -> list[str]:
-    done = {i for slot in slots for i, _ in slot.measures}
-    cells = ", ".join(f"(state_{slot.place}, value_{slot.place})" for slot in slots)
-    lines = [f"{cells}, = cells", "state.time = time", f"left = {len(done) < len(history.measures)}"]
-    for group in groups:
-        lines += group.tell()
-    for group in groups:
-        lines += group.said()
-    said = ", ".join(f"said_{i}" if i in done else "UNSAID" for i in range(len(history.measures)))
-    return ["def tell(state, time, key, cells, since):", *_in([*lines, f"return left, [{said}]"]), "", ""]
 
 
 def load(source: str, title: str, space: dict[str, Any], name: str) -> Any:

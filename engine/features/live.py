@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -15,7 +16,7 @@ from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
 from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
 from engine.features.looking import Asked
-from engine.features.memory import MemoryLog
+from engine.features.memory import MemoryLog, weighed
 from engine.features.missed import LOG, Missed
 from engine.features.networked import course
 from engine.features.passed import Passing, answer_of, passed_of, text_of
@@ -140,7 +141,9 @@ class LiveStore:
             if self.log.lasting:
                 return told
             rows = sum(len(lane.times) for past in self._pasts.values() for lane in past.lanes)
-            return told._replace(keys=len(self._pasts), rows=rows)
+            courses = [history.course for history in self._histories]
+            size = told.bytes + sys.getsizeof(self._pasts) + weighed(self._pasts.items(), *courses)
+            return told._replace(keys=len(self._pasts), rows=rows, bytes=size)
 
     def observe(self, row: Row, record: bool = True) -> Row:
         """The features of one event, which is then part of history; without `record` nothing is left behind.

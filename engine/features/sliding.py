@@ -166,16 +166,14 @@ class Sliding(Window):
         seen = self.seen(asked, own)
         if isinstance(seen, Missing):
             return seen
-        if self.lane.times and asked.time < self.lane.times[-1]:
-            return self.afresh(asked, seen)
         self._move(seen)
         rows = Rows((), (), (), (), 0, 0, seen.span, seen.own, seen.short)
         return self.tally.read(asking(self.measure, rows, asked, aggregate.lack(seen.short)))
 
     def _move(self, seen: Seen) -> None:
-        """Add and drop rows until the tally holds those that are seen; ends may step back as starts do."""
+        """Add and drop rows until the tally holds those that are seen, or begin again where that is less; ends may step back too."""
         lane, held = self.lane, self.tally
-        if seen.low >= self.last or seen.high <= self.first:
+        if abs(self.first - seen.low) + abs(self.last - seen.high) > seen.high - seen.low:
             held = self.tally = tally(self.measure)
             self.first = self.last = seen.low
         while self.last < seen.high:

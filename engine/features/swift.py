@@ -8,7 +8,7 @@ from __future__ import annotations
 import marshal
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.features.fused import load
+from engine.features.fused import SPACE, load
 from engine.features.sliding import Past
 from engine.features.tallies import SURE, SURE_LACKING
 from engine.lang import ir
@@ -28,8 +28,6 @@ SWEEP: Final = 32
 """After so many changes of a lane is looked which of its rows no later event sees. A power of two."""
 PART: Final = 4
 """They are dropped when they are one of so many."""
-_COUNTED: Final = (SURE, True)
-_LACKING: Final = (SURE_LACKING, None)
 
 
 def content_of(record: Record) -> Callable[[Row], bytes]:
@@ -82,28 +80,20 @@ class Swift:
     def __init__(self, layout: Layout, courses: Sequence[Course], around: dict[str, Any]) -> None:
         """`around`: what it works on. `lock`, `pasts`, `events`, `content`, and of each history `judges_N` and `asked_N`; `finish`, which
         works out the expressions over others."""
-        space = {**_SPACE, **around}
+        space = {**SPACE, "Interval": Interval, "Missing": Missing, "Past": Past, **around}
         for index, course in enumerate(courses):
-            space[f"course_{index}"] = course
-            space |= {f"state_of_{index}": course.fused.state, f"tell_{index}": course.fused.tell} if course.fused is not None else {}
-        self.source = "\n".join(_Source(layout).lines())
+            assert course.fused is not None
+            space |= {f"course_{index}": course, f"state_of_{index}": course.fused.state}
+            space |= {f"TYPE_{index}_{place}": measure.of for place, measure in enumerate(course.history.measures)}
+        self.source = "\n".join(_Source(layout, courses).lines())
         self.observe: Callable[[Row, int], Row | None] = load(self.source, f"events of {layout.record.name}", space, "observe")
-
-
-_SPACE: Final[dict[str, Any]] = {
-    "COUNTED": _COUNTED,
-    "Interval": Interval,
-    "LACKING": _LACKING,
-    "Missing": Missing,
-    "Past": Past,
-}
 
 
 class _Source:
     """The text of the function for one layout."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, courses: Sequence[Course]) -> None:
+        self.layout, self.courses = layout, courses
         self.simple = all(_simple(slot) for history in layout.histories for slot in history.slots) and not layout.formulas
 
     def lines(self) -> list[str]:
@@ -133,21 +123,29 @@ class _Source:
         ]
 
     def _tell(self, index: int) -> list[str]:
-        history, past = self.layout.histories[index], f"past_{index}"
-        cells = ", ".join(_cell(slot, index, place) for place, slot in enumerate(history.slots))
-        names = ", ".join(f"said_{index}_{place}" for place in range(len(history.measures)))
-        return [
+        history, past, fused = self.layout.histories[index], f"past_{index}", self.courses[index].fused
+        assert fused is not None
+        said = [f"said_{index}_{place}" for place in range(len(history.measures))]
+        lines = [line for place, slot in enumerate(history.slots) for line in _cell(slot, index, place)]
+        lines += [
             f"if {past} is None:",
             f"    {past} = pasts[lane_{index}] = Past(course_{index})",
             f"    {past}.state, {past}.oldest = state_of_{index}({past}.lanes), time",
-            f"cells, {past}.newest, {past}.number = ({cells},), time, {past}.number + 1",
-            f"left, found = tell_{index}({past}.state, time, key, cells, since)",
+            f"{past}.newest, {past}.number, state = time, {past}.number + 1, {past}.state",
+            f"left = {len(fused.done) < len(said)}",
+            *(line.replace("said_", f"said_{index}_").replace("TYPE_", f"TYPE_{index}_") for line in fused.lines),
+        ]
+        cells = ", ".join(f"(state_{place}, value_{place})" for place in range(len(history.slots)))
+        found = ", ".join(name if place in fused.done else "UNSAID" for place, name in enumerate(said))
+        lines += [
             "if left:",
-            f"    {past}.fill(found, asked_{index}(row, time, since, key, True, True), {past}.at_end(cells), {past}.oldest)",
+            f"    found = [{found}]",
+            f"    {past}.fill(found, asked_{index}(row, time, since, key, True, True), {past}.at_end(({cells},)), {past}.oldest)",
+            f"    {', '.join(said)}, = found",
             f"if not {past}.number & {SWEEP - 1}:",
             f"    {past}.forget({PART})",
-            f"{names}, = found",
         ]
+        return lines
 
     def _answer(self) -> list[str]:
         places = {
@@ -178,13 +176,15 @@ def _simple(slot: Slot) -> bool:
     )
 
 
-def _cell(slot: Slot, index: int, place: int) -> str:
+def _cell(slot: Slot, index: int, place: int) -> list[str]:
     if not _simple(slot) or (isinstance(slot.of, ir.Read) and slot.of.name == NOW):
-        return f"judges_{index}[{place}](row)"
+        return [f"state_{place}, value_{place} = judges_{index}[{place}](row)"]
     if slot.of is None:
-        return "COUNTED"
+        return [f"state_{place}, value_{place} = {SURE}, True"]
     assert isinstance(slot.of, ir.Read)
-    return f"LACKING if (value := row[{slot.of.name!r}]).__class__ is Missing or value.__class__ is Interval else ({SURE}, value)"
+    lacks = f"value_{place}.__class__ is Missing or value_{place}.__class__ is Interval"
+    read = [f"state_{place}, value_{place} = {SURE}, row[{slot.of.name!r}]", f"if {lacks}:"]
+    return [*read, f"    state_{place}, value_{place} = {SURE_LACKING}, None"]
 
 
 def _in(lines: list[str]) -> list[str]:
