@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from engine.plan import NOW, TICK
+from engine.ledger.log import check_cascade
+from engine.plan import NOW
 from engine.record import border
 from engine.values import MISSING, known
 
@@ -24,16 +25,18 @@ def events(engine: Engine, ledger: Ledger) -> Iterator[tuple[Entry, Row | None]]
     """Every entry that a cascade of this name decided, with its typed event; none where that can no longer be ordered.
 
     An event that was recorded under the record as it stands is taken as it was read then; else it is read again from what had arrived.
+    Raises `InputError` at the end of a ledger that has decisions of other cascades alone.
     """
     settings: dict[str, _Versions] = {}
     name, record = _named(engine.versions, "cascade"), _named(engine.versions, "record", engine.record.name, whole=True)
     for entry in ledger.entries():
         versions = settings.setdefault(entry.setting, ()) or ledger.setting(entry.setting).versions
         settings[entry.setting] = versions
-        if entry.base.get(TICK) is True or _named(versions, "cascade") != name:
+        if _named(versions, "cascade") != name or entry.is_tick:
             continue
         same = _named(versions, "record", engine.record.name, whole=True) == record
         yield entry, _kept(engine.record, entry) if same else _read(engine.record, entry.event)
+    check_cascade(name, {_named(versions, "cascade") for versions in settings.values()})
 
 
 def _named(versions: _Versions, kind: str, name: str | None = None, *, whole: bool = False) -> Any:

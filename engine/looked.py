@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.arrived import clock
 from engine.diagnostics import suggest
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from engine.plan import Row
     from engine.record import Record
     from engine.values import Type, Value
+
+_LIKE: Final = ("2026-03-31", "2026-03-31T14:30:00")
+"""How a date and how a datetime are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ def row_of(engine: Engine, keys: Mapping[str, str], at: str | None) -> Row:
     kind = record.field(record.time)
     row[record.time] = (clock() if kind.type == DATETIME else edge.ahead.day(clock())) if at is None else edge.value(kind, [at])
     if not known(row[record.time]):
-        raise InputError(f"`{at}` is no {kind.type}, as the time `{record.time}` is")
+        raise InputError(f"`{at}` is no {kind.type}, as the time `{record.time}` is: write it like `{_LIKE[kind.type == DATETIME]}`")
     row[NOW] = row[record.time]
     return {**row, "@date": edge.day(row[NOW])}
 

@@ -19,8 +19,8 @@ from engine.features.hindsight import Hindsight
 from engine.features.store import complete_since, open_store
 from engine.ledger.codec import encode_row
 from engine.ledger.decision import CORRECTION, LATE_EVENTS, Decision, Revises
-from engine.ledger.log import Entry, Ledger
-from engine.plan import NOW, TICK, Row
+from engine.ledger.log import Entry, Ledger, check_cascade
+from engine.plan import NOW, Row
 from engine.values import MISSING, known, show
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Found:
 def stale(engine: Engine, path: str | Path, *, history_from: str | None = None) -> Found:
     """The decisions of a cascade that events which came after them would change. `history_from` is what it was when they were decided.
 
-    Only the last decision on an event is looked at. Raises `LedgerError` for a file that is no ledger.
+    Only the last decision on an event is looked at. Raises `LedgerError` for a file that is no ledger, `InputError` for one of
+    other cascades.
     """
     with Ledger.read(Path(path)) as ledger:
         told = _Told(engine, ledger, history_from)
@@ -174,10 +175,11 @@ class _Told:
                 self.seqs.append(entry.seq)
                 arrival = self.hindsight.arrive(row)
                 self.holds[key] = _Holds(arrival, entry.seq, arrival, explained)
+        check_cascade(self._name(self.engine.versions), {self._name(versions) for versions in self._settings.values()})
 
     def _row(self, entry: Entry) -> Row | None:
         """The typed event of an entry, if this cascade decided it and it was one."""
-        if entry.base.get(TICK) is True or self._cascade(entry.setting) != self._name(self.engine.versions):
+        if self._cascade(entry.setting) != self._name(self.engine.versions) or entry.is_tick:
             return None
         row = {one.name: entry.base.get(one.name, MISSING) for one in self.record.fields}
         needed = (*self.record.key, self.record.time, *(() if self.record.revision is None else (self.record.revision,)))

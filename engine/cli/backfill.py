@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from engine.api import Engine
 from engine.backfill import events
 from engine.cli.progress import Progress
-from engine.cli.run import expanded
+from engine.cli.run import asides, asides_json, expanded, reading, refuse_overwriting
 from engine.cli.say import FINE, Stop, as_json, cascade_file, note, out, plural
 from engine.errors import InputError
+from engine.features.store import store_file
 from engine.ledger.log import Ledger
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from engine.features.store import Store
     from engine.plan import Row
+    from engine.run.source import Arrival
 
 NAME: Final = "backfill"
 SUMMARY: Final = "build live history anew, from a ledger or from files"
@@ -53,18 +55,25 @@ def run(args: Namespace) -> int:
     if args.input is not None and args.rejects is None:
         raise Stop("--rejects says where rows go that cannot enter history: name a file, like `--rejects rejects.csv`")
     paths = expanded(args.input or [])
+    refuse_overwriting({"rejects": args.rejects, "store": _file(args.store)}, reading(args.cascade, [*paths, *filter(None, [args.ledger])]))
     engine = Engine.load(cascade_file(args.cascade))
     with Progress() as progress, engine.open_store(args.store, history_from=args.history_from, afresh=True) as store:
         build = _Build(engine, store, progress)
-        if args.ledger is not None:
-            build.from_ledger(args.ledger)
-        else:
-            build.from_files(args, paths)
+        try:
+            if args.ledger is not None:
+                build.from_ledger(args.ledger)
+            else:
+                build.from_files(args, paths)
+        except InputError as error:
+            raise Stop(str(error)) from None
         measured = store.measured()
     counts = {"entered": build.entered, "rejected": sum(build.rejected.values()), "keys": measured.keys, "rows": measured.rows}
     if args.json:
-        as_json({**counts, "rejects": dict(build.rejected), "store": args.store})
+        beside = {} if build.beside is None else asides_json(build.beside)
+        as_json({**counts, "rejects": dict(build.rejected), **beside, "store": args.store})
         return FINE
+    for line in [] if build.beside is None else asides(build.beside):
+        note(line)
     for reason, count in build.rejected.most_common(_SHOWN):
         note(f"rejected {count:,}: {reason}")
     out(
@@ -74,12 +83,18 @@ def run(args: Namespace) -> int:
     return FINE
 
 
+def _file(url: str) -> str | None:
+    file = store_file(url)
+    return None if file is None else str(file)
+
+
 class _Build:
     """Tells a store events, and counts."""
 
     def __init__(self, engine: Engine, store: Store, progress: Progress) -> None:
         self.engine, self.store, self.progress = engine, store, progress
         self.entered, self.read = 0, 0
+        self.beside: Arrival | None = None  # files may hold more than fields
         self.rejected: Counter[str] = Counter()
 
     def tell(self, row: Row) -> str | None:
@@ -104,10 +119,7 @@ class _Build:
         # loads polars: only files need it
         from engine.run.past import tell_files
 
-        try:
-            tell_files(self.engine.record, paths, args.rejects, self, args.encoding, self.tell)
-        except InputError as error:
-            raise Stop(str(error)) from None
+        self.beside = tell_files(self.engine.record, paths, args.rejects, self, args.encoding, self.tell)
 
     def on_read(self, rows: int, file: str) -> None:
         self.read += rows

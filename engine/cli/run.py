@@ -24,6 +24,8 @@ from engine.run.event import read_off, tick_event
 from engine.run.moments import PERIODS, Every
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from polars import DataFrame
 
     from engine.monitor.summary import Summary
@@ -84,10 +86,10 @@ def run(args: Namespace) -> int:
     if aside is not None and not aside.is_dir():
         raise Stop(f"--temp `{aside}` is no folder: rows are put aside there while the run goes on")
     paths = expanded(args.input)
-    refuse_overwriting(args, paths)
+    targets = {option: getattr(args, option) for option in ("output", "rejects", "report", "ledger")}
+    refuse_overwriting(targets, reading(args.cascade, paths))
     engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger)
-    used = {file.resolve(): "a file of the cascade" for file in engine.linked.files}
-    refuse_overwriting(args, [], used)
+    refuse_overwriting(targets, {file.resolve(): "a file of the cascade" for file in engine.linked.files})
     for target in (args.output, args.rejects, args.report):
         if target:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -138,11 +140,15 @@ def expanded(given: list[str]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def refuse_overwriting(args: Namespace, inputs: list[str], used: dict[Path, str] | None = None) -> None:
-    """Raises `Stop` where a file to write is an input, is in use, or is to be written twice: one would be lost."""
-    taken = {Path(name).resolve(): "an input" for name in inputs} | {Path(args.cascade).resolve(): "the cascade"} | (used or {})
-    for option in ("output", "rejects", "report", "ledger"):
-        name = getattr(args, option)
+def reading(cascade: str, inputs: list[str]) -> dict[Path, str]:
+    """The files that a command was told to read, and what each is."""
+    return {Path(name).resolve(): "an input" for name in inputs} | {Path(cascade).resolve(): "the cascade"}
+
+
+def refuse_overwriting(targets: Mapping[str, str | None], used: Mapping[Path, str]) -> None:
+    """Raises `Stop` where a file to write, by its option, is in use, or is to be written twice: one would be lost."""
+    taken = dict(used)
+    for option, name in targets.items():
         if name is None:
             continue
         path = Path(name).resolve()
@@ -169,14 +175,9 @@ def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
         if summary.ticks is not None:
             ticks = summary.ticks
             counts["ticks"] = {"decided": ticks.decided, "outcomes": dict(ticks.outcomes()), "hits": dict(ticks.hits)}
-        aside = {
-            "unknown_columns": dict(beside.unknown),
-            "nameless_cells": beside.nameless,
-            "duplicate_headers": list(beside.duplicates),
-            "absent_fields": list(beside.absent),
-            "notes": list(beside.notes),
-        }
-        as_json({**rows, **counts, "undecided": dict(summary.undecided), **aside, "seconds": summary.seconds, "written": written})
+        as_json(
+            {**rows, **counts, "undecided": dict(summary.undecided), **asides_json(beside), "seconds": summary.seconds, "written": written}
+        )
         return
     out(summary.text())
     for line in asides(beside):
@@ -196,6 +197,17 @@ def asides(beside: Arrival) -> list[str]:
     if beside.absent:
         lines.append("note: fields that no column holds: " + ", ".join(f"`{name}`" for name in beside.absent))
     return lines
+
+
+def asides_json(beside: Arrival) -> dict[str, object]:
+    """The same for other programs."""
+    return {
+        "unknown_columns": dict(beside.unknown),
+        "nameless_cells": beside.nameless,
+        "duplicate_headers": list(beside.duplicates),
+        "absent_fields": list(beside.absent),
+        "notes": list(beside.notes),
+    }
 
 
 class _Watcher:

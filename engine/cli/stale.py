@@ -39,7 +39,10 @@ def run(args: Namespace) -> int:
     cascade = cascade_file(args.cascade)
     Ledger.read(Path(args.ledger)).close()  # a ledger that is not there must not be made
     engine = Engine.load(cascade, ledger=args.ledger if args.again else None)
-    found = stale(engine, args.ledger, history_from=args.history_from)
+    try:
+        found = stale(engine, args.ledger, history_from=args.history_from)
+    except InputError as error:
+        raise Stop(str(error)) from None
     again = []
     if engine.ledger is not None:
         with engine.ledger:

@@ -6,7 +6,7 @@ Threads and processes take turns. What was written last may be lost with the pow
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
@@ -76,6 +76,8 @@ class SqliteLog(Log):
         self._known: dict[Lane, tuple[int, int]] = {}
         try:
             if afresh:
+                for there in (path, self._file):
+                    _refuse_other(there)
                 _remove(self._file)
             self._db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
             self._prepare(since)
@@ -280,6 +282,26 @@ class SqliteLog(Log):
         if change.gone > FOREVER:
             db.execute("DELETE FROM row WHERE lane = ? AND time <= ?", (lane, change.gone))
         return lane, change.standing.number
+
+
+def _refuse_other(file: Path) -> None:
+    """Raises `StoreError` for a file that is no history store: whoever builds a store must not lose a ledger, or a feed, by its name."""
+    if not file.exists() or not file.stat().st_size:
+        return
+    with closing(sqlite3.connect(file)) as db:
+        if _is_other(db):
+            raise StoreError(f"`{file}` is no history store; name another file")
+
+
+def _is_other(db: sqlite3.Connection) -> bool:
+    try:
+        made = db.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+            return True
+        raise
+    return made and application != APPLICATION
 
 
 def _remove(file: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from engine.errors import LedgerError
+from engine.errors import InputError, LedgerError
 from engine.ledger.codec import decode_row, encode_row, event_text
 from engine.ledger.decision import CORRECTION, Decision, Revises, canonical
 from engine.values import Value
@@ -102,12 +102,24 @@ class Entry:
         except TypeError:
             return None
 
+    @property
+    def is_tick(self) -> bool:
+        """Whether a key was looked at without an event."""
+        return '"tick"' in self.body and self._said().get("tick") is not None
+
     def _said(self) -> dict[str, Any]:
         try:
             said = json.loads(self.body)
         except ValueError:
             said = None
         return said if isinstance(said, dict) else {}
+
+
+def check_cascade(name: str, decided: set[str]) -> None:
+    """Raises `InputError` where a ledger holds decisions, and none of this cascade: another was meant, of either."""
+    if decided and name not in decided:
+        there = ", ".join(f"`{one}`" for one in sorted(decided))
+        raise InputError(f"no decision in the ledger is of cascade `{name}`; there are those of {there}")
 
 
 class Ledger:

@@ -5,14 +5,18 @@ What is new and what a window says is found by the very functions of a run in me
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from array import array
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 
 from engine.backends.columnar_layout import names
 from engine.features.columnar import WindowState, completed, features
+from engine.features.columnar_rows import RowByRow
 from engine.features.columnar_seen import ANSWER, CONTENT, Seen, content
 from engine.features.spec import BoundFeatures, History, Layout
 from engine.plan import TICK
@@ -34,13 +38,14 @@ NUMBER: Final = "@number"
 """A column: the place of a row in the order of arrival."""
 AT: Final = "@at"
 """A column: the place of a row among those that are decided, ticks too."""
-_LOOKS, _NEW, _REASON = "@looks", "@new", "@reason"
+_LOOKS, _NEW, _REASON, _CORRECTS = "@looks", "@new", "@reason", "@corrects"
 
-SEEN_BYTES: Final = 70
-ROW_BYTES: Final = 120
-SLOT_BYTES: Final = 90
-"""How much memory an event takes: to be known again; in a history; and for each thing that is kept of it there. Measured, with nothing
-dropped: see bench/memory.py."""
+SEEN_BYTES: Final = 60
+ARRAY_BYTES: Final = 50, 25
+LANE_BYTES: Final = 110, 90
+CORRECTED_BYTES: Final = 500
+"""How much memory an event takes: to be known again; in a history, and for each thing that is kept of it there, where the history is taken
+as arrays, and where row by row; and to be found there when it is corrected. Measured, with nothing dropped."""
 
 
 def size(number: int) -> str:
@@ -97,11 +102,14 @@ class Lone:
         groups = tuple(group for one in layout.groups if (group := _only(one, history)).features.features)
         types = {field.name: field.type for field in layout.record.fields}
         read = (name for group in groups for name in group.reads)
-        given = (*layout.record.key, layout.record.time, *history.per, *history.matched, *read)
+        revision = () if layout.record.revision is None else (layout.record.revision,)
+        given = (*layout.record.key, layout.record.time, *revision, *history.per, *history.matched, *read)
         reads = tuple(physical for name in dict.fromkeys(given) if name in types for physical in names(name, types[name]))
         # a row lies in the part of each key it bears, and there under all of them
-        bearing = max(1, len(history.matched)) ** 2
-        return cls(history, groups, reads, bearing * (ROW_BYTES + SLOT_BYTES * len(history.slots)))
+        bearing, takers = max(1, len(history.matched)) ** 2, WindowState(groups, layout.record).histories
+        each = (LANE_BYTES if isinstance(taker, RowByRow) else ARRAY_BYTES for taker in takers)
+        corrected = CORRECTED_BYTES if revision else 0
+        return cls(history, groups, reads, bearing * (corrected + sum(row + slot * len(history.slots) for row, slot in each)))
 
     @property
     def per(self) -> str:
@@ -109,18 +117,23 @@ class Lone:
         return ", ".join(self.history.ends or self.history.per)
 
     def dealt(self, frame: pl.DataFrame, count: int) -> pl.DataFrame:
-        """The rows with the parts they go to, and whether they look there: a row looks under one key, and lies under all that it bears."""
+        """The rows with the parts they go to, and whether they look there: a row looks under one key, and lies under all that it bears.
+        One that corrects another goes everywhere, for the other may have borne any key."""
         new = pl.col(ANSWER).is_null() | (pl.col(ANSWER) == pl.col(NUMBER))
         ticks = [TICK] if TICK in frame.columns else []
-        rows = frame.select(AT, ANSWER, new.alias(_NEW), pl.lit(True).alias(_LOOKS), *ticks, *self.reads)
+        rows = frame.select(AT, ANSWER, _CORRECTS, new.alias(_NEW), pl.lit(True).alias(_LOOKS), *ticks, *self.reads)
         # one whose key is not known finds no rows wherever it looks; but where it comes again it looks for its answer there
         own = pl.coalesce(_part(self.history.per, count), pl.coalesce(ANSWER, AT) % count).cast(pl.UInt32).alias(PART)
         rows = rows.with_columns(own)
-        if not self.history.matched:
+        others = [rows.with_columns(_part([name], count).alias(PART)) for name in self.history.matched]
+        corrections = rows.filter(_CORRECTS)
+        if corrections.height:
+            everywhere = pl.DataFrame({PART: range(count)}, {PART: pl.UInt32})
+            others.append(corrections.drop(PART).join(everywhere, how="cross"))
+        rest = [part.filter(pl.col(PART).is_not_null()).with_columns(pl.lit(False).alias(_LOOKS)) for part in others]
+        if not rest:
             return rows
-        borne = [rows.with_columns(pl.lit(False).alias(_LOOKS), _part([name], count).alias(PART)) for name in self.history.matched]
-        dealt = pl.concat([rows, *(part.filter(pl.col(PART).is_not_null()) for part in borne)])
-        return dealt.unique([AT, PART], keep="first", maintain_order=True).sort(AT, maintain_order=True)
+        return pl.concat([rows, *rest]).unique([AT, PART], keep="first", maintain_order=True).sort(AT, maintain_order=True)
 
 
 def _part(key: Sequence[str], count: int) -> pl.Expr:
@@ -170,6 +183,7 @@ class Parted:
         found = [self._looked(lone, dealt) for lone, dealt in zip(self.lone, parts, strict=True)]
         for frame in self._stream(self._told(aside, arrived, refusals, verdicts), verdicts):
             yield self.run.conclude(self._with_history(frame, found))
+            _give_back()
 
     def _count(self, rows: int, lone: Lone | None = None) -> int:
         """How many parts; without a history those in which repeats are looked for."""
@@ -185,7 +199,7 @@ class Parted:
         columns = [physical for name in needed for physical in names(name, self.record.field(name).type)]
         for frame, _ in aside.frames([NUMBER, CONTENT, *columns]):
             parts.deal(frame.with_columns(_part(self.record.key, parts.count).alias(PART)))
-        joined = Joined(self.shelf, NUMBER)
+        joined = Joined(self.shelf, NUMBER, parts.count)
         for part in range(parts.count):
             self.say(f"looking for repeats, part {part + 1} of {parts.count}")
             joined.part()
@@ -193,17 +207,27 @@ class Parted:
         return [self.shelf.put(joined.upto(end, _VERDICT)) for _, end in aside.frames([NUMBER])]
 
     def _sort_out(self, frames: Iterator[pl.DataFrame], joined: Joined) -> None:
-        seen, firsts = Seen(), array("q")
+        seen, firsts, known = Seen(), array("q"), set[int]()
         for frame in frames:
             kept, rejects = seen.sort_out(frame, self.record)
+            corrects = self._corrections(kept, known) if self.record.revision is not None else False
             numbers, answers = kept[NUMBER].to_list(), kept[ANSWER].to_list()
             for number, answer in zip(numbers, answers, strict=True):
                 if answer == len(firsts):
                     firsts.append(number)
-            reasons = {NUMBER: frame[NUMBER][[one.row for one in rejects]], ANSWER: None, _REASON: [one.message for one in rejects]}
-            taken = {NUMBER: numbers, ANSWER: [firsts[answer] for answer in answers], _REASON: None}
-            both = pl.DataFrame(taken, _VERDICT), pl.DataFrame(reasons, _VERDICT)
-            joined.add(pl.concat(both).sort(NUMBER))
+            taken: dict[str, Any] = {NUMBER: numbers, ANSWER: [firsts[answer] for answer in answers], _CORRECTS: corrects, _REASON: None}
+            places, reasons = [one.row for one in rejects], [one.message for one in rejects]
+            refused: dict[str, Any] = {NUMBER: frame[NUMBER][places], ANSWER: None, _CORRECTS: False, _REASON: reasons}
+            joined.add(pl.concat([pl.DataFrame(taken, _VERDICT), pl.DataFrame(refused, _VERDICT)]).sort(NUMBER))
+
+    def _corrections(self, kept: pl.DataFrame, known: set[int]) -> list[bool]:
+        """Which rows have a key that came before: those among them that are new correct what came."""
+        keys = kept.select(pl.struct(self.record.key).hash()).to_series().to_list()
+        found = []
+        for key in keys:
+            found.append(key in known)
+            known.add(key)
+        return found
 
     # --- who is looked at ---
 
@@ -218,8 +242,8 @@ class Parted:
 
     def _kept(self, frames: Iterator[tuple[pl.DataFrame, int]], verdicts: list[Path], ticks: Ticks | None) -> Iterator[pl.DataFrame]:
         for (frame, _), verdict in zip(frames, verdicts, strict=True):
-            answers = self.shelf.take(verdict, [ANSWER], keep=True)[ANSWER]
-            kept = frame.with_columns(answers).filter(answers.is_not_null())
+            said = self.shelf.take(verdict, [ANSWER, _CORRECTS], keep=True)
+            kept = frame.with_columns(said).filter(said[ANSWER].is_not_null())
             yield from [kept] if ticks is None else ticks.among(kept)
         yield from () if ticks is None else ticks.rest()
 
@@ -241,7 +265,7 @@ class Parted:
 
     def _looked(self, lone: Lone, parts: Parts) -> Joined:
         """What the features of one history say, part by part."""
-        joined = Joined(self.shelf, AT)
+        joined = Joined(self.shelf, AT, parts.count)
         for part in range(parts.count):
             self.say(f"history per {lone.per}, part {part + 1} of {parts.count}")
             joined.part()
@@ -253,6 +277,8 @@ class Parted:
                 again.append(rows.filter(~pl.col(_NEW) & pl.col(_LOOKS)).select(AT, ANSWER))
             self._note(lone, parts.rows[part])
             self._say_again(joined, pl.concat(again) if again else None)
+            del state
+            _give_back()
         return joined
 
     def _note(self, lone: Lone, rows: int) -> None:
@@ -272,8 +298,15 @@ class Parted:
     def _with_history(self, frame: pl.DataFrame, found: list[Joined]) -> pl.DataFrame:
         """The rows with every feature."""
         answers = [joined.upto(frame[AT][-1] + 1, None).drop(AT, ANSWER) for joined in found]
-        plain = frame.drop(AT, NUMBER, CONTENT, ANSWER)
+        plain = frame.drop(AT, NUMBER, CONTENT, ANSWER, _CORRECTS)
         return plain.hstack(completed(plain, pl.concat(answers, how="horizontal"), self.run.state)) if answers else plain
 
 
-_VERDICT: Final = {NUMBER: pl.Int64, ANSWER: pl.Int64, _REASON: pl.String}
+def _give_back() -> None:
+    """What was freed goes back to the system, for which it else counts as used: parts of many sizes leave many gaps."""
+    gc.collect()
+    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        trim(0)
+
+
+_VERDICT: Final = {NUMBER: pl.Int64, ANSWER: pl.Int64, _CORRECTS: pl.Boolean, _REASON: pl.String}

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 PART: Final = "@part"
 """A column: the part a row goes to."""
 HELD_ROWS: Final = 200_000
-"""How many rows wait in memory for their part to be written."""
+"""How many rows wait in memory for their part to be written, or are at hand when all parts are read."""
+LEAST_ROWS: Final = 1_000
+"""A block on disk has more rows than this."""
 
 
 @dataclass
@@ -57,10 +59,12 @@ class Parts:
 
 
 class Joined:
-    """Rows that were written part by part, each part sorted by the column `by`, read in its order."""
+    """Rows that were written in `count` parts, each part sorted by the column `by`, read in its order."""
 
-    def __init__(self, shelf: Shelf, by: str) -> None:
+    def __init__(self, shelf: Shelf, by: str, count: int) -> None:
         self._shelf, self._by = shelf, by
+        # while they are read, memory holds a block of every part
+        self._block_rows = max(LEAST_ROWS, HELD_ROWS // count)
         self._files: list[list[Path]] = []
         self._runs: list[Run] | None = None
 
@@ -70,8 +74,7 @@ class Joined:
 
     def add(self, frame: pl.DataFrame) -> None:
         """The next rows of the part."""
-        if frame.height:
-            self._files[-1].append(self._shelf.put(frame))
+        self._files[-1] += [self._shelf.put(block) for block in frame.iter_slices(self._block_rows) if block.height]
 
     def files(self) -> list[Path]:
         """What was added to the part."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from engine.plan import Row
     from engine.record import Record
+    from engine.run.source import Arrival
 
 
 def tell_files(
@@ -29,8 +30,8 @@ def tell_files(
     hearing: Hearing,
     encoding: str | None,
     tell: Callable[[Row], str | None],
-) -> None:
-    """Tell every event of the files; rejected and refused rows are written.
+) -> Arrival:
+    """Tell every event of the files; rejected and refused rows are written. What came beside the fields is given.
 
     Raises `InputError` for files that cannot be read.
     """
@@ -47,3 +48,4 @@ def tell_files(
             refused = [(number, why) for number, row in zip(numbers, rows, strict=True) if (why := tell(row)) is not None]
             refusals.add(arrived.rejects(refused))
         sink.finish()
+        return arrived.beside

@@ -145,13 +145,16 @@ class _Csv(_Text):
     header = True
 
     def write(self, frame: pl.DataFrame) -> None:
-        flat = frame.with_columns(_as_json(name) for name, dtype in frame.schema.items() if dtype.is_nested())
+        # CSV has no text of its own for a duration: it is that of JSON
+        texts = (_as_json(name) for name, dtype in frame.schema.items() if dtype.is_nested())
+        spans = (_as_json(name).str.strip_chars('"') for name, dtype in frame.schema.items() if dtype == pl.Duration)
+        flat = frame.with_columns(*texts, *spans)
         flat.write_csv(self.file, include_header=self.header)
         self.header = False
 
 
 def _as_json(name: str) -> pl.Expr:
-    """A column of lists or structs as JSON text: the only way to encode a list is inside a struct."""
+    """A column as JSON text: the only way to encode a list is inside a struct."""
     text = pl.struct(pl.col(name).alias("v")).struct.json_encode()
     return pl.when(pl.col(name).is_not_null()).then(text.str.slice(len('{"v":')).str.head(-1)).alias(name)
 

@@ -82,6 +82,11 @@ def test_commands_are_there(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=label)
+def test_a_page_is_merged_whole(path):
+    assert not re.search(r"^(<{7} |={7}$|>{7} )", path.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=label)
 def test_links_lead_somewhere(path):
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
     for link in LINK.findall(text):

@@ -146,3 +146,56 @@ def test_what_stops_halfway_replaces_nothing(folder: Path, monkeypatch: pytest.M
 def test_wrong_use_is_told(folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str) -> None:
     assert main(["backfill", CASCADE, *arguments]) == 2
     assert said in capsys.readouterr().err and not Path("x.db").exists()
+
+
+@pytest.mark.parametrize("name", ["ledger.db", "other.db", "feed.csv", "notes.db.new"])
+def test_what_is_no_store_is_not_replaced(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    fed(stream()[:5], "memory:", "ledger.db")
+    Path("other.db").write_bytes(Path("ledger.db").read_bytes())
+    Path("feed.csv").write_text("id,booked_at,account,amount,version\nD1,2026-03-01T09:00:00,A,10,1\n", encoding="utf-8")
+    Path("notes.db.new").write_text("somebody's notes", encoding="utf-8")
+    before = Path(name).read_bytes()
+    assert main(["backfill", CASCADE, "--store", f"sqlite:{name.removesuffix('.new')}", "--ledger", "ledger.db"]) == 2
+    assert f"`{name}`" in capsys.readouterr().err and Path(name).read_bytes() == before
+
+
+def test_ticks_of_a_ledger_are_no_events_that_were_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fed(stream()[:5], "memory:", "ledger.db")
+    ticking = Engine.load(CASCADE, ledger="ledger.db")
+    with ticking.open_store("memory:", history_from=FROM) as history:
+        ticking.tick({"account": "A"}, "2026-04-01T00:00:00", store=history)
+    assert ticking.ledger is not None
+    ticking.ledger.close()
+    assert main(["backfill", CASCADE, "--store", "sqlite:x.db", "--ledger", "ledger.db", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["entered"] > 0 and said["rejects"] == {}
+
+
+def test_the_ledger_of_another_cascade_is_not_taken_for_an_empty_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fed(stream()[:5], "sqlite:x.db", "ledger.db")
+    kept = Path("x.db").read_bytes()
+    Path("cascades/other.yaml").write_text(
+        Path(CASCADE).read_text(encoding="utf-8").replace("bank/deposits", "bank/other"), encoding="utf-8"
+    )
+    said = "no decision in the ledger is of cascade `bank/other`; there are those of `bank/deposits`"
+    assert main(["backfill", "cascades/other.yaml", "--store", "sqlite:x.db", "--ledger", "ledger.db"]) == 2
+    assert said in capsys.readouterr().err and Path("x.db").read_bytes() == kept
+    assert main(["stale", "cascades/other.yaml", "--ledger", "ledger.db"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_file_is_not_both_read_and_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("feed.csv").write_text("id,booked_at,account,amount,version\nD1,2026-03-01T09:00:00,A,10,1\n", encoding="utf-8")
+    before = Path("feed.csv").read_bytes()
+    assert main(["backfill", CASCADE, "--store", "sqlite:x.db", "--input", "feed.csv", "--rejects", "feed.csv"]) == 2
+    assert "--rejects `feed.csv` is an input too" in capsys.readouterr().err and Path("feed.csv").read_bytes() == before
+
+
+def test_what_no_field_takes_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("feed.csv").write_text("id,booked_at,acount,amount,version\nD1,2026-03-01T09:00:00,A,10,1\n", encoding="utf-8")
+    command = ["backfill", CASCADE, "--store", "sqlite:x.db", "--input", "feed.csv", "--rejects", "r.csv"]
+    assert main(command) == 0
+    said = capsys.readouterr().err
+    assert "note: columns no field takes: `acount`" in said and "note: fields that no column holds: `received_at`, `account`" in said
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unknown_columns"] == {"acount": 1}

@@ -74,7 +74,7 @@ def test_without_a_key_it_says_how_much_there_is(capsys: pytest.CaptureFixture[s
         (["--key", "amount=3"], "no feature has the key `amount`; "),
         (["--key", "account"], "`account` is no part of a key: write each field once, like `account=A1`"),
         (["--key", "account=A", "account=B"], "`account=B` is no part of a key"),
-        (["--key", "account=A", "--at", "soon"], "`soon` is no datetime, as the time `booked_at` is"),
+        (["--key", "account=A", "--at", "soon"], "`soon` is no datetime, as the time `booked_at` is: write it like `2026-03-31T14:30:00`"),
         (["--key", "account=A", "--feature", "paid_in_7"], "there is no feature `paid_in_7`; did you mean `habits.paid_in_7d`?"),
         (["--feature", "paid_in_7d"], "--at and --feature are for one key"),
     ],

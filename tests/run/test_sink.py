@@ -16,6 +16,7 @@ FRAME = pl.DataFrame(
         "hits": [["CASH-01", 'a"b'], []],
         "robust": [True, None],
         "time": pl.Series([0, 1]).cast(pl.Datetime("us", "UTC")),
+        "quiet": pl.Series([57_600_000_001, None]).cast(pl.Duration("us")),
     }
 )
 NAMES = ["out.parquet", "out.csv", "out.jsonl"]
@@ -35,7 +36,9 @@ def test_chunks_are_written_in_order(tmp_path: Path, name: str) -> None:
         back = pl.read_csv(path)
         assert back["key"].to_list() == ["T1", 'T"2'] * 3
         assert [json.loads(hits) for hits in back["hits"]] == [["CASH-01", 'a"b'], []] * 3
+        assert back["quiet"].to_list() == ["PT57600.000001S", None] * 3
     else:
+        assert [json.loads(line)["quiet"] for line in path.read_text().splitlines()] == ["PT57600.000001S", None] * 3
         assert [json.loads(line)["hits"] for line in path.read_text().splitlines()] == [["CASH-01", 'a"b'], []] * 3
 
 
