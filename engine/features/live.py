@@ -105,7 +105,7 @@ class LiveStore:
         self._formulas = formula_steps(layout)
         self._columns = tuple(layout.types)
         self._needed = needed(layout.record)
-        self._lock, self._open = threading.Lock(), True
+        self._lock, self.is_open = threading.Lock(), True
         self._missed = Missed()
         self._passing = Passing(layout.record)
         self._content = stable_content(layout.record) if log.lasting else content_of(layout.record)
@@ -119,7 +119,7 @@ class LiveStore:
         except StoreError as error:
             LOG.error("%d events never entered history, send them again: %s", self._missed.forget(), error)
         with self._lock:
-            self._open, self._pasts, self._swift = False, {}, None
+            self.is_open, self._pasts, self._swift = False, {}, None
             self.log.close(failed)
 
     def __enter__(self) -> Self:
@@ -151,8 +151,9 @@ class LiveStore:
         An event that was observed before gets the answer it got then. Raises `InputError` where key or time are missing, or where the key
         was observed with other content; `StoreError` where the rows cannot be read or kept, `StoreDown` where that is so for now.
         """
-        if record and self._swift is not None and self._since is not None:
-            answer = self._swift(row, self._since)
+        swift, since = self._swift, self._since
+        if record and swift is not None and since is not None:
+            answer = swift(row, since)
             if answer is not None:
                 return answer
         self._check(row)
@@ -252,7 +253,7 @@ class LiveStore:
         return corrects(self.layout.record, given.key, Version(told.content, told.revision), Version(given.content, given.revision))
 
     def _check_open(self) -> None:
-        if not self._open:
+        if not self.is_open:
             raise StoreError(CLOSED)
 
     def _check(self, row: Row) -> None:
@@ -271,7 +272,8 @@ class LiveStore:
         courses = [history.course for history in self._histories]
         if not isinstance(self.log, MemoryLog) or not swift(self.layout, courses):
             return None
-        around = {"lock": self._lock, "pasts": self._pasts, "events": self.log.events, "content": self._content, "finish": self._answer}
+        around: dict[str, Any] = {"store": self, "lock": self._lock, "pasts": self._pasts, "events": self.log.events}
+        around |= {"content": self._content, "finish": self._answer}
         for history in self._histories:
             around |= {f"judges_{history.index}": history.judges, f"asked_{history.index}": history.asked}
         return Swift(self.layout, courses, around).observe

@@ -78,8 +78,8 @@ class Swift:
     """The generated function, and its text. `observe` gives the answer of an event, none where it is left to others."""
 
     def __init__(self, layout: Layout, courses: Sequence[Course], around: dict[str, Any]) -> None:
-        """`around`: what it works on. `lock`, `pasts`, `events`, `content`, and of each history `judges_N` and `asked_N`; `finish`, which
-        works out the expressions over others."""
+        """`around`: what it works on. `store`, `lock`, `pasts`, `events`, `content`, and of each history `judges_N` and `asked_N`;
+        `finish`, which works out the expressions over others."""
         space = {**SPACE, "Interval": Interval, "Missing": Missing, "Past": Past, **around}
         for index, course in enumerate(courses):
             assert course.fused is not None
@@ -100,7 +100,7 @@ class _Source:
         record, histories = self.layout.record, range(len(self.layout.histories))
         key = f"({', '.join(f'row[{name!r}]' for name in record.key)},)"
         lines = [f"time, key = row[{record.time!r}], {key}", f"if Missing in {_classes((*record.key, record.time))}:", "    return None"]
-        lines += ["said = content(row)", "with lock:", *_in(["if key in events:", "    return None"])]
+        lines += ["said = content(row)", "with lock:", *_in(["if key in events or not store.is_open:", "    return None"])]
         for index in histories:
             lines += _in(self._find(index))
         if not self.simple:

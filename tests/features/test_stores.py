@@ -194,6 +194,15 @@ def test_a_closed_store_says_so(store: Store) -> None:
         store.observe(event(START))
 
 
+def test_an_event_on_its_way_while_the_store_closes_is_not_taken() -> None:
+    store = open_store("memory:", [GROUP], record())
+    store.observe(event(START))
+    on_its_way = vars(store)["_swift"]
+    assert on_its_way(event(START + 1, id="T2"), START) is not None
+    store.close()
+    assert on_its_way(event(START + 2, id="T3"), START) is None
+
+
 # --- threads, processes, kills ---------------------------------------------------------------------------------------
 
 
