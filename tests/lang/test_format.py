@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 
 from engine.lang import ast
-from engine.lang.format import format_expression, format_file
+from engine.lang.format import format_file
+from engine.lang.format_expressions import format_expression
 from engine.lang.parse import parse, parse_expression
 from tests.lang import strategies
 
@@ -131,7 +132,8 @@ def test_a_comment_keeps_its_place_beside_clauses_that_carry_no_place():
 
 
 def test_the_formatter_knows_every_kind_of_node():
-    from engine.lang import format as module
+    from engine.lang import format as declarations
+    from engine.lang import format_expressions as expressions
 
-    assert set(module._EXPRESSIONS) == set(ast.Expr.__args__)
-    assert set(module._DECLARATIONS) == set(ast.Declaration.__args__)
+    assert set(expressions._EXPRESSIONS) == set(ast.Expr.__args__)
+    assert set(declarations._DECLARATIONS) == set(ast.Declaration.__args__)
