@@ -8,9 +8,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from engine.lang import ir
+from engine.lang.entries import Entries
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
+_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name", ir.Dated: "name", ir.Listed: "name"}
 
 
 def canonical(thing: Any) -> Any:
@@ -22,6 +23,8 @@ def canonical(thing: Any) -> Any:
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
+    if isinstance(thing, Entries):
+        return ["entries", *sorted(([canonical(value), canonical(spans)] for value, spans in thing.items()), key=json.dumps)]
     if isinstance(thing, tuple | list):
         return [canonical(item) for item in thing]
     return thing
