@@ -154,7 +154,7 @@ def test_a_decision_says_what_a_rule_was_made_from(tmp_path):
     assert "cash.CASH-01" not in told and "CASH-01 hit: Cash at a branch [Policy 4]" in told
     assert 'made from many with kinds = ("cash", "atm"), limit = 1, days = 1 month, who = branch, least = 20 USD, law' in told
     assert "1 of 20.00 USD by X (score +20, flag many)" in told
-    assert "because CARD-01.n >= few is false (CARD-01.n = 0)" in told
+    assert "because CARD-01.n >= CARD-01.limit is false (CARD-01.n = 0)" in told
     assert [reason.text for reason in decision.reasons] == ["1 of 20.00 USD by X"]
 
 
