@@ -280,18 +280,21 @@ def _row_mixed(m: Mistake) -> Answer | None:
     return "stray-row", "a row of a table stands outside `story`, `examples` and `table`", None
 
 
+_NO_ID: Final = 'write `rule "title"`; each rule made from it gets its own id'
+
+
 def _template(m: Mistake) -> Answer | None:
     if m.tokens[0].type != "TEMPLATE":
         return None
     inside = m.before is not None and m.before.value == m.words.shown["RULE"]
     if m.found is not None and m.found.kind == "RULEID" and inside:
-        return "syntax", "the rule of a template has no id", 'write `rule "title"`; each rule that is made from it gets its own id'
+        return "syntax", "the rule of a template has no id", _NO_ID
     if m.found is not None and m.found.type == "IS" and not m.accepts & {"IS"}:
         hint = "say here what it says; what rules have in common stands in one template"
         return "template-nested", "a template cannot use another template", hint
     if m.accepts == {"DEFINE", "FEATURE", "RULE"} or (m.found is None and "RULE" in m.accepts):
         if m.after is not None and m.after.value == m.words.shown["RULE"]:
-            return "syntax", "a template ends with its rule, which has no id", 'write `rule "title"`; each rule made from it gets its own id'
+            return "syntax", "a template ends with its rule, which has no id", _NO_ID
         return "syntax", "a template ends with its rule, and none follows here", 'write `rule "title" when ... then ...`'
     return None
 

@@ -35,7 +35,8 @@ def check_template(node: ast.RuleTemplate, report: Report) -> None:
     _check_names(node, report)
     for slot in node.slots:
         _check_slot(slot, report)
-    read = {name for one in (*node.body, node.rule) for name in _read(one)} | {name for text, _ in texts(node) for name in NAMED.findall(text)}
+    read = {name for text, _ in texts(node) for name in NAMED.findall(text)}
+    read |= {name for one in (*node.body, node.rule) for name in _read(one)}
     for slot in node.slots:
         if slot.name.text not in read:
             message = f"the slot `{slot.name.text}` of `{node.name.text}` is never used"

@@ -167,9 +167,7 @@ rules = st.builds(
     st.none() | effectives,
 )
 values = expressions | some(expressions, 2, 3).map(ast.Tuple)
-slots = st.builds(
-    ast.Slot, words(names), types | types.map(lambda type_: ast.TypeName("field", item=type_)), st.none() | values
-)
+slots = st.builds(ast.Slot, words(names), types | types.map(lambda type_: ast.TypeName("field", item=type_)), st.none() | values)
 templates = st.builds(
     lambda name, title, slots, body, rule: ast.RuleTemplate(name, title, slots, body, replace(rule, id=ast.Word(""))),
     words(names),

@@ -26,6 +26,13 @@ RECORD = """record bank/transaction version 1.0.0
 HEAD = """ruleset aml/cash version 1.0.0
   record bank/transaction ^1
 """
+CASCADE = """cascade: aml/c
+version: 1.0.0
+record: bank/transaction@^1
+steps:
+  cash: {rules: aml/cash@^1}
+decision: cash
+"""
 TEMPLATE = """
 param few = 2
 list papers = ("paper", "cheque")
@@ -88,7 +95,7 @@ def workspace(folder, rules, tests=""):
     for name, text in {
         "rulesets/bank/transaction.rules": RECORD,
         "rulesets/aml/cash.rules": HEAD + rules + "decide outcome\n  review when flag many\n  approve otherwise\n" + tests,
-        "cascades/c.yaml": "cascade: aml/c\nversion: 1.0.0\nrecord: bank/transaction@^1\nsteps:\n  cash: {rules: aml/cash@^1}\ndecision: cash\n",
+        "cascades/c.yaml": CASCADE,
     }.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,12 +124,11 @@ def bare(rule):
 def test_a_made_rule_says_what_the_written_one_says():
     made, written = ruleset(TEMPLATE + USES), ruleset(WRITTEN)
     assert [bare(rule) for rule in made.rules] == [bare(rule) for rule in written.rules]
-    assert [rule.made for rule in made.rules][0] == (
+    assert made.rules[0].made == (
         'many with kinds = "card", limit = few, days = 7 days, who = account, least = 10 USD, law = "Policy 4", means = channel'
     )
     assert [one.value for one in made.features.features] == [
-        replace(one.value, where=there.value.where)
-        for one, there in zip(written.features.features, made.features.features, strict=True)
+        replace(one.value, where=there.value.where) for one, there in zip(written.features.features, made.features.features, strict=True)
     ]
     assert [one.name for one in made.features.features] == ["CARD-01.n", "CASH-01.n", "PAPER-01.n"]
     assert made.features.features[0].title == "Payments by card"
