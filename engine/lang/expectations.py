@@ -13,13 +13,13 @@ from engine.lang import ast, ir, literals
 from engine.lang.cases import CaseRow, Expected, TestCase
 from engine.lang.expressions import Typer
 from engine.lang.parse import parse_cell
+from engine.lang.problems import Report
 from engine.lang.scope import Scope
 from engine.values import EPOCH_DAY, INTEGER, MISSING, Money, Type, Value, date_of
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
     from engine.lang.environment import Environment
-    from engine.lang.problems import Report
 
 _FIRST_DAY = dt.date(2000, 1, 1).toordinal() - EPOCH_DAY.toordinal()
 _RULE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
@@ -40,6 +40,11 @@ def cases(tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report)
             case ast.Examples():
                 found.append(maker.examples(node))
     return tuple(case for case in found if case is not None)
+
+
+def filled(ruleset: ir.RuleSet, env: Environment, given: Mapping[str, Value]) -> dict[str, Value]:
+    """An event as a test decides it: key and time filled in, and the currency of amounts that carry their own."""
+    return _Maker(ruleset, env, Report())._filled(given, 1)
 
 
 class _Maker:

@@ -31,7 +31,7 @@ _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
     "ruleset": (
         *(ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.RuleTemplate, ast.MadeRule, ast.Rule, ast.Decide),
-        *(ast.Test, ast.Story, ast.Examples),
+        *(ast.Never, ast.Trend, ast.Test, ast.Story, ast.Examples),
     ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
     "list": (ast.ListDecl,),
@@ -43,7 +43,7 @@ _WORDS = {
 }  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.Input: "input", ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
-    ast.RuleTemplate: "template", ast.MadeRule: "rule",
+    ast.Never: "never", ast.Trend: "more", ast.RuleTemplate: "template", ast.MadeRule: "rule",
     ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
 

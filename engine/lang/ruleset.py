@@ -9,11 +9,13 @@ from engine.lang import ast, declarations, fit, ir, rules
 from engine.lang.environment import alias, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
+from engine.lang.invariants import invariants
 from engine.lang.order import Declared, mentioned, ordered
 from engine.lang.scope import Refusal
 from engine.values import FLAG
 
 if TYPE_CHECKING:
+    from engine.lang.cases import Invariant
     from engine.lang.program import Program
 
 
@@ -27,7 +29,12 @@ class _Parts:
 
 
 class RuleSetCheck:
-    """Checks the rules of one program. `typed` are the statements found sound so far, by the column they write."""
+    """Checks the rules of one program. `typed` are the statements found sound so far, by the column they write.
+
+    `invariants` are no part of the rule set: they decide nothing.
+    """
+
+    invariants: tuple[Invariant, ...] = ()
 
     def __init__(self, program: Program) -> None:
         self.program, self.report = program, program.report
@@ -52,6 +59,7 @@ class RuleSetCheck:
                 self._write(name, name in late)
         decide = self._decide()
         self._complete_rules()
+        self.invariants = invariants(program, decide)
         program.warn_unused(("param", "list", "define", "feature", "input"))
         self._warn_unused_components()
         return None if self.report.failed else self._assembled([name for name in order if name in self.typed], decide)

@@ -24,13 +24,19 @@ from engine.features.spec import FOREVER, BoundFeatures
 from engine.features.store import open_store
 from engine.lang import ast, ir
 from engine.lang.cases import CaseRow, Expected, TestCase
-from engine.lang.check import Environment, check_ruleset, check_tests
+from engine.lang.check import Environment, check_invariants, check_ruleset, check_tests
 from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
 from engine.record import border
+from engine.testkit.search import Search, Searched
 from engine.testkit.sources import Found, leading
+from engine.testkit.spelled import spelled, test_text
 from engine.values import INTEGER, MISSING, Interval, Missing, Type, Value, known, settle, show
 
 STATES = ("hit", "clear", "undecided")
+TRIES = 1_000
+"""How many events are tried for each invariant, unless somebody says otherwise."""
+
+_MOST_TOLD = 5  # rules that are explained beside an event that breaks an invariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class Failure:
         return {**place, "title": self.title, "expected": self.expected, "got": self.got, "why": list(self.why)}
 
     def __str__(self) -> str:
-        lines = [f'{self.span}: failed: "{self.title}"', f"    expected {self.expected}", f"    got      {self.got}"]
+        quote = "" if '"' in self.title else '"'
+        lines = [f"{self.span}: failed: {quote}{self.title}{quote}", f"    expected {self.expected}", f"    got      {self.got}"]
         return "\n".join([*lines, *(f"    {line}" for line in self.why)])
 
 
@@ -61,17 +68,25 @@ class Tested:
     cases: int = 0
     expectations: int = 0
     failures: list[Failure] = field(default_factory=list)
+    searched: list[Searched] = field(default_factory=list)
+    seen: dict[str, set[str]] = field(default_factory=dict)
     untested: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         counts = {"ruleset": self.name, "file": self.file, "cases": self.cases, "expectations": self.expectations}
-        return {**counts, "failures": [one.to_dict() for one in self.failures], "untested": {k: list(v) for k, v in self.untested.items()}}
+        return {
+            **counts,
+            "failures": [one.to_dict() for one in self.failures],
+            "untested": {k: list(v) for k, v in self.untested.items()},
+            "invariants": [one.to_dict() for one in self.searched],
+            "seen": {rule: [state for state in STATES if state in states] for rule, states in self.seen.items()},
+        }
 
 
-def run_tests(components: Components, found: Found) -> Tested | None:
+def run_tests(components: Components, found: Found, tries: int = TRIES) -> Tested | None:
     """Run every `test`, `story` and `examples` of a rule file; none for a file that holds no rule set, or one that does not check.
 
-    Problems of the file are left in the components' diagnostics.
+    For every invariant so many events are tried. Problems of the file are left in the components' diagnostics.
     """
     tree = components.tree(found.path)
     if tree is None or tree.kind != "ruleset":
@@ -90,7 +105,41 @@ def run_tests(components: Components, found: Found) -> Tested | None:
             tested.expectations += len(row.expect)
             tested.failures += [_placed(one, tested.file) for one in _failures(case, row, outcome)]
     tested.untested = dict(_untested(rules, cases))
+    invariants = check_invariants(tree, env) if tries > 0 else ()
+    if invariants:
+        search = Search(benches.plain, env, invariants, components.texts[found.workspace.label(found.path)])
+        tested.searched, tested.seen = search.run(tries), search.seen
+        tested.failures += [_placed(_counterexample(one, search), tested.file) for one in tested.searched if one.broken]
     return tested
+
+
+def _counterexample(found: Searched, search: Search) -> Failure:
+    """The events that break an invariant, as tests that can be pasted into the file, and what becomes of them."""
+    lines: list[str] = []
+    for number, given in enumerate(found.broken):
+        outcome = search.judged(given)
+        title = found.invariant.text + ("" if len(found.broken) == 1 else (" (before)", " (after)")[number])
+        lines += ["", *test_text(title, given, search.material.columns, _came_out(outcome)).splitlines()]
+        touched = [rule.id for rule in outcome.bench.rules.rules if outcome.closed[ir.hit(rule.id)] is not False]
+        lines += [f"  # {line}" for rule in touched[:_MOST_TOLD] for line in outcome.why(rule)]
+        lines += [f"  # {line.strip()}" for line in outcome.why("")]
+    what = "this event does" if len(found.broken) == 1 else "these two do"
+    got = f"{what}, made as small as it can be (the test says what comes out now)"
+    return Failure(found.invariant.span, found.invariant.text, "no event that breaks it", got, tuple(lines))
+
+
+def _came_out(outcome: Outcome) -> Iterator[ast.Expectation]:
+    """What an event came to, as a test says it."""
+    rules = outcome.bench.rules
+    if rules.decide is not None:
+        yield ast.Expectation("outcome", ast.Word(outcome.closed["outcome"]))
+    if any(rule.points for rule in rules.rules):
+        points = sum(rule.points for rule in rules.rules if outcome.closed[ir.hit(rule.id)] is True)
+        yield ast.Expectation("score", low=spelled(points, INTEGER))
+    for rule in sorted(rules.rules, key=lambda rule: rule.span):
+        state = outcome.closed[ir.hit(rule.id)]
+        if state is not False:
+            yield ast.Expectation("rule", ast.Word(rule.id), "hit" if state is True else "undecided")
 
 
 def _placed(one: Failure, file: str) -> Failure:
@@ -160,6 +209,11 @@ class Bench:
         for row in case.rows:
             with self._store(since) as store:
                 yield row, self._decide(row.given, store)
+
+    def decided(self, given: Mapping[str, Value]) -> Outcome:
+        """What becomes of one event, whose history is complete and holds nothing else."""
+        with self._store(None) as store:
+            return self._decide(given, store)
 
     def _store(self, since: int | None) -> Any:
         if since is not None and self.time.kind == "datetime":
