@@ -164,6 +164,18 @@ rules = st.builds(
     some(st.builds(ast.Assume, words(paths), expressions), high=2),
     st.none() | effectives,
 )
+exemptions = st.builds(
+    ast.Exemption,
+    words(st.sampled_from(RULE_IDS)),
+    texts,
+    some(words(st.sampled_from(RULE_IDS)), 1),
+    st.none() | expressions,
+    st.none() | words(days),
+    st.none() | words(days),
+    st.none() | words(texts),
+    st.none() | words(texts),
+    cites,
+)
 decisions = st.builds(
     ast.Decide,
     some(st.builds(ast.DecideRow, words(st.sampled_from(OUTCOMES)), st.none() | expressions), 1),
@@ -174,6 +186,7 @@ readable = words(st.sampled_from([path for path in PATHS if path != "score"]))
 overrides = some(st.builds(ast.Binding, readable, expressions), high=2)
 expectations = st.one_of(
     st.builds(ast.Expectation, st.just("rule"), words(st.sampled_from(RULE_IDS)), st.sampled_from(["hit", "clear", "undecided"])),
+    st.builds(ast.Expectation, st.just("silenced"), words(st.sampled_from(RULE_IDS)), names=some(words(st.sampled_from(RULE_IDS)), high=1)),
     st.builds(ast.Expectation, st.just("score"), low=expressions, high=st.none() | expressions),
     st.builds(ast.Expectation, st.just("outcome"), words(st.sampled_from(OUTCOMES))),
     st.builds(ast.Expectation, st.just("possible"), names=some(words(st.sampled_from(OUTCOMES)), 1)),
@@ -212,7 +225,7 @@ stories = st.builds(
 )
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
-declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, decisions, tests, stories, examples)
+declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, exemptions, decisions, tests, stories, examples)
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
