@@ -414,8 +414,8 @@ class Decide(Node):
 
 @dataclass(frozen=True, slots=True)
 class Expectation(Node):
-    """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high]) · outcome (name) · possible (names) · robust ·
-    flag (name) · no flag (name) · value (name, low) · missing (name)."""
+    """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
+    · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
 
     kind: str
     name: Word | None = None

@@ -67,8 +67,8 @@ def exemption(node: ast.Exemption, program: Program) -> tuple[ir.Exemption, ir.D
     if when is None or end is None or node.approved is None or node.because is None:
         return None
     _judge(node, when, program)
-    days = [ir.Compare(">=", _today(), ir.Const(start, type=DATE))] if start is not None else []
-    days.append(ir.Compare("<=", _today(), ir.Const(end, type=DATE)))
+    days = [ir.Compare(">=", ir.day_of_event(), ir.Const(start, type=DATE))] if start is not None else []
+    days.append(ir.Compare("<=", ir.day_of_event(), ir.Const(end, type=DATE)))
     made = ir.Exemption(
         node.id.text,
         node.title,
@@ -80,10 +80,6 @@ def exemption(node: ast.Exemption, program: Program) -> tuple[ir.Exemption, ir.D
         node.id.span,
     )
     return made, ir.Define(ir.excepted(node.id.text), ir.And((*days, when), span=node.id.span), node.title)
-
-
-def _today() -> ir.Expr:
-    return ir.Read("@date", type=DATE)
 
 
 _PARTS = (
