@@ -422,6 +422,21 @@ class MadeRule(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Exemption(Node):
+    """`exception ID "title" for RULE, RULE when COND from DATE until DATE approved by "..." because "..."`; days as written."""
+
+    id: Word
+    title: str
+    rules: tuple[Word, ...]
+    when: Expr | None = None
+    start: Word | None = None
+    end: Word | None = None
+    approved: Word | None = None
+    because: Word | None = None
+    cites: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DecideRow(Node):
     outcome: Word
     when: Expr | None
@@ -460,8 +475,8 @@ class Trend(Node):
 
 @dataclass(frozen=True, slots=True)
 class Expectation(Node):
-    """`kind`: rule (name, word = hit|clear|undecided) · score (low[, high]) · outcome (name) · possible (names) · robust ·
-    flag (name) · no flag (name) · value (name, low) · missing (name)."""
+    """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
+    · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
 
     kind: str
     name: Word | None = None
@@ -498,7 +513,22 @@ class Examples(Node):
 
 
 Declaration = (
-    Field | Input | Param | ListDecl | Define | Feature | Rule | RuleTemplate | MadeRule | Decide | Never | Trend | Test | Story | Examples
+    Field
+    | Input
+    | Param
+    | ListDecl
+    | Define
+    | Feature
+    | Rule
+    | RuleTemplate
+    | MadeRule
+    | Exemption
+    | Decide
+    | Never
+    | Trend
+    | Test
+    | Story
+    | Examples
 )
 
 

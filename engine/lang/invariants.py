@@ -112,7 +112,7 @@ class _Maker:
 
     def _condition(self, node: ast.Expr, what: str) -> ir.Expr | None:
         typed = Typer(self.scope, self.report).condition(node, what)
-        if typed is None or not all([self._is_possible(found) for found in _members(typed)]):
+        if typed is None or sum(not self._is_possible(found) for found in _members(typed)):
             return None
         if isinstance(typed, ir.Const):
             self.report.error("bad-invariant", f"{what} is the same for every event", node.span, "name a field, a flag or an outcome")

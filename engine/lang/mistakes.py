@@ -454,4 +454,6 @@ def _hint(m: Mistake) -> str | None:
     words = [m.words.shown[terminal] for terminal in m.accepts if terminal in m.words.shown]
     if _MEANT.get(m.found.value) in words:
         return f"did you mean `{_MEANT[m.found.value]}`?"
+    if m.found.value in m.words.every:
+        words = [word for word in words if word.startswith(f"{m.found.value} ")]  # no slip of the pen, but half a keyword maybe
     return suggest(m.found.value, words)

@@ -30,10 +30,12 @@ class Aim:
         rules = material.rules
         self.rules = {ir.hit(rule.id): rule for rule in rules.rules}
         self.flags = {f"flags.{one.name}": one.rules for one in rules.body if isinstance(one, ir.Flag)}
+        self._kept: dict[str, list[tuple[ir.Expr, bool]]] = {}
         self.sets = {one.name: one.values for one in rules.body if isinstance(one, ir.Set)}
 
     def event(self) -> Given:
         """An event at random; some are empty."""
+        self.forget()
         given: Given = dict.fromkeys(self.material.columns, MISSING)
         given[self.material.record.time] = self.material.start
         share = self.random.choice((0.0, 0.5, 1.0))
@@ -42,8 +44,12 @@ class Aim:
                 given[name] = self.material.value(name, self.random)
         return given
 
+    def forget(self) -> None:
+        """What was aimed at before need not be kept."""
+        self._kept = {}
+
     def at(self, expr: ir.Expr, want: bool, given: Given, depth: int = 0) -> None:
-        """Change `given` so that the condition may come to `want`."""
+        """Change `given` so that the condition may come to `want`; what came out as wanted before is kept so, where that can be."""
         if depth > _DEEPEST:
             return
         match expr:
@@ -147,24 +153,32 @@ class Aim:
 
     def _atom(self, expr: ir.Expr, want: bool, given: Given) -> None:
         """A condition on columns: kept where it holds already, else one column after the other is tried."""
-        if self.material.judge(expr, given) is want and self.random.random() < 0.8:
-            return
-        leaves = self.material.leaves(expr)
-        self.random.shuffle(leaves)
-        if any(self._try(expr, name, want, given) for name in leaves):
-            return
+        leaves = list(self.material.leaves(expr))
+        if self.material.judge(expr, given) is not want or self.random.random() > 0.8:
+            self.random.shuffle(leaves)
+            if not any(self._try(expr, name, want, given) for name in leaves):
+                for name in leaves:
+                    if not known(given[name]):
+                        given[name] = self._known(name)
+                any(self._try(expr, name, want, given) for name in leaves)
         for name in leaves:
-            if not known(given[name]):
-                given[name] = self._known(name)
-        any(self._try(expr, name, want, given) for name in leaves)
+            self._kept.setdefault(name, []).append((expr, want))
 
     def _try(self, expr: ir.Expr, name: str, want: bool, given: Given) -> bool:
+        """Give one column a value under which the condition is as wanted, and if it can be everything else that rests on it too."""
         before, pool = given[name], self.material.pools[name]
-        tried = self.random.sample(pool, min(len(pool), _SAMPLE))
-        for values in (tried, self.material.edge(expr, name, given)):
+        second: list[Value] = []
+        tried = [self.random.sample(pool, min(len(pool), _SAMPLE))]
+        if len(self.material.leaves(expr)) > 1 and self.random.random() < 0.3:
+            tried.append(self.material.edge(expr, name, given))  # where it turns over depends on the other columns
+        for values in tried:
             for value in values:
                 given[name] = value
                 if self.material.judge(expr, given) is want:
-                    return True
+                    if all(self.material.judge(one, given) is wish for one, wish in self._kept.get(name, ())):
+                        return True
+                    second.append(value)
             given[name] = before
-        return False
+        if second:
+            given[name] = self.random.choice(second)
+        return bool(second)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.backends import single
 from engine.backends.rules import expressions, input_types
@@ -52,19 +52,33 @@ _MOST_PARTS: Final = 2_000
 _MOST_MEMBERS: Final = 4
 
 
+class Condition(NamedTuple):
+    """An expression with defines and formulas put in: how to judge it (none where it is too large), the columns it rests on, what it reads
+    that no event brings, and whether it reads the time."""
+
+    expr: ir.Expr
+    judge: Callable[[Row], Value] | None
+    leaves: list[str]
+    made: frozenset[str]
+    timed: bool
+
+
 class Material:
-    """The columns that may be given to one rule set, and what may be given: `columns` by type, the record's time among them."""
+    """The columns that may be given to one rule set, and what may be given: `columns` by type, the record's time among them.
+
+    `looked` are those that look back over history, `formulas` what is worked out from them.
+    """
 
     def __init__(self, rules: ir.RuleSet, record: Record, history: Iterable[BoundFeatures], more: Iterable[ir.Expr], start: int) -> None:
         self.rules, self.record, self.start = rules, record, start
+        self.day = border(record).day
         features = [feature for group in history for feature in group.bound]
         self.formulas = {one.name: one.value for one in features if not isinstance(one.value, ir.Aggregate)}
         self.conditions = [*expressions(rules), *more]
         self.columns = self._columns(features)
+        self.looked = frozenset(one.name for one in features if one.name in self.columns)
         self._sizes: dict[str, int] = {}
-        self._whole: dict[int, tuple[ir.Expr, ir.Expr | None]] = {}
-        self._judges: dict[int, Callable[[Row], Value]] = {}
-        self.day = border(record).day
+        self._conditions: dict[int, Condition] = {}
 
     def _columns(self, features: list[ir.Feature]) -> dict[str, Type]:
         givable = {field.name: field.type for field in self.record.fields} | {one.name: one.type for one in self.rules.inputs}
@@ -76,12 +90,18 @@ class Material:
 
     # --- conditions --------------------------------------------------------------------------------------------------
 
-    def whole(self, expr: ir.Expr) -> ir.Expr | None:
-        """The expression with defines and formulas put in; none where that is too much."""
-        if id(expr) not in self._whole:
-            small = self._size(expr) <= _MOST_PARTS
-            self._whole[id(expr)] = expr, ir.transform(expr, self._put_in) if small else None
-        return self._whole[id(expr)][1]
+    def condition(self, expr: ir.Expr) -> Condition:
+        """What is known of an expression, worked out once."""
+        known_already = self._conditions.get(id(expr))
+        if known_already is None:
+            whole = ir.transform(expr, self._put_in) if self._size(expr) <= _MOST_PARTS else None
+            read = set() if whole is None else ir.reads(whole)
+            timed = bool(read & {NOW, DAY_OF_EVENT})
+            leaves = [name for name in self.columns if name in read or (timed and name == self.record.time)]
+            judge = None if whole is None else single.compile_expr(whole)
+            known_already = Condition(expr, judge, leaves, frozenset(read - set(self.columns) - {NOW, DAY_OF_EVENT}), timed)
+            self._conditions[id(expr)] = known_already
+        return known_already
 
     @cached_property
     def _inside(self) -> Mapping[str, ir.Expr]:
@@ -99,32 +119,29 @@ class Material:
 
     def leaves(self, expr: ir.Expr) -> list[str]:
         """The columns on which an expression rests in the end, in a fixed order."""
-        whole = self.whole(expr)
-        read = set() if whole is None else ir.reads(whole)
-        if read & {NOW, DAY_OF_EVENT}:
-            read.add(self.record.time)
-        return [name for name in self.columns if name in read]
+        return self.condition(expr).leaves
 
-    def made(self, expr: ir.Expr) -> set[str]:
+    def made(self, expr: ir.Expr) -> frozenset[str]:
         """What an expression reads that no event brings: states, flags, the outcome and the like."""
-        whole = self.whole(expr)
-        return set() if whole is None else ir.reads(whole) - set(self.columns) - {NOW, DAY_OF_EVENT}
+        return self.condition(expr).made
 
     def judge(self, expr: ir.Expr, given: Mapping[str, Value]) -> Value:
         """What a condition on leaves comes to."""
-        whole = self.whole(expr)
-        if whole is None:
+        condition = self.condition(expr)
+        if condition.judge is None or condition.made:
             return MISSING
-        if id(expr) not in self._judges:
-            self._judges[id(expr)] = single.compile_expr(whole)
-        return self._judges[id(expr)](self.row(given))
+        row = {name: given.get(name, MISSING) for name in condition.leaves}
+        if condition.timed:
+            now = given[self.record.time]
+            row |= {NOW: now, DAY_OF_EVENT: self.day(now)}
+        return condition.judge(row)
 
     def row(self, given: Mapping[str, Value]) -> Row:
         """The event as rules see it, before features that are formulas; amounts bring the currency they are in."""
         now = given[self.record.time]
         row = {**self._blank, **given, NOW: now, DAY_OF_EVENT: self.day(now)}
         for name, by in self._currencies:
-            row[by] = given[name].currency if given[name].__class__ is Money else MISSING
+            row[by] = row[name].currency if row[name].__class__ is Money else MISSING
         return row
 
     @cached_property
@@ -154,8 +171,9 @@ class Material:
     def _plain(self, name: str) -> Iterator[Value]:
         type_ = self.columns[name]
         if name == self.record.time or type_.kind in ("date", "datetime"):
-            unit = DAY if type_.kind == "datetime" else 1
-            yield from (self.start, self.start + unit, self.start - 200 * unit, self.start + 5 * unit + (23 * HOUR if unit == DAY else 0))
+            day, unit = self.day(self.start), DAY if type_.kind == "datetime" else 1
+            first = self.start if name == self.record.time else day * unit
+            yield from (first, first + unit, first - 200 * unit, first + 5 * unit + (23 * HOUR if unit == DAY else 0))
         elif type_.kind == "list":
             yield ("other",) if (type_.item or TEXT).kind == "text" else ()
         elif type_.choices is not None:
@@ -178,7 +196,7 @@ class Material:
             for value in values:
                 near = value if item is None or item.kind == "text" else None
                 yield from [(near,) if type_.kind == "list" else near] if near is not None else neighbours(value, item or TEXT)
-        if type_.kind in STEP and type_.by is None and self.leaves(atom) == [name]:
+        if type_.kind in STEP and type_.by is None and self.leaves(atom) == [name] and not self.made(atom):
             for value in self.edge(atom, name, {name: self.pools_start(name)}):
                 yield from neighbours(value, type_)
 

@@ -1,7 +1,4 @@
-"""Runs the tests that stand beside rules: each case against its one rule set, by the reference backend, which defines it.
-
-History is real: the features of a case are computed by a store in memory, where the case does not give them.
-"""
+"""Runs the tests that stand beside rules: each case against its one rule set; and the invariants, by a search for what breaks them."""
 
 from __future__ import annotations
 
@@ -9,28 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.backends import reference
-from engine.backends.holding import Answer, Ask, Holder, hold
-from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
-from engine.cascade.explain import decide_lines, rule_lines
-from engine.cascade.lacks import Level
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
-from engine.features.holder import LiveHolder
-from engine.features.passed import Passing
-from engine.features.single import HistoryStep
-from engine.features.spec import FOREVER, BoundFeatures
-from engine.features.store import open_store
 from engine.lang import ast, ir
-from engine.lang.cases import CaseRow, Expected, TestCase
+from engine.lang.cases import CaseRow, Expected, Invariant, TestCase
 from engine.lang.check import Environment, check_invariants, check_ruleset, check_tests
-from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
-from engine.record import border
+from engine.testkit.bench import Bench, Outcome
 from engine.testkit.search import Search, Searched
 from engine.testkit.sources import Found, leading
 from engine.testkit.spelled import spelled, test_text
-from engine.values import INTEGER, MISSING, Interval, Missing, Type, Value, known, settle, show
+from engine.values import INTEGER, MISSING, Interval, Missing, Type, Value, known, show
 
 STATES = ("hit", "clear", "undecided")
 TRIES = 1_000
@@ -119,8 +105,8 @@ def _counterexample(found: Searched, search: Search) -> Failure:
     for number, given in enumerate(found.broken):
         outcome = search.judged(given)
         title = found.invariant.text + ("" if len(found.broken) == 1 else (" (before)", " (after)")[number])
-        lines += ["", *test_text(title, given, search.material.columns, _came_out(outcome)).splitlines()]
-        touched = [rule.id for rule in outcome.bench.rules.rules if outcome.closed[ir.hit(rule.id)] is not False]
+        lines += ["", *test_text(title, given, search.material.columns, _came_out(outcome, found.invariant)).splitlines()]
+        touched = [one.name.text for one in _came_out(outcome, found.invariant) if one.kind == "rule" and one.name is not None]
         lines += [f"  # {line}" for rule in touched[:_MOST_TOLD] for line in outcome.why(rule)]
         lines += [f"  # {line.strip()}" for line in outcome.why("")]
     what = "this event does" if len(found.broken) == 1 else "these two do"
@@ -128,8 +114,9 @@ def _counterexample(found: Searched, search: Search) -> Failure:
     return Failure(found.invariant.span, found.invariant.text, "no event that breaks it", got, tuple(lines))
 
 
-def _came_out(outcome: Outcome) -> Iterator[ast.Expectation]:
-    """What an event came to, as a test says it."""
+def _came_out(outcome: Outcome, invariant: Invariant) -> Iterator[ast.Expectation]:
+    """What an event came to, as a test says it; rules that nobody knows of only where the invariant names them."""
+    named = ir.reads(invariant.claim) | (ir.reads(invariant.when) if invariant.when is not None else set())
     rules = outcome.bench.rules
     if rules.decide is not None:
         yield ast.Expectation("outcome", ast.Word(outcome.closed["outcome"]))
@@ -138,7 +125,7 @@ def _came_out(outcome: Outcome) -> Iterator[ast.Expectation]:
         yield ast.Expectation("score", low=spelled(points, INTEGER))
     for rule in sorted(rules.rules, key=lambda rule: rule.span):
         state = outcome.closed[ir.hit(rule.id)]
-        if state is not False:
+        if state is True or (state is not False and ir.hit(rule.id) in named):
             yield ast.Expectation("rule", ast.Word(rule.id), "hit" if state is True else "undecided")
 
 
@@ -162,116 +149,6 @@ class _Benches:
         return Bench(rules, self.env)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one row: both readings, everything that was worked out in them, or why it could not be decided."""
-
-    bench: Bench
-    row: Row
-    closed: Row = field(default_factory=dict)
-    opened: Row = field(default_factory=dict)
-    work: Row = field(default_factory=dict)
-    refused: str | None = None
-
-    def value(self, name: str) -> Value:
-        """A feature, or what a define or `set` wrote; money in whole minor units."""
-        defined = self.bench.rules.defines.get(name)
-        if defined is not None and defined.type.kind == "money":
-            return settle(self.work[name], defined.type.scale)
-        return self.work[name]
-
-    def why(self, rule: str | None) -> tuple[str, ...]:
-        """The explanation of one rule, or of the whole."""
-        levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
-        rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
-        lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
-        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
-
-
-class Bench:
-    """One rule set to run cases against."""
-
-    def __init__(self, rules: ir.RuleSet, env: Environment) -> None:
-        self.rules, self.record = rules, env.record
-        used = [(f"{use.alias}.", env.features[use.path]) for use in rules.uses if use.kind == "features" and use.path in env.features]
-        own = [("", rules.features)] if rules.features is not None else []
-        self.history = tuple(BoundFeatures(features, prefix, {}, env.record) for prefix, features in [*own, *used])
-        self.time = env.record.field(env.record.time).type
-
-    def run(self, case: TestCase) -> Iterator[tuple[CaseRow, Outcome]]:
-        """Every row of a case with what became of it. The rows of a story see those before them."""
-        since = case.history if isinstance(case.history, int) else None
-        if case.kind == "story":
-            with self._store(since) as store:
-                for row in case.rows:
-                    yield row, self._decide(row.given, store)
-            return
-        for row in case.rows:
-            with self._store(since) as store:
-                yield row, self._decide(row.given, store)
-
-    def decided(self, given: Mapping[str, Value]) -> Outcome:
-        """What becomes of one event, whose history is complete and holds nothing else."""
-        with self._store(None) as store:
-            return self._decide(given, store)
-
-    def _store(self, since: int | None) -> Any:
-        if since is not None and self.time.kind == "datetime":
-            return open_store("memory:", self.history, self.record, history_from=show(since, Type("date")))
-        return open_store("memory:", self.history, self.record, history_from=FOREVER if since is None else since)
-
-    def _decide(self, given: Mapping[str, Value], store: Any) -> Outcome:
-        row: Row = {f.name: given.get(f.name, MISSING) for f in self.record.fields}
-        row |= {NOW: row[self.record.time], DAY_OF_EVENT: border(self.record).day(row[self.record.time])}
-        try:
-            row |= HistoryStep(self.history, self.record).bind(store).one(row)
-        except InputError as error:
-            return Outcome(self, row, refused=str(error))
-        row |= {column.name: MISSING for column in self.rules.inputs} | dict(given)
-        self._recompute(row, given)
-        closed, row = self._held(row, LiveHolder(store, Passing(self.record), row, True))
-        return Outcome(self, row, closed, reference.run(self.rules, row, True), reference.work_out(self.rules, row, False)[0])
-
-    def _held(self, row: Row, holder: Holder) -> tuple[Row, Row]:
-        """The first reading, and the row with which hits are held back."""
-
-        def ask(rule: ir.Rule, once: ir.Once, hit: bool) -> Answer:
-            return holder.ask(Ask(rule.id, once, tuple(row[field.name] for field in once.per), row[NOW], hit))
-
-        return hold(lambda given: reference.run(self.rules, given), self.rules.rules, row, ask)
-
-    def _recompute(self, row: Row, given: Mapping[str, Value]) -> None:
-        """Features that are expressions over others follow those that a case gives."""
-        for group in self.history:
-            for feature in group.bound:
-                if not isinstance(feature.value, ir.Aggregate) and feature.name not in given:
-                    row[feature.name] = reference.stored(feature.value, row)
-
-    # --- explaining ---------------------------------------------------------------------------------------------------
-
-    def level(self, row: Row, *, open_: bool) -> Any:
-        """The rule set in one reading, as explanations take it."""
-        types = input_types(self.rules)
-        step = RuleStep(self.rules.name, self.rules, {name: name for name in types}, self.time, open_=open_)
-        plan = Plan(
-            name=self.rules.name,
-            version=self.rules.version,
-            record=self.record,
-            decision="",
-            history=self.history,
-            closed=(),
-            open=(),
-            types=types,
-            outputs={},
-            rules={},
-            flags={},
-            points={},
-            policies=(),
-        )
-        told = {column: row[local] for local, column in step.told.items() if local in row}
-        return Level(plan, (), row | told, open_).rule_set(step)
-
-
 # --- comparing -------------------------------------------------------------------------------------------------------
 
 
@@ -283,7 +160,7 @@ def _failures(case: TestCase, row: CaseRow, outcome: Outcome) -> Iterator[Failur
         met, wanted, got = _compare(expected, outcome)
         if not met:
             span = expected.span if expected.span.line else row.span
-            yield Failure(span, case.title, wanted, got, outcome.why(expected.name if expected.kind == "rule" else None))
+            yield Failure(span, case.title, wanted, got, outcome.why(expected.name if expected.kind in ("rule", "silenced") else None))
 
 
 def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
@@ -293,6 +170,8 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
         state = closed[ir.hit(name or "")]
         got = "hit" if state is True else "clear" if state is False else "undecided"
         return got == value, f"{name} {value}", f"{name} {got}"
+    if expected.kind == "silenced":
+        return _silenced(name or "", value, outcome)
     if expected.kind == "flag":
         return _same(closed[f"flags.{name}"], value), _flag(name, value), _flag(name, closed[f"flags.{name}"])
     if expected.kind == "range":
@@ -307,6 +186,17 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
         there, type_ = outcome.value(name or ""), expected.type or INTEGER
         return _same(there, value), f"{name} {_shown(value, type_)}", f"{name} {_shown(there, type_)}"
     return closed["outcome"] == value, f"outcome {value}", f"outcome {closed['outcome']}"
+
+
+def _silenced(rule: str, by: Value, outcome: Outcome) -> tuple[bool, str, str]:
+    """Whether an exception silenced a hit of the rule; `by` is its id, or true for any."""
+    exempt = next(one.exempt for one in outcome.bench.rules.rules if one.id == rule)
+    found = [one for one in exempt if outcome.closed[ir.silenced(rule, one)] is True]
+    state = outcome.closed[ir.hit(rule)]
+    word = "hit" if state is True else "clear" if state is False else "undecided"
+    got = f"silenced by {' and '.join(found)}" if found else word
+    wanted = f"{rule} silenced" if by is True else f"{rule} silenced by {by}"
+    return bool(found) if by is True else by in found, wanted, f"{rule} {got}"
 
 
 def _possible(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
@@ -336,10 +226,15 @@ def _flag(name: str | None, value: Value) -> str:
 
 
 def _untested(rules: ir.RuleSet, cases: Iterable[TestCase]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The states that no test expects of a rule; one whose policy settles it is never undecided."""
+    """The states that no test expects of a rule; one whose policy settles it is never undecided. Of an exception, that it silences."""
+    cases = list(cases)
     seen = {(one.name, one.value) for case in cases for row in case.rows for one in row.expect if one.kind == "rule"}
     for rule in sorted(rules.rules, key=lambda rule: rule.span):
         wanted = STATES if rule.policy == "refer" else STATES[:2]
         lacking = tuple(state for state in wanted if (rule.id, state) not in seen)
         if lacking:
             yield rule.id, lacking
+    silencing = {one.value for case in cases for row in case.rows for one in row.expect if one.kind == "silenced"}
+    for exemption in rules.exemptions:
+        if exemption.id not in silencing:
+            yield exemption.id, ("silenced",)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.backends import reference
+from engine.backends import reference, single
 from engine.backends.rules import RuleStep, input_types
 from engine.lang import ir
 from engine.lang.cases import Invariant
@@ -23,7 +23,7 @@ from engine.values import MISSING, Value, compare, known
 
 if TYPE_CHECKING:
     from engine.lang.environment import Environment
-    from engine.testkit.runner import Bench, Outcome
+    from engine.testkit.bench import Bench, Outcome
 
 _KEPT: Final = 200
 
@@ -60,15 +60,17 @@ class Search:
     invariants: tuple[Invariant, ...]
     seed: str
     seen: dict[str, set[str]] = field(default_factory=dict)
+    alone: Given = field(init=False)
     material: Material = field(init=False)
+    _compiled: dict[int, Callable[[Row], Value]] = field(default_factory=dict)
     closed: RuleStep = field(init=False)
     opened: RuleStep = field(init=False)
 
     def __post_init__(self) -> None:
         rules, record = self.bench.rules, self.bench.record
-        start = filled(rules, self.env, {})[record.time]
+        self.alone = filled(rules, self.env, {})
         conditions = [expr for one in self.invariants for expr in (one.claim, one.when, *_moved(one, record)) if expr is not None]
-        self.material = Material(rules, record, self.bench.history, conditions, start)
+        self.material = Material(rules, record, self.bench.history, conditions, self.alone[record.time])
         sources = {name: name for name in input_types(rules)}
         self.closed = RuleStep(rules.name, rules, sources, self.bench.time)
         self.opened = RuleStep(rules.name, rules, sources, self.bench.time, open_=True)
@@ -82,23 +84,33 @@ class Search:
         random = Random(f"{self.seed}\n{invariant.text}")
         aim, kept, found = Aim(self.material, random), list[Given](), Searched(invariant)
         held = dict.fromkeys((text for text, _ in invariant.parts), 0)
-        needs_open = any({"possible", "robust"} & ir.reads(expr) for expr in (invariant.claim, invariant.when) if expr is not None)
+        needs_open = self._asks_open(invariant)
         while found.tries < tries:
+            aim.forget()
             given = dict(random.choice(kept)) if kept and random.random() < 0.3 else aim.event()
-            events = [given] if invariant.of is None else _pair(invariant, given, aim, self.material)
+            events = _aimed(invariant, given, aim) if invariant.of is None else _pair(invariant, given, aim, self.material)
             rows = [self._decide(event, needs_open) for event in events]
             found.tries += len(events)
             for text, part in invariant.parts:
-                held[text] += all(reference.evaluate(part, row) is True for row in rows)
-            if not _applies(invariant, rows) or (invariant.of is not None and len(rows) < 2):
+                held[text] += all(self._judge(part, row) is True for row in rows)
+            if not _applies(invariant, rows, self._judge) or (invariant.of is not None and len(rows) < 2):
                 continue
             found.met += 1
             kept = [*kept, given][-_KEPT:]
-            if _breaks(invariant, rows) and self._broken(invariant, events) is not None:
-                found.broken = _Shrinking(self, invariant).run(events)
+            if _breaks(invariant, rows, self._judge) and self._broken(invariant, events):
+                small = _Shrinking(self, invariant).run(events)
+                found.broken = small if self._broken(invariant, small) else tuple(events)
                 break
         found.idle = () if found.broken else tuple(text for text, count in held.items() if not count)
         return found
+
+    def _asks_open(self, invariant: Invariant) -> bool:
+        """Whether the second reading matters."""
+        return any({"possible", "robust"} & ir.reads(expr) for expr in (invariant.claim, invariant.when) if expr is not None)
+
+    @property
+    def _nothing(self) -> Given:
+        return dict.fromkeys(self.material.columns, MISSING) | {self.bench.record.time: self.material.start}
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
@@ -113,7 +125,7 @@ class Search:
             state = result[ir.hit(rule.id)]
             self.seen[rule.id].add("hit" if state is True else "clear" if state is False else "undecided")
         if needs_open and result[POLICY]:
-            opened = self.opened.decided(row | {name: MISSING for name in self.opened.told})
+            opened = self.opened.decided(row | dict.fromkeys(self.opened.told, MISSING))
             result["possible"] = tuple(dict.fromkeys((*opened[self.opened.outputs["possible"]], *result["possible"])))
         return _with_robust(row | result)
 
@@ -121,13 +133,28 @@ class Search:
         """What the reference makes of an event, as a test would."""
         return self.bench.decided(filled(self.bench.rules, self.env, given))
 
-    def _broken(self, invariant: Invariant, events: Iterable[Mapping[str, Value]]) -> list[Outcome] | None:
-        """The outcomes of events that break the invariant, by the reference; none where they do not."""
+    def may_break(self, invariant: Invariant, events: Iterable[Mapping[str, Value]]) -> bool:
+        """Whether compiled rules say that events break it; what an event leaves out is missing, or worked out from it alone."""
+        rows: list[Row] = []
+        for event in events:
+            given = {**self._nothing, **event}
+            if not self.material.looked <= event.keys():
+                given |= self.bench.looked({**self.material.row(given), **self.alone, **event})
+                given |= event
+            rows.append(self._decide({name: given[name] for name in self.material.columns}, self._asks_open(invariant)))
+        return _applies(invariant, rows, self._judge) and _breaks(invariant, rows, self._judge)
+
+    def _judge(self, expr: ir.Expr, row: Row) -> Value:
+        """What a compiled expression comes to; those of invariants live as long as the search."""
+        if id(expr) not in self._compiled:
+            self._compiled[id(expr)] = single.compile_expr(expr)
+        return self._compiled[id(expr)](row)
+
+    def _broken(self, invariant: Invariant, events: Iterable[Mapping[str, Value]]) -> bool:
+        """Whether events break the invariant by the reference, which settles it."""
         outcomes = [self.judged(event) for event in events]
-        if any(outcome.refused is not None for outcome in outcomes):
-            return None
-        rows = [seen(outcome) for outcome in outcomes]
-        return outcomes if _applies(invariant, rows) and _breaks(invariant, rows) else None
+        rows = [_seen(outcome) for outcome in outcomes if outcome.refused is None]
+        return len(rows) == len(outcomes) and _applies(invariant, rows) and _breaks(invariant, rows)
 
 
 def _moved(invariant: Invariant, record: Any) -> Iterable[ir.Expr]:
@@ -136,7 +163,7 @@ def _moved(invariant: Invariant, record: Any) -> Iterable[ir.Expr]:
         yield ir.Read(invariant.of, type=types[invariant.of]) if invariant.of in types else ir.Read(invariant.of)
 
 
-def seen(outcome: Outcome) -> Row:
+def _seen(outcome: Outcome) -> Row:
     """Everything an invariant may read of what the reference made of an event."""
     row = outcome.row | outcome.closed
     if "possible" in row:
@@ -152,21 +179,34 @@ def _with_robust(row: Row) -> Row:
 # --- what it means ---------------------------------------------------------------------------------------------------
 
 
-def _applies(invariant: Invariant, rows: Iterable[Row]) -> bool:
+Judge = Callable[[ir.Expr, Row], Value]
+"""What says what an expression comes to: the reference, or compiled expressions, which are faster."""
+
+
+def _applies(invariant: Invariant, rows: Iterable[Row], judge: Judge = reference.evaluate) -> bool:
     """Whether the invariant says anything of these events."""
-    return all(invariant.when is None or reference.evaluate(invariant.when, row) is True for row in rows)
+    return all(invariant.when is None or judge(invariant.when, row) is True for row in rows)
 
 
-def _breaks(invariant: Invariant, rows: list[Row]) -> bool:
+def _breaks(invariant: Invariant, rows: list[Row], judge: Judge = reference.evaluate) -> bool:
     """Whether they break it beyond doubt: what cannot be judged breaks nothing."""
     if invariant.of is None:
-        return reference.evaluate(invariant.claim, rows[0]) is True
-    before, after = (reference.evaluate(invariant.claim, row) for row in rows)
+        return judge(invariant.claim, rows[0]) is True
+    before, after = (judge(invariant.claim, row) for row in rows)
     if invariant.order:
         if before not in invariant.order or after not in invariant.order:
             return False
         before, after = invariant.order.index(before), invariant.order.index(after)
     return compare("<" if invariant.lowers else ">", after, before) is True
+
+
+def _aimed(invariant: Invariant, given: Given, aim: Aim) -> list[Given]:
+    """The event, mostly steered towards what the invariant speaks of and says never happens."""
+    wanted = [expr for expr in (invariant.when, invariant.claim) if expr is not None and aim.random.random() < 0.9]
+    aim.random.shuffle(wanted)
+    for expr in wanted:
+        aim.at(expr, True, given)
+    return [given]
 
 
 def _pair(invariant: Invariant, given: Given, aim: Aim, material: Material) -> list[Given]:
@@ -194,7 +234,9 @@ class _Shrinking:
 
     def __init__(self, search: Search, invariant: Invariant) -> None:
         self.search, self.invariant = search, invariant
-        self.breaks: Callable[[Iterable[Mapping[str, Value]]], bool] = lambda events: search._broken(invariant, events) is not None
+
+    def breaks(self, events: list[Given]) -> bool:
+        return self.search.may_break(self.invariant, events)
 
     def run(self, events: list[Given]) -> tuple[Given, ...]:
         """The smallest events that still break it."""
@@ -202,13 +244,17 @@ class _Shrinking:
         events = [dict(event) for event in events]
         for _ in range(5):
             before = [dict(event) for event in events]
-            for name in sorted(events[0], key=lambda name: (name == self.search.bench.record.time, name)):
+            for name in sorted(events[0], key=self._order):
                 if name != self.invariant.of:
                     events = self._less(events, name)
             events = self._closer(events)
             if events == before:
                 break
         return tuple(events)
+
+    def _order(self, name: str) -> tuple[bool, bool, str]:
+        """Fields first, then what looks back, which takes longest to leave out, then the time."""
+        return name == self.search.bench.record.time, name in self.search.material.looked, name
 
     def _less(self, events: list[Given], name: str) -> list[Given]:
         """The events without a value for this column, or with a plainer one, as far as that still breaks it."""
@@ -225,8 +271,9 @@ class _Shrinking:
         """Values that are simpler than this one, the simplest first."""
         if not known(value):
             return
-        yield MISSING
-        if value.__class__ is int and value:
+        if name not in (self.search.bench.record.time, *self.search.bench.record.key):
+            yield MISSING
+        if value.__class__ is int and value and self.search.material.columns[name].kind not in ("date", "datetime"):
             yield 0
             return
         for other in self.search.material.pools[name]:
@@ -255,12 +302,11 @@ class _Shrinking:
         name = self.invariant.of
         if name is None or len(events) < 2 or events[0][name].__class__ is not int:
             return events
-        first, second = events[0][name], events[1][name]
+        step = STEP[self.search.material.columns[name].kind]
+        first, second = (event[name] // step for event in events)
         while abs(second - first) > 1:
             middle = (first + second) // 2
-            upper, lower = (
-                [event | {name: value} for event, value in zip(events, pair, strict=True)] for pair in ((middle, second), (first, middle))
-            )
+            upper, lower = (self._moved(events, pair, step) for pair in ((middle, second), (first, middle)))
             if self.breaks(upper):
                 events, first = upper, middle
             elif self.breaks(lower):
@@ -268,3 +314,6 @@ class _Shrinking:
             else:
                 break
         return events
+
+    def _moved(self, events: list[Given], pair: tuple[int, int], step: int) -> list[Given]:
+        return [event | {self.invariant.of or "": value * step} for event, value in zip(events, pair, strict=True)]
