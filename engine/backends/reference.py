@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
-from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
+from engine.screening.names import Match
+from engine.values import PERCENT, Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from engine.plan import Row
 
@@ -49,6 +50,8 @@ def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
     """`evaluate`, with the value of every part."""
     if isinstance(expr, ir.Quantifier):
         return _trace_quantifier(expr, row, item)
+    if isinstance(expr, ir.Match):
+        return _trace_match(expr, row)
     children = tuple(trace(child, row, item) for child in ir.children(expr))
     return Trace(expr, _meaning(expr, [child.value for child in children], row, item), children)
 
@@ -74,6 +77,8 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
             return not known(*values)
         case ir.In():
             return member(expr.values, *values)
+        case ir.Resembles():
+            return resembles(expr, values)
         case ir.Call():
             return call(BUILTINS[expr.function], values)
         case ir.Else():
@@ -87,6 +92,55 @@ def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
         return Trace(expr, first([of.value]), (of,))
     items = tuple(trace(expr.where, row, one) for one in of.value)
     return Trace(expr, QUANTIFIERS[expr.kind]([one.value for one in items]), (of, *items))
+
+
+def _trace_match(expr: ir.Match, row: Row) -> Trace:
+    asked = tuple(trace(part, row) for part in expr.of)
+    return Trace(expr, match(expr.part, [one for part in asked for one in comparisons(part)]), asked)
+
+
+def comparisons(asked: Trace) -> Iterator[Trace]:
+    """Every comparison with a list of names that stands in a trace."""
+    if isinstance(asked.expr, ir.Resembles):
+        yield asked
+    for child in asked.children:
+        yield from comparisons(child)
+
+
+def found(compared: Trace) -> Match | Missing | None:
+    """The entry that a comparison found, if it found one."""
+    assert isinstance(compared.expr, ir.Resembles)
+    values = [child.value for child in compared.children]
+    return compared.expr.names.best(values[0], compared.expr.least, *values[1:]) if all(map(known, values)) else first(values)
+
+
+def match(part: str, compared: Sequence[Trace]) -> Value:
+    """What of all comparisons with lists of names is alike most, the first of equals; missing while one cannot be judged."""
+    lacks = [one.value for one in compared if not known(one.value)]
+    matches = [(one.expr, made) for one in compared if isinstance(made := found(one), Match)]
+    if lacks or not matches:
+        return first(lacks) if lacks else missing("no row")
+    asked, best = max(matches, key=lambda pair: pair[1].likeness)
+    assert isinstance(asked, ir.Resembles)
+    if part == "list":
+        return listed(asked)
+    return {"name": best.entry.name, "id": best.entry.id, "score": best.percent, "text": told(asked, best)}[part] or missing("no row")
+
+
+def listed(asked: ir.Resembles) -> str:
+    """The list a comparison looks in, with its version if it has one."""
+    return f"{asked.name or 'a list'} {asked.version or ''}".rstrip()
+
+
+def told(asked: ir.Resembles, best: Match) -> str:
+    """An entry that was found, in words."""
+    bearer = f" ({best.entry.id})" if best.entry.id else ""
+    return f'"{best.entry.name}"{bearer} in {listed(asked)} by {show(best.percent, PERCENT)}'
+
+
+def resembles(expr: ir.Resembles, values: Sequence[Value]) -> Value:
+    """Whether an entry of the list resembles the first of the values, on the day that is the second."""
+    return expr.names.resembles(values[0], expr.least, *values[1:]) if all(map(known, values)) else first(values)
 
 
 def member(values: frozenset[Value], value: Value) -> Value:

@@ -97,6 +97,15 @@ class Membership(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Resembles(Node):
+    """`item resembles any in listed by least`."""
+
+    item: Expr
+    listed: Name
+    least: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Tuple(Node):
     items: tuple[Expr, ...]
 
@@ -134,7 +143,22 @@ class HasFlag(Node):
 
 
 Expr = (
-    Literal | Name | Binary | Logic | Not | Negate | Between | Within | IsMissing | Membership | Tuple | Else | Call | Quantifier | HasFlag
+    Literal
+    | Name
+    | Binary
+    | Logic
+    | Not
+    | Negate
+    | Between
+    | Within
+    | IsMissing
+    | Membership
+    | Resembles
+    | Tuple
+    | Else
+    | Call
+    | Quantifier
+    | HasFlag
 )
 
 

@@ -8,9 +8,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from engine.lang import ir
+from engine.screening.names import METHOD, Names
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
+_NAMES_ONLY: Final = {ir.Const: {"name"}, ir.In: {"name"}, ir.Resembles: {"name", "version"}}
 
 
 def canonical(thing: Any) -> Any:
@@ -18,10 +19,12 @@ def canonical(thing: Any) -> Any:
     if isinstance(thing, Missing):
         return ["missing", thing.cause]
     if is_dataclass(thing):
-        skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
+        skipped = {"span", "title"} | _NAMES_ONLY.get(type(thing), set())
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
+    if isinstance(thing, Names):
+        return ["names", METHOD, *canonical(thing.entries)]
     if isinstance(thing, tuple | list):
         return [canonical(item) for item in thing]
     return thing

@@ -51,6 +51,7 @@ def _larger(inner):
         st.builds(ast.Within, inner, inner, inner),
         st.builds(ast.IsMissing, inner, st.booleans()),
         st.builds(ast.Membership, inner, st.booleans(), choices | named),
+        st.builds(ast.Resembles, inner, named, inner),
         st.builds(ast.Else, inner, inner),
         st.builds(ast.Call, paths | st.just("cash.hit"), some(inner, 1)),
         st.builds(ast.Call, st.sampled_from(["hour of", "weekday of"]), st.tuples(inner)),

@@ -244,6 +244,7 @@ def test_rows_of_stories_and_examples():
         ("a is known", ast.IsMissing(name("a"), True)),
         ("a not in (1, 2)", ast.Membership(name("a"), True, ast.Tuple((number("1"), number("2"))))),
         ("a in geo.high_risk", ast.Membership(name("a"), False, name("geo.high_risk"))),
+        ("a resembles any in geo.names by 85%", ast.Resembles(name("a"), name("geo.names"), ast.Literal("percent", "85%"))),
         ('a starts with "x"', ast.Binary("starts with", name("a"), ast.Literal("text", "x"))),
         ('a matches "\\d+"', ast.Binary("matches", name("a"), ast.Literal("text", "\\d+"))),
         ("flag big", ast.HasFlag("big")),

@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.backends.outline import may_open
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
+from engine.screening.names import Entry, Names
 from engine.values import (
     CAUSES,
     DATE,
@@ -181,6 +182,8 @@ class Maker:
         if not self.pure and self.random.random() < 0.15:
             item, fallback = self.expr(kind, depth - 1, scale), self.expr(kind, depth - 1, scale)
             return ir.Else(item, fallback, type=item.type)
+        if kind in ("text", "percent") and not self.items and self.random.random() < 0.1:
+            return self._match(kind, depth)
         if kind == "flag" and self.random.random() < 0.85:
             return self._flag(depth)
         if kind == "integer" and self.random.random() < 0.2:
@@ -191,7 +194,7 @@ class Maker:
         return self._call(self.random.choice(keys), depth - 1, scale) if keys else self._leaf(kind, scale)
 
     def _flag(self, depth: int) -> ir.Expr:
-        makers = [self._compare, self._compare, self._compare, self._logic, self._logic, self._not, self._in, self._any_or_all]
+        makers = [self._compare, self._compare, self._compare, self._logic, self._logic, self._not, self._in, self._resembles, self._any_or_all]
         if not self.pure:
             makers.append(self._is_missing)
         return self.random.choice(makers)(depth)
@@ -218,6 +221,16 @@ class Maker:
         kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
         chosen = frozenset(self.values.known(TYPES[kind]) for _ in range(self.random.randrange(4)))
         return ir.In(self.expr(kind, depth - 1), chosen)
+
+    def _resembles(self, depth: int) -> ir.Expr:
+        names = Names(Entry(self.values.known(TEXT), self.random.choice(("", "7", "8"))) for _ in range(self.random.randrange(5)))
+        day = self.expr("date", 0) if self.random.random() < 0.2 else None
+        least = self.random.choice((1, 50, 66, 85, 100)) * 1_000_000
+        return ir.Resembles(self.expr("text", depth - 1), names, least, day, self.random.choice(("watched", None)))
+
+    def _match(self, kind: str, depth: int) -> ir.Expr:
+        part = "score" if kind == "percent" else self.random.choice(("name", "id", "list", "text"))
+        return ir.Match(part, tuple(self._resembles(depth) for _ in range(self.random.choice((1, 1, 2)))), type=TYPES[kind])
 
     def _any_or_all(self, depth: int) -> ir.Expr:
         return self._quantifier(self.random.choice(("any", "all")), depth)
