@@ -8,17 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from engine.backends import names
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
-from engine.screening.names import Match
-from engine.values import PERCENT, Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle, show
+from engine.lang.entries import holds
+from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from engine.lang.entries import Entries
     from engine.plan import Row
 
 UNDECIDED: Final = missing("undecided")
+NOT_IN_FORCE: Final = missing("not in force")
 
 
 # --- expressions -----------------------------------------------------------------------------------------------------
@@ -28,7 +31,7 @@ UNDECIDED: Final = missing("undecided")
 class Trace:
     """An expression, its value, and the same of its parts: every part is judged, also where the answer stood without it.
 
-    The parts of a quantifier are its list, then its condition once an item.
+    The parts of a quantifier are its list, then its condition once an item; those of a dated value its day, then the item in force.
     """
 
     expr: ir.Expr
@@ -52,6 +55,8 @@ def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
         return _trace_quantifier(expr, row, item)
     if isinstance(expr, ir.Match):
         return _trace_match(expr, row)
+    if isinstance(expr, ir.Dated):
+        return _trace_dated(expr, row, item)
     children = tuple(trace(child, row, item) for child in ir.children(expr))
     return Trace(expr, _meaning(expr, [child.value for child in children], row, item), children)
 
@@ -78,7 +83,9 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
         case ir.In():
             return member(expr.values, *values)
         case ir.Resembles():
-            return resembles(expr, values)
+            return names.resembles(expr, values)
+        case ir.Listed():
+            return listed(expr.entries, *values)
         case ir.Call():
             return call(BUILTINS[expr.function], values)
         case ir.Else():
@@ -96,51 +103,31 @@ def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
 
 def _trace_match(expr: ir.Match, row: Row) -> Trace:
     asked = tuple(trace(part, row) for part in expr.of)
-    return Trace(expr, match(expr.part, [one for part in asked for one in comparisons(part)]), asked)
+    return Trace(expr, names.match(expr.part, [one for part in asked for one in compared(part)]), asked)
 
 
-def comparisons(asked: Trace) -> Iterator[Trace]:
-    """Every comparison with a list of names that stands in a trace."""
+def compared(asked: Trace) -> Iterator[tuple[ir.Resembles, list[Value]]]:
+    """Every comparison with a list of names that stands in a trace, and what it compared."""
     if isinstance(asked.expr, ir.Resembles):
-        yield asked
+        yield asked.expr, [child.value for child in asked.children]
     for child in asked.children:
-        yield from comparisons(child)
+        yield from compared(child)
 
 
-def found(compared: Trace) -> Match | Missing | None:
-    """The entry that a comparison found, if it found one."""
-    assert isinstance(compared.expr, ir.Resembles)
-    values = [child.value for child in compared.children]
-    return compared.expr.names.best(values[0], compared.expr.least, *values[1:]) if all(map(known, values)) else first(values)
+def _trace_dated(expr: ir.Dated, row: Row, item: Value) -> Trace:
+    day = trace(expr.day, row, item)
+    if not known(day.value):
+        return Trace(expr, first([day.value]), (day,))
+    place = next((place for place, days in enumerate(expr.spans) if holds(days, day.value)), None)
+    if place is None:
+        return Trace(expr, NOT_IN_FORCE, (day,))
+    chosen = trace(expr.items[place], row, item)
+    return Trace(expr, chosen.value, (day, chosen))
 
 
-def match(part: str, compared: Sequence[Trace]) -> Value:
-    """What of all comparisons with lists of names is alike most, the first of equals; missing while one cannot be judged."""
-    lacks = [one.value for one in compared if not known(one.value)]
-    matches = [(one.expr, made) for one in compared if isinstance(made := found(one), Match)]
-    if lacks or not matches:
-        return first(lacks) if lacks else missing("no row")
-    asked, best = max(matches, key=lambda pair: pair[1].likeness)
-    assert isinstance(asked, ir.Resembles)
-    if part == "list":
-        return listed(asked)
-    return {"name": best.entry.name, "id": best.entry.id, "score": best.percent, "text": told(asked, best)}[part] or missing("no row")
-
-
-def listed(asked: ir.Resembles) -> str:
-    """The list a comparison looks in, with its version if it has one."""
-    return f"{asked.name or 'a list'} {asked.version or ''}".rstrip()
-
-
-def told(asked: ir.Resembles, best: Match) -> str:
-    """An entry that was found, in words."""
-    bearer = f" ({best.entry.id})" if best.entry.id else ""
-    return f'"{best.entry.name}"{bearer} in {listed(asked)} by {show(best.percent, PERCENT)}'
-
-
-def resembles(expr: ir.Resembles, values: Sequence[Value]) -> Value:
-    """Whether an entry of the list resembles the first of the values, on the day that is the second."""
-    return expr.names.resembles(values[0], expr.least, *values[1:]) if all(map(known, values)) else first(values)
+def listed(entries: Entries, value: Value, day: Value) -> Value:
+    """Whether a list whose entries have dates holds the value on a day."""
+    return entries.has(value, day) if known(value) and known(day) else first([value, day])
 
 
 def member(values: frozenset[Value], value: Value) -> Value:
@@ -202,10 +189,7 @@ def apply(policy: str, judged: Value) -> Value:
 
 def in_force(effective: tuple[int | None, int | None], row: Row) -> bool:
     """Whether the event's local day, ``@date``, lies in `effective`, both ends included."""
-    start, end = effective
-    if start is None and end is None:
-        return True
-    return (start is None or row["@date"] >= start) and (end is None or row["@date"] <= end)
+    return effective == (None, None) or holds(effective, row["@date"])
 
 
 def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> State:

@@ -8,10 +8,13 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from engine.lang import ir
+from engine.lang.entries import Entries
 from engine.screening.names import METHOD, Names
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: {"name"}, ir.In: {"name"}, ir.Resembles: {"name", "version"}}
+_NAMES_ONLY: Final = {
+    ir.Const: {"name"}, ir.In: {"name"}, ir.Dated: {"name"}, ir.Listed: {"name"}, ir.Resembles: {"name", "version"},
+}  # fmt: skip
 
 
 def canonical(thing: Any) -> Any:
@@ -25,6 +28,8 @@ def canonical(thing: Any) -> Any:
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
     if isinstance(thing, Names):
         return ["names", METHOD, *canonical(thing.entries)]
+    if isinstance(thing, Entries):
+        return ["entries", *sorted(([canonical(value), canonical(spans)] for value, spans in thing.items()), key=json.dumps)]
     if isinstance(thing, tuple | list):
         return [canonical(item) for item in thing]
     return thing

@@ -6,6 +6,8 @@ machine gives the same.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Final, NamedTuple
 
 from engine.screening.spelling import VOWELS
@@ -45,21 +47,26 @@ def likeness(a: Code, b: Code) -> int:
     return 2 * WHOLE * common // (a.weight + b.weight)
 
 
-def _as_a_whole(a: Code, b: Code) -> int:
-    """The longest common run of letters, gaps allowed, over where words begin and end: `Jin Ping` is `Jinping`."""
+@cache
+def _in_common() -> Callable[[str, str], int]:
+    """The length of the longest run of letters two texts have in common, in order and with gaps allowed."""
     from rapidfuzz.distance import LCSseq
 
-    return LCSseq.similarity("".join(a.words), "".join(b.words))
+    return LCSseq.similarity
+
+
+def _as_a_whole(a: Code, b: Code) -> int:
+    """What they have in common over where words begin and end: `Jin Ping` is `Jinping`."""
+    return _in_common()("".join(a.words), "".join(b.words))
 
 
 def _word_by_word(a: Code, b: Code) -> int:
     """The same between words that are paired off, those with most in common first, so that words may stand in any order."""
-    from rapidfuzz.distance import LCSseq
-
+    in_common = _in_common()
     pairs: list[tuple[int, int, list[str], int, int]] = []
     for i, one in enumerate(a.words):
         for j, other in enumerate(b.words):
-            common = LCSseq.similarity(one, other)
+            common = in_common(one, other)
             if common:
                 # of pairs with as much in common those that leave fewer letters over; the order of words never matters
                 pairs.append((-common, len(one) + len(other), sorted((one, other)), i, j))

@@ -40,6 +40,11 @@ class Match(NamedTuple):
     entry: Entry
 
     @property
+    def rank(self) -> tuple[int, str, str]:
+        """The more alike the better, of equals the first by name and id."""
+        return -self.likeness, self.entry.name, self.entry.id
+
+    @property
     def percent(self) -> int:
         """The likeness as a percentage of the language."""
         return self.likeness * HUNDREDTH
@@ -56,7 +61,7 @@ class Names:
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self.entries: Final = tuple(sorted(set(entries)))
+        self.entries: Final = tuple(sorted(set(entries), key=lambda entry: (entry.name, entry.id, repr(entry.days))))
         self._hash: int | None = None
         self._spelt: dict[tuple[bool, bool], tuple[Index, dict[str, list[Entry]]]] | None = None
         self._halves: tuple[list[tuple[Spelling, Entry]], list[tuple[Spelling, Entry]]] | None = None
@@ -74,7 +79,7 @@ class Names:
             return spelling
         hundredths, best = -(-least // HUNDREDTH), None
         for match in self._matches(spelling, hundredths, day):
-            if best is None or (-match.likeness, match.entry) < (-best.likeness, best.entry):
+            if best is None or match.rank < best.rank:
                 best = match
         return best
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.backends.outline import may_open
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
+from engine.lang.entries import Days, Entries
 from engine.screening.names import Entry, Names
 from engine.values import (
     CAUSES,
@@ -184,6 +185,8 @@ class Maker:
             return ir.Else(item, fallback, type=item.type)
         if kind in ("text", "percent") and not self.items and self.random.random() < 0.1:
             return self._match(kind, depth)
+        if self.random.random() < 0.1:
+            return self._dated(kind, depth, scale)
         if kind == "flag" and self.random.random() < 0.85:
             return self._flag(depth)
         if kind == "integer" and self.random.random() < 0.2:
@@ -194,7 +197,7 @@ class Maker:
         return self._call(self.random.choice(keys), depth - 1, scale) if keys else self._leaf(kind, scale)
 
     def _flag(self, depth: int) -> ir.Expr:
-        makers = [self._compare, self._compare, self._compare, self._logic, self._logic, self._not, self._in, self._resembles, self._any_or_all]
+        makers = [self._compare] * 3 + [self._logic] * 2 + [self._not, self._in, self._listed, self._resembles, self._any_or_all]
         if not self.pure:
             makers.append(self._is_missing)
         return self.random.choice(makers)(depth)
@@ -223,14 +226,35 @@ class Maker:
         return ir.In(self.expr(kind, depth - 1), chosen)
 
     def _resembles(self, depth: int) -> ir.Expr:
-        names = Names(Entry(self.values.known(TEXT), self.random.choice(("", "7", "8"))) for _ in range(self.random.randrange(5)))
-        day = self.expr("date", 0) if self.random.random() < 0.2 else None
+        names = Names(
+            Entry(self.values.known(TEXT), self.random.choice(("", "7", "8")), self.spans()) for _ in range(self.random.randrange(5))
+        )
+        day = self.day() if self.random.random() < 0.3 else None
         least = self.random.choice((1, 50, 66, 85, 100)) * 1_000_000
         return ir.Resembles(self.expr("text", depth - 1), names, least, day, self.random.choice(("watched", None)))
 
     def _match(self, kind: str, depth: int) -> ir.Expr:
         part = "score" if kind == "percent" else self.random.choice(("name", "id", "list", "text"))
         return ir.Match(part, tuple(self._resembles(depth) for _ in range(self.random.choice((1, 1, 2)))), type=TYPES[kind])
+
+    def _listed(self, depth: int) -> ir.Expr:
+        kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
+        entries = {self.values.known(TYPES[kind]): self.spans() for _ in range(self.random.randrange(5))}
+        return ir.Listed(self.expr(kind, depth - 1), self.day(), Entries(entries))
+
+    def _dated(self, kind: str, depth: int, scale: int) -> ir.Expr:
+        spans = self.spans()
+        items = tuple(self.expr(kind, depth - 1, scale) for _ in spans)
+        return ir.Dated(self.day(), spans, items, type=replace(TYPES[kind], scale=scale))
+
+    def day(self) -> ir.Expr:
+        """Nearly always the event's own."""
+        return ir.day_of_event() if self.random.random() < 0.8 else ir.Read(self.random.choice(("date_a", "date.b")), type=DATE)
+
+    def spans(self) -> tuple[Days, ...]:
+        """Some spans with the days of `row` about their ends: open or not, overlapping or with holes."""
+        days = (None, 0, 5, 10, 11, 18_000)
+        return tuple((self.random.choice(days), self.random.choice(days)) for _ in range(self.random.randrange(4)))
 
     def _any_or_all(self, depth: int) -> ir.Expr:
         return self._quantifier(self.random.choice(("any", "all")), depth)
