@@ -31,7 +31,7 @@ class _Effects(NamedTuple):
     outcome: str | None
 
 
-def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | None:
+def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[str, ...] = ()) -> ir.Rule | None:
     """The typed rule without its reason and what it sets (both come once all columns are known), or none with the problems noted."""
     typer = Typer(program.scope, program.report)
     when = _when(node, typer, program)
@@ -51,6 +51,8 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
         severity=node.severity,
         effective=effective,
         once=once,
+        exempt=exempt,
+        made=node.made,
         span=node.span,
         points=effects.points,
         flags=effects.flags,
@@ -223,12 +225,14 @@ def reason(node: ast.Rule, scope: Scope, program: Program) -> tuple[str | ir.Exp
     if node.because is None:
         return ()
     parts: list[str | ir.Expr] = []
+    names = dict(node.because.names)
     for text, at in _pieces(node.because.text):
         span = _inside(node.because.span, at, len(text))
         if text in ("{", "}"):
             program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
         elif text.startswith("{"):
-            found = _named(text[1:-1].strip(), span, scope, program.report)
+            name = text[1:-1].strip()
+            found = _named(names.get(name, name), span, scope, program.report)
             if found is not None:
                 parts.append(found)
         else:
@@ -250,7 +254,7 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
 def _inside(span: Span, at: int, length: int) -> Span:
     """A place inside a text: its quote comes first."""
     start = span.column + 1 + at
-    return Span(span.file, span.line, start, start + length)
+    return replace(span, column=start, end=start + length)
 
 
 def _named(name: str, span: Span, scope: Scope, report: Report) -> ir.Expr | None:
