@@ -216,6 +216,7 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
     word = "hit" if state.state is True else "clear" if state.state is False else "undecided"
     cited = cites(rule, level.step.rules)
     lines = [f"  {name} {word}: {rule.title}" + (f" [{'; '.join(cited)}]" if cited else "")]
+    lines += [f"    made from {rule.made}"] if rule.made else []
     if not state.in_force:
         start, end = (None if day is None else date_of(day).isoformat() for day in rule.effective)
         return [*lines, f"    not in force: effective {f'from {start}' if start else ''}{f' to {end}' if end else ''}".replace("  ", " ")]

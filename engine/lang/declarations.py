@@ -31,7 +31,7 @@ def collect(program: Program) -> dict[str, Any]:
     for node in program.tree.declarations:
         match node:
             case ast.Param():
-                _node(program, found, node, "param", [value.value for value in node.values])
+                _node(program, found, node, "slot" if node.slot else "param", [value.value for value in node.values])
             case ast.ListDecl() if node.name is not None:
                 _node(program, found, node, "list", [value.value for value in node.values])
             case ast.Define():
@@ -82,7 +82,8 @@ def check(program: Program, name: str, node: Any, is_late: bool = False) -> None
 
 
 def _param(program: Program, node: ast.Param) -> bool:
-    name, what = node.name.text, f"the param `{node.name.text}`"
+    name = node.name.text
+    what = node.slot or f"the param `{name}`"
     type_ = literals.type_of(node.type, program.report) if node.type is not None else None
     value = _param_value(program, node, what)
     if value is None or (node.type is not None and type_ is None):

@@ -84,7 +84,7 @@ def _type(node: ast.TypeName) -> str:
     if node.choices:
         return "one of (" + ", ".join(literal(choice) for choice in node.choices) + ")"
     if node.item is not None:
-        return f"list of {_type(node.item)}"
+        return f"{node.kind} of {_type(node.item)}"
     return node.kind + (f" {node.currency}" if node.currency else "") + (f" by {node.by}" if node.by else "")
 
 
@@ -148,7 +148,8 @@ def _define(node: ast.Define) -> list[Line]:
 
 def _rule(node: ast.Rule) -> list[Line]:
     places = {tag: span.line for tag, span in node.places}
-    lines = [Line(f'rule {node.id.text} "{node.title}"', node.span.line), *_cites(node.cites)]
+    name = f"rule {node.id.text}".rstrip()  # the rule of a template has no id
+    lines = [Line(f'{name} "{node.title}"', node.span.line), *_cites(node.cites)]
     if node.severity is not None:
         lines.append(Line(f"  severity {node.severity}", places.get("severity", 0)))
     if node.when is not None:
@@ -168,6 +169,25 @@ def _rule(node: ast.Rule) -> list[Line]:
         keys = ", ".join(name.path for name in node.once.per)
         lines.append(Line(f"  once per {keys} per {window(node.once.window)}", node.once.span.line))
     return lines
+
+
+def _template(node: ast.RuleTemplate) -> list[Line]:
+    slots = [(f"{slot.name.text}: {_type(slot.type)}{_default(slot)}", slot.span.line) for slot in node.slots]
+    lines = fill(f"template {node.name.text}{title(node.title)} (", slots, node.span.line, end=")")
+    for one in (*node.body, node.rule):
+        for line in _DECLARATIONS[type(one)](one):
+            line.text = f"  {line.text}"
+            lines.append(line)
+    return lines
+
+
+def _default(slot: ast.Slot) -> str:
+    return "" if slot.default is None else f" = {show(slot.default, OR)}"
+
+
+def _made(node: ast.MadeRule) -> list[Line]:
+    start = f"rule {node.id.text}{title(node.title)} is {node.template.text}"
+    return fill(f"{start} with ", _bindings(node.values), node.span.line) if node.values else [Line(start, node.span.line)]
 
 
 def _unless(node: ast.Unless) -> list[Line]:
@@ -267,6 +287,8 @@ _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.Define: _define,
     ast.Feature: feature_lines,
     ast.Rule: _rule,
+    ast.RuleTemplate: _template,
+    ast.MadeRule: _made,
     ast.Decide: _decide,
     ast.Test: _test,
     ast.Story: _story,

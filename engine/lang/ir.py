@@ -175,7 +175,7 @@ class Rule:
 
     `assume` gives, for this rule alone and only where policies are applied, a value to a column while it is missing;
     it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn. With `once` a hit may be held
-    back: then the rule is clear, and ``@held("ID")`` is true.
+    back: then the rule is clear, and ``@held("ID")`` is true. `made` is the use of a template that it comes from, as written.
     """
 
     id: str
@@ -193,6 +193,7 @@ class Rule:
     severity: str | None = None
     effective: tuple[int | None, int | None] = (None, None)
     once: Once | None = None
+    made: str = ""
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 

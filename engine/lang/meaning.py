@@ -66,5 +66,5 @@ def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
         case ir.Set():
             return statement, {ir.hit(rule) for rule, _ in statement.values}.union(*(ir.reads(value) for _, value in statement.values))
     unless = tuple((condition, "") for condition, _ in statement.unless)
-    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, reason=(), cites=(), severity=None)
+    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, reason=(), cites=(), severity=None, made="")
     return bare, ir.reads(ir.condition(statement))

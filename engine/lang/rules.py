@@ -49,6 +49,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
         severity=node.severity,
         effective=days,
         once=once,
+        made=node.made,
         span=node.span,
         points=effects.points,
         flags=effects.flags,
@@ -201,12 +202,14 @@ def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
     if node.because is None:
         return ()
     parts: list[str | ir.Expr] = []
+    names = dict(node.because.names)
     for text, at in _pieces(node.because.text):
         span = _inside(node.because.span, at, len(text))
         if text in ("{", "}"):
             program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
         elif text.startswith("{"):
-            found = _named(text[1:-1].strip(), span, program)
+            name = text[1:-1].strip()
+            found = _named(names.get(name, name), span, program)
             if found is not None:
                 parts.append(found)
         else:
@@ -228,7 +231,7 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
 def _inside(span: Span, at: int, length: int) -> Span:
     """A place inside a text: its quote comes first."""
     start = span.column + 1 + at
-    return Span(span.file, span.line, start, start + length)
+    return replace(span, column=start, end=start + length)
 
 
 def _named(name: str, span: Span, program: Program) -> ir.Expr | None:

@@ -1,5 +1,7 @@
 """Random syntax trees that an author could have written: whole files of every kind, and expressions."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 
 from engine.lang import ast
@@ -7,7 +9,7 @@ from engine.lang import ast
 NAMES = (
     "amount", "channel", "date", "time", "number", "count_x", "limit", "score", "now", "tier", "key", "list", "table", "zone", "_x", "a1",
 )  # fmt: skip
-PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour")
+PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour", "VEL-01.n")
 OUTCOMES = ("approve", "review", "block", "none_of_them")
 RULE_IDS = ("CASH-01", "A-B-C", "X9-2")
 
@@ -167,6 +169,19 @@ rules = st.builds(
     some(st.builds(ast.Assume, words(paths), expressions), high=2),
     st.none() | effectives,
 )
+values = expressions | some(expressions, 2, 3).map(ast.Tuple)
+slots = st.builds(ast.Slot, words(names), types | types.map(lambda type_: ast.TypeName("field", item=type_)), st.none() | values)
+templates = st.builds(
+    lambda name, title, slots, body, rule: ast.RuleTemplate(name, title, slots, body, replace(rule, id=ast.Word(""))),
+    words(names),
+    titles,
+    some(slots, 1),
+    some(defines | features, high=2),
+    rules,
+)
+made = st.builds(
+    ast.MadeRule, words(st.sampled_from(RULE_IDS)), titles, words(paths), some(st.builds(ast.Binding, words(paths), values), high=3)
+)
 decisions = st.builds(
     ast.Decide,
     some(st.builds(ast.DecideRow, words(st.sampled_from(OUTCOMES)), st.none() | expressions), 1),
@@ -215,7 +230,7 @@ stories = st.builds(
 )
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
-declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, decisions, tests, stories, examples)
+declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, templates, made, decisions, tests, stories, examples)
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
