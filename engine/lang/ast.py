@@ -431,6 +431,21 @@ class MadeRule(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Exemption(Node):
+    """`exception ID "title" for RULE, RULE when COND from DATE until DATE approved by "..." because "..."`; days as written."""
+
+    id: Word
+    title: str
+    rules: tuple[Word, ...]
+    when: Expr | None = None
+    start: Word | None = None
+    end: Word | None = None
+    approved: Word | None = None
+    because: Word | None = None
+    cites: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DecideRow(Node):
     outcome: Word
     when: Expr | None
@@ -446,8 +461,8 @@ class Decide(Node):
 
 @dataclass(frozen=True, slots=True)
 class Expectation(Node):
-    """`kind`: rule (name, word = hit|clear|undecided) · score (low[, high]) · outcome (name) · possible (names) · robust ·
-    flag (name) · no flag (name) · value (name, low) · missing (name)."""
+    """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
+    · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
 
     kind: str
     name: Word | None = None
@@ -483,7 +498,9 @@ class Examples(Node):
     rows: tuple[Row, ...]
 
 
-Declaration = Field | Input | Param | ListDecl | Define | Feature | Rule | RuleTemplate | MadeRule | Decide | Test | Story | Examples
+Declaration = (
+    Field | Input | Param | ListDecl | Define | Feature | Rule | RuleTemplate | MadeRule | Exemption | Decide | Test | Story | Examples
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -278,6 +278,30 @@ class Builder(FeatureBuilder):
         keys = tuple(self.name([token]) for token in c[2:-2] if isinstance(token, Tok))
         return Part("once", ast.Once(keys, c[-1], span=span), span)
 
+    def exception(self, c: Children) -> ast.Exemption:
+        self._new()
+        parts = self._once((part for part in c if isinstance(part, Part)), _PERMIT_ONCE, "exception")
+        one = {tag: values[0] for tag, values in parts.items() if tag in _PERMIT_ONCE}
+        rules = tuple(word_of(token) for token in c[4:] if isinstance(token, Tok))
+        days = (one.get("from"), one.get("until"))
+        grounds = (one.get("approved by"), one.get("because"))
+        cites = tuple(parts.get("cites", ()))
+        return ast.Exemption(word_of(c[1]), text_of(c[2]), rules, one.get("when"), *days, *grounds, cites, span=self._from(*c[:3:2]))
+
+    def from_day(self, c: Children) -> Part:
+        self._whole_day(c[1])
+        return Part("from", word_of(c[1]), self._from(*c))
+
+    def until(self, c: Children) -> Part:
+        self._whole_day(c[1])
+        return Part("until", word_of(c[1]), self._from(*c))
+
+    def approved(self, c: Children) -> Part:
+        return Part("approved by", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
+
+    def grounds(self, c: Children) -> Part:
+        return Part("because", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
+
     def add_score(self, c: Children) -> ast.Effect:
         return ast.Effect("score", value=c[1], span=self._from(*c))
 
@@ -335,6 +359,10 @@ class Builder(FeatureBuilder):
 
     def expect_rule(self, c: Children) -> ast.Expectation:
         return ast.Expectation("rule", word_of(c[0]), c[1].type.lower(), span=self._from(*c))
+
+    def expect_silenced(self, c: Children) -> ast.Expectation:
+        by = tuple(word_of(token) for token in c[3:])
+        return ast.Expectation("silenced", word_of(c[0]), names=by, span=self._from(c[0], c[-1]))
 
     def expect_score(self, c: Children) -> ast.Expectation:
         return ast.Expectation("score", low=c[1], high=c[3] if len(c) > 3 else None, span=self._from(c[0], c[-1]))
@@ -401,6 +429,7 @@ _HEADER_ONCE: Final = (
     "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language",
 )  # fmt: skip
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
+_PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
 
 

@@ -171,6 +171,18 @@ def _rule(node: ast.Rule) -> list[Line]:
     return lines
 
 
+def _exemption(node: ast.Exemption) -> list[Line]:
+    rules = [(word.text, word.span.line) for word in node.rules]
+    lines = [*fill(f'exception {node.id.text} "{node.title}" for ', rules, node.span.line), *_cites(node.cites)]
+    if node.when is not None:
+        lines += broken("  when ", node.when, "", "    ")
+    days = [(word, day) for word, day in (("from", node.start), ("until", node.end)) if day is not None]
+    if days:
+        lines.append(Line("  " + " ".join(f"{word} {day.text}" for word, day in days), days[0][1].span.line))
+    texts = (("approved by", node.approved), ("because", node.because))
+    return lines + [Line(f'  {word} "{text.text}"', text.span.line) for word, text in texts if text is not None]
+
+
 def _template(node: ast.RuleTemplate) -> list[Line]:
     slots = [(f"{slot.name.text}: {_type(slot.type)}{_default(slot)}", slot.span.line) for slot in node.slots]
     lines = fill(f"template {node.name.text}{title(node.title)} (", slots, node.span.line, end=")")
@@ -244,6 +256,7 @@ def _expectation(node: ast.Expectation) -> str:
     high = "" if node.high is None else f" to {show(node.high, SUM)}"
     shapes = {
         "rule": f"{name} {node.word}",
+        "silenced": f"{name} silenced" + "".join(f" by {word.text}" for word in node.names),
         "score": f"score {low}{high}",
         "outcome": f"outcome {name}",
         "possible": "possible " + " or ".join(word.text for word in node.names),
@@ -287,6 +300,7 @@ _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.Define: _define,
     ast.Feature: feature_lines,
     ast.Rule: _rule,
+    ast.Exemption: _exemption,
     ast.RuleTemplate: _template,
     ast.MadeRule: _made,
     ast.Decide: _decide,

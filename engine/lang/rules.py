@@ -29,7 +29,7 @@ class _Effects(NamedTuple):
     outcome: str | None
 
 
-def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | None:
+def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[str, ...] = ()) -> ir.Rule | None:
     """The typed rule without its reason and what it sets (both come once all columns are known), or none with the problems noted."""
     typer = Typer(program.scope, program.report)
     when = _when(node, typer, program)
@@ -49,6 +49,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
         severity=node.severity,
         effective=days,
         once=once,
+        exempt=exempt,
         made=node.made,
         span=node.span,
         points=effects.points,
