@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final
 
 from engine.lang import ast, ir
 from engine.lang.arithmetic import describe
+from engine.lang.dated import Fixed, is_fixed
+from engine.lang.entries import Entries
 from engine.lang.functions import Typer
-from engine.lang.lists import ListValue
+from engine.lang.lists import Held, Ids, ListValue
 from engine.lang.scope import Refusal
 from engine.screening.names import Entry, Names
 from engine.values import PERCENT, PERCENT_UNIT, TEXT, show
@@ -37,35 +39,49 @@ def resembles(typer: Typer, node: ast.Resembles) -> ir.Expr | None:
     sound = item is not None and _is_text(item, typer.report)
     if listed is None or item is None or not sound or least is None or not _installed(node.span, typer.report):
         return None
-    return ir.Resembles(item, names(listed), least, None, listed.name, listed.version, span=node.span)
+
+    def ask(held: Held, by: int) -> ir.Expr:
+        day = ir.day_of_event() if isinstance(held, Entries) else None
+        return ir.Resembles(item, names(held, listed.ids), by, day, listed.name, listed.version, span=node.span)
+
+    if isinstance(least, ir.Const):
+        return listed.asked(partial(ask, by=least.value), node.span)
+    items = tuple(listed.asked(partial(ask, by=each.value), node.span) for each in least.items if isinstance(each, ir.Const))
+    return ir.Dated(least.day, least.spans, items, least.name, span=node.span)
 
 
 @lru_cache(maxsize=64)
-def names(listed: ListValue) -> Names:
-    """The entries of a list, made once however many rules look in it."""
-    return Names(Entry(value) for value in listed.values)
+def names(held: Held, ids: Ids) -> Names:
+    """What a list holds as names, made once however many rules look in it."""
+    bearers: dict[str, list[str]] = {}
+    for name, bearer in ids:
+        bearers.setdefault(name, []).append(bearer)
+    days = held if isinstance(held, Entries) else {}
+    return Names(Entry(name, bearer, days.get(name, ())) for name in held for bearer in bearers.get(name, [""]))
 
 
-def _least(typer: Typer, node: ast.Expr) -> int | None:
-    """How alike two names must be, as a percentage."""
+def _least(typer: Typer, node: ast.Expr) -> Fixed | None:
+    """How alike two names must be, as a percentage, on all days or on each."""
     found = typer.typed(node)
     if found is None:
         return None
     hint = "write a percentage like `85%`"
     if found.type.kind != "percent":
         typer.report.error("bad-threshold", f"how alike names must be is a percentage, this is {describe(found.type)}", node.span, hint)
-    elif not isinstance(found, ir.Const):
+        return None
+    if not is_fixed(found):
         typer.report.error("not-constant", "how alike names must be is fixed in the text, this depends on the event", node.span, hint)
-    elif not _LEAST <= found.value <= PERCENT_UNIT:
-        message = f"names are alike by 1% to 100%, not by {show(found.value, PERCENT)}"
+        return None
+    sizes = [each.value for each in ([found] if isinstance(found, ir.Const) else found.items) if isinstance(each, ir.Const)]
+    outside = next((size for size in sizes if not _LEAST <= size <= PERCENT_UNIT), None)
+    if outside is not None:
+        message = f"names are alike by 1% to 100%, not by {show(outside, PERCENT)}"
         typer.report.error("bad-threshold", message, node.span, hint)
-    else:
-        if found.value < _LOOSE:
-            message = f"most names are alike by {show(found.value, PERCENT)}"
-            typer.report.warning("loose-threshold", message, node.span, "85% is a good start")
-        least: int = found.value
-        return least
-    return None
+        return None
+    if min(sizes) < _LOOSE:
+        message = f"most names are alike by {show(min(sizes), PERCENT)}"
+        typer.report.warning("loose-threshold", message, node.span, "85% is a good start")
+    return found
 
 
 def _text_list(found: ir.Expr | ListValue, name: ast.Name, report: Report) -> ListValue | None:
@@ -117,11 +133,11 @@ def matches(condition: ir.Expr, defines: Mapping[str, ir.Expr]) -> dict[str, ir.
 
 
 def _asked(expr: ir.Expr, defines: Mapping[str, ir.Expr], seen: set[str]) -> Iterator[ir.Expr]:
-    """The comparisons in a condition and in the defines it reads, each with the quantifier it stands in."""
+    """The comparisons in a condition and in the defines it reads, each with what chooses among items or days around it."""
     if isinstance(expr, ir.Read) and expr.name in defines and expr.name not in seen:
         seen.add(expr.name)
         yield from _asked(defines[expr.name], defines, seen)
-    elif isinstance(expr, ir.Resembles) or (isinstance(expr, ir.Quantifier) and compares(expr)):
+    elif isinstance(expr, ir.Resembles) or (isinstance(expr, ir.Quantifier | ir.Dated) and compares(expr)):
         yield expr
     else:
         for child in ir.children(expr):
