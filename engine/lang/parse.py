@@ -269,13 +269,25 @@ def _attempt(tokens: list[Tok], start: str, after: Tok | None, builder: Builder)
 
 def _chunks(tokens: list[Tok], words: Words) -> Iterator[tuple[list[Tok], Tok | None]]:
     """The header, then one piece a declaration, each with the token that follows it."""
-    cuts = [0, *(i for i, token in enumerate(tokens) if i and token.first and _declares(token, words)), len(tokens)]
+    cuts = [0, *_cuts(tokens, words), len(tokens)]
     for start, end in pairwise(cuts):
         yield tokens[start:end], tokens[end] if end < len(tokens) else None
 
 
 def _declares(token: Tok, words: Words) -> bool:
     return token.kind == "WORD" and token.written in words.declarations
+
+
+def _cuts(tokens: list[Tok], words: Words) -> Iterator[int]:
+    """Where declarations begin. A template goes on to its rule, which has no id."""
+    shown = words.shown
+    own, inside = (shown["DEFINE"], shown["FEATURE"]), False
+    for place, token in enumerate(tokens):
+        if place and token.first and _declares(token, words):
+            ends = token.written == shown["RULE"] and place + 1 < len(tokens) and tokens[place + 1].kind == "STRING"
+            if not inside or not (ends or token.written in own):
+                yield place
+            inside = token.written == shown["TEMPLATE"] or (inside and token.written in own)
 
 
 def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:

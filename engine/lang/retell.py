@@ -60,7 +60,7 @@ def _pieces(tokens: Sequence[Tok]) -> list[Piece]:
             length = 1 + _further(token, tokens[at + 1 : at + 6], words)
             pieces.append(Piece(token.value, token.type, token.start_pos, tokens[at + length - 1].end_pos))
         else:
-            pieces.append(Piece(token.value, None, token.start_pos, token.end_pos))
+            pieces.append(Piece(token.value, token.type, token.start_pos, token.end_pos))
         at += length
     return pieces
 

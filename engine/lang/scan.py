@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 from engine.diagnostics import Diagnostic, Fix, Span, nearest
 from engine.lang.ast import Comment
 from engine.lang.letters import foreign_word, mixed_words, odd_letter, straightened
-from engine.lang.nulls import instead_of_null
+from engine.lang.nulls import Before, instead_of_null
 from engine.lang.words import LANGUAGES, load_words, verbatim
 
 if TYPE_CHECKING:
     from engine.lang.words import Words
 
 MAX_DEPTH: Final = 60
+_CLAUSE: Final = 100
 MAX_SLIPS: Final = 200
 MAX_TOKENS: Final = 500_000
 
@@ -77,6 +78,7 @@ _TOKEN: Final = re.compile(
     | (?P<CLOCK>\d{1,2}:\d\d(?!\d))
     | (?P<NUMBER>\d+(?:_\d+)*(?:\.\d+)?)
     | (?P<capitals>[A-Z]{3}(?![\w.-]))
+    | (?P<PATH>[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+\.[a-z_][a-z0-9_]*(?!\w))
     | (?P<RULEID>[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?!\w))
     | (?P<word>\w[\w.]*)
     | (?P<comment>\#[^\n]*)
@@ -251,7 +253,7 @@ class _Scanner:
     def _null(self, value: str, start: int) -> None:
         hint = "write `is missing` or `is known`; in a test, `NAME missing`"
         before = self.out.tokens if self.out.tokens[-1:] and self.out.tokens[-1].written != value else self.out.tokens[:-1]
-        fix = instead_of_null(before, self._span(start, len(value)), self.words)
+        fix = instead_of_null([Before(token.written, token.span) for token in before[-_CLAUSE:]], self._span(start, len(value)), self.words)
         self._slip("null-word", f"`{value}` is no value of this language", start, len(value), hint, fix=fix)
 
     def _capitals(self, value: str, start: int) -> None:

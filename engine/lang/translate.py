@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A keyword by its terminal, or what is none; `start` and `end` are its place in the text."""
+    """A keyword, or what is none, with its terminal where one is known; `start` and `end` are its place in the text."""
 
     text: str
     terminal: str | None = None
@@ -142,7 +142,7 @@ def retold(text: str, pieces: Sequence[Piece], words: Words) -> str:
     """The text with its keywords in `words`."""
     out, end = [], 0
     for at, piece in enumerate(pieces):
-        if piece.terminal is not None:
+        if piece.terminal in words.forms:
             out += [text[end : piece.start], written(pieces, at, words)]
             end = piece.end
     return "".join([*out, text[end:]])
