@@ -64,7 +64,8 @@ def _counted(pieces: Sequence[Piece], at: int, language: str) -> str:
     before = [piece for piece in pieces[max(at - 2, 0) : at] if piece.terminal != "FULL"]
     number = before[-1].text.replace("_", "") if before else ""
     if not re.fullmatch(r"\d+", number):
-        return "few" if re.fullmatch(r"\d+\.\d+", number) else ""
+        # a fraction: two and a half days, in Russian as for two
+        return ("few" if language == "ru" else "many") if re.fullmatch(r"\d+\.\d+", number) else ""
     if language != "ru":
         return "one" if int(number) == 1 else "many"
     last, two = int(number) % 10, int(number) % 100
@@ -74,51 +75,11 @@ def _counted(pieces: Sequence[Piece], at: int, language: str) -> str:
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 _TOKEN: Final = re.compile(r'\u2063[\w. ]+|--\w+|"[^"]*"?|\d[\w.:-]*|[^\W\d][\w.]*(?:-[\w]+)*|\S')
-CELLS: Final = frozenset(
-    [
-        "AND",
-        "OR",
-        "NOT",
-        "TRUE",
-        "FALSE",
-        "FLAG",
-        "CONTAINS",
-        "MATCHES",
-        "STARTS",
-        "WITH",
-        "BETWEEN",
-        "WITHIN",
-        "AROUND",
-        "IS",
-        "MISSING",
-        "KNOWN",
-        "IN",
-        "ELSE",
-        "HOUR_OF",
-        "WEEKDAY_OF",
-        "ANY_OF",
-        "ALL_OF",
-        "NUMBER_OF",
-        "WHERE",
-        "SECOND",
-        "MINUTE",
-        "HOUR",
-        "DAY",
-        "WEEK",
-        "MONTH",
-        "YEAR",
-        "HIT",
-        "CLEAR",
-        "UNDECIDED",
-        "SCORE",
-        "OUTCOME",
-        "POSSIBLE",
-        "ROBUST",
-        "ANY",
-        "OTHERWISE",
-        "TO",
-    ]
-)
+CELLS: Final = frozenset((
+    "AND", "OR", "NOT", "TRUE", "FALSE", "FLAG", "CONTAINS", "MATCHES", "STARTS", "WITH", "BETWEEN", "WITHIN", "AROUND", "IS", "MISSING",
+    "KNOWN", "IN", "ELSE", "HOUR_OF", "WEEKDAY_OF", "ANY_OF", "ALL_OF", "NUMBER_OF", "WHERE", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK",
+    "MONTH", "YEAR", "HIT", "CLEAR", "UNDECIDED", "SILENCED", "SCORE", "OUTCOME", "POSSIBLE", "ROBUST", "ANY", "OTHERWISE", "TO",
+))  # fmt: skip
 """Terminals that a cell may hold. No two of them share a word in any language, for cells are put into English before they are read."""
 
 
@@ -169,7 +130,7 @@ def from_english(cell: str, words: Words) -> str:
 # --- what diagnostics quote ------------------------------------------------------------------------------------------
 
 _NO_NAMES: Final = frozenset(
-    (*RESERVED, "HIT", "CLEAR", "UNDECIDED", "MISSING", "DECIDE", "EXAMPLES", "RULE", "ONCE", "ASSUME", "EFFECTIVE")
+    (*RESERVED, "HIT", "CLEAR", "UNDECIDED", "SILENCED", "MISSING", "DECIDE", "EXAMPLES", "RULE", "ONCE", "ASSUME", "EFFECTIVE")
 )
 """Terminals whose words an author hardly gives to anything."""
 
