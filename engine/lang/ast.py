@@ -210,9 +210,14 @@ class Binding(Node):
 
 @dataclass(frozen=True, slots=True)
 class Cell(Node):
-    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column."""
+    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column.
+
+    In a file in another `language` than English `text` is the English of what is `written`.
+    """
 
     text: str
+    written: str = field(default="", compare=False)
+    language: str = field(default="en", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -556,7 +561,8 @@ class File(Node):
     late: Literal | None = None
     ahead: Literal | None = None
     revision: Word | None = None
-    language: Word | None = None
+    language: Word | None = field(default=None, compare=False)
+    """Of the keywords; none is English. The tree is the same in every language."""
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
