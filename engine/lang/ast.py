@@ -177,6 +177,22 @@ class Uses(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Scoring(Node):
+    """`score [sum|max] [at most N]`: how points come together; `how` is none where it is not said."""
+
+    how: str | None = None
+    most: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Floor(Node):
+    """`score at least N [when COND]`."""
+
+    least: Expr
+    when: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Binding(Node):
     """`name = value`, or `name missing` where value is none."""
 
@@ -523,6 +539,8 @@ class File(Node):
     ahead: Literal | None = None
     revision: Word | None = None
     language: Word | None = None
+    scoring: Scoring | None = None
+    floors: tuple[Floor, ...] = ()
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)

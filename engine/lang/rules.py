@@ -12,6 +12,7 @@ from engine.lang import ast, ir, judge, literals
 from engine.lang.aggregates import named
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
+from engine.lang.scoring import MOST_POINTS
 from engine.lang.windows import window
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _EFFECTS = {"score": "points", "outcome": "an outcome"}
-_MOST_POINTS = 1_000_000_000  # so that the points of all rules of a file are far from the end of 64 bits
 
 
 class _Effects(NamedTuple):
@@ -107,8 +107,8 @@ def _points(value: ast.Expr, typer: Typer) -> int | None:
         )
         return None
     points: int = found.value
-    if abs(points) > _MOST_POINTS:
-        typer.report.error("bad-score", f"a rule gives at most {_MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
+    if abs(points) > MOST_POINTS:
+        typer.report.error("bad-score", f"a rule gives at most {MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
         return None
     return points
 
