@@ -202,9 +202,14 @@ class Binding(Node):
 
 @dataclass(frozen=True, slots=True)
 class Cell(Node):
-    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column."""
+    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column.
+
+    In a file in another `language` than English `text` is the English of what is `written`.
+    """
 
     text: str
+    written: str = field(default="", compare=False)
+    language: str = field(default="en", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,14 +263,23 @@ class Param(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class ListFile(Node):
+    """`from "file" [column "c"] [valid "from" to "to"]`: the values of a list, or of one of its versions; `valid` names the columns of each
+    entry's own dates."""
+
+    file: str
+    column: str | None = None
+    valid: tuple[str, str] | None = None
+    effective: Effective | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListDecl(Node):
-    """`list NAME = (...)`, `list NAME from "file" [column "c"] [valid "from" to "to"]`; in a list file: `values (...)` with no name."""
+    """`list NAME = (...)` or `list NAME from "file" ...`; in a list file: `values (...)` or `from "file" ...`, with no name."""
 
     name: Word | None
     values: tuple[Dated, ...] = ()
-    file: str | None = None
-    column: str | None = None
-    valid: tuple[str, str] | None = None
+    files: tuple[ListFile, ...] = ()
     cites: str | None = None
 
 
@@ -538,7 +552,8 @@ class File(Node):
     late: Literal | None = None
     ahead: Literal | None = None
     revision: Word | None = None
-    language: Word | None = None
+    language: Word | None = field(default=None, compare=False)
+    """Of the keywords; none is English. The tree is the same in every language."""
     scoring: Scoring | None = None
     floors: tuple[Floor, ...] = ()
     declarations: tuple[Declaration, ...] = ()

@@ -184,7 +184,7 @@ class Rule:
     when: Expr
     unless: tuple[tuple[Expr, str], ...] = ()
     policy: str = "refer"
-    assume: tuple[tuple[str, Const], ...] = ()
+    assume: tuple[tuple[str, Const | Dated], ...] = ()
     points: int | Dated = 0
     flags: tuple[str, ...] = ()
     sets: tuple[tuple[str, Expr], ...] = ()
@@ -282,7 +282,7 @@ class RuleSet:
     features: FeatureSet | None
     body: tuple[Statement, ...]
     decide: Decide | None
-    params: Mapping[str, Const] = field(default_factory=dict)
+    params: Mapping[str, Const | Dated] = field(default_factory=dict)
     exemptions: tuple[Exemption, ...] = ()
     scoring: Scoring = field(default_factory=Scoring)
 

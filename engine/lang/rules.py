@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
-from engine.lang import ast, ir, judge, literals
+from engine.lang import ast, effective, ir, judge, scoring
 from engine.lang.aggregates import named
+from engine.lang.dated import Fixed, is_fixed
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.scoring import MOST_POINTS
 from engine.lang.windows import window
+from engine.values import date_of
 
 if TYPE_CHECKING:
     from engine.lang.program import Program
@@ -23,7 +25,7 @@ _EFFECTS = {"score": "points", "outcome": "an outcome"}
 
 
 class _Effects(NamedTuple):
-    points: int
+    points: int | ir.Dated
     flags: tuple[str, ...]
     outcome: str | None
 
@@ -34,7 +36,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
     when = _when(node, typer, program)
     unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
     effects = _effects(node, typer, program)
-    effective = _effective(node.effective, program)
+    days = effective.days(node.effective, program.report) or effective.ALWAYS
     once = None if node.once is None else _once(node.once, program)
     if when is None or any(condition is None for condition, _ in unless) or effects is None or (node.once is not None and once is None):
         return None
@@ -46,7 +48,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
         policy=node.on_missing.text if node.on_missing is not None else default_policy,
         cites=tuple(word.text for word in node.cites),
         severity=node.severity,
-        effective=effective,
+        effective=days,
         once=once,
         exempt=exempt,
         made=node.made,
@@ -56,6 +58,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
         outcome=effects.outcome,
     )
     _judge(made, node, program)
+    _judge_points(made, node, program)
     if node.once is not None:
         _judge_once(made, node, node.once, program)
     return replace(made, assume=_assumptions(made, node, program))
@@ -75,7 +78,7 @@ def _when(node: ast.Rule, typer: Typer, program: Program) -> ir.Expr | None:
 
 def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     """Points, flags and outcome, what `set` writes is typed with its column."""
-    points: int | None = 0
+    points: int | ir.Dated | None = 0
     flags: list[str] = []
     outcome: str | None = None
     seen: dict[tuple[str, str | None], ast.Effect] = {}
@@ -97,32 +100,38 @@ def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     return None if points is None else _Effects(points, tuple(flags), outcome)
 
 
-def _points(value: ast.Expr, typer: Typer) -> int | None:
+def _points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
+    """The points of a hit: the same on all days, or those of a param with dates."""
     found = typer.typed(value)
     if found is None:
         return None
-    if not isinstance(found, ir.Const) or found.type.kind != "integer":
+    if not is_fixed(found) or found.type.kind != "integer":
         typer.report.error(
             "bad-score", "points are whole numbers, or params that are", value.span, "write a number like `40`; make rules of the rest"
         )
         return None
-    points: int = found.value
-    if abs(points) > MOST_POINTS:
+    if any(abs(worth) > MOST_POINTS for worth in scoring.each(found)):
         typer.report.error("bad-score", f"a rule gives at most {MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
         return None
+    points: int | ir.Dated = found if isinstance(found, ir.Dated) else found.value
     return points
 
 
-def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None, int | None]:
-    if node is None:
-        return None, None
-    start = literals.date(node.start, node.span, program.report)
-    end = literals.date(node.end, node.span, program.report) if node.end is not None else None
-    if start is not None and end is not None and end < start:
-        program.report.error(
-            "effective-order", f"this ends on {node.end}, before it begins on {node.start}", node.span, "exchange the two dates"
-        )
-    return start, end
+def _judge_points(made: ir.Rule, node: ast.Rule, program: Program) -> None:
+    """Report points that are not known on every day on which the rule is in force."""
+    if isinstance(made.points, int) or not made.points.spans:
+        return
+    (first, last), (start, end) = made.effective, (made.points.spans[0][0], made.points.spans[-1][1])
+    span = next((effect.span for effect in node.then if effect.kind == "score"), node.id.span)
+    if start is not None and (first is None or first < start):
+        day, word = date_of(start), "before"
+    elif end is not None and (last is None or last > end):
+        day, word = date_of(end), "after"
+    else:
+        return
+    message = f"nobody knows what a hit of rule `{made.id}` gives {word} {day}"
+    days = f"from {day}" if word == "before" else f"from ... to {day}"
+    program.report.error("bad-score", message, span, f"give the param a value for these days, or the rule `effective {days}`")
 
 
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
@@ -137,7 +146,7 @@ def _once(node: ast.Once, program: Program) -> ir.Once | None:
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
     if program.overrides or node.when is None:
         return  # a test may well set a param to where a rule cannot hit
-    found = judge.verdict(ir.condition(made), program.defines, program.defines.verdicts)
+    found = program.defines.verdict(ir.condition(made))
     if found is False:
         program.report.error("never-hits", f"rule `{made.id}` can never hit: its condition contradicts itself", node.when.span)
     elif found is True:
@@ -162,7 +171,7 @@ def _judge_once(made: ir.Rule, node: ast.Rule, once: ast.Once, program: Program)
             program.report.warning("once-key-missing", message, name.span, f"add `and {name.path} is known` to the condition")
 
 
-def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, ir.Const], ...]:
+def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, Fixed], ...]:
     if not node.assume:
         return ()
     condition, inside = ir.condition(made), program.defines.get
@@ -172,7 +181,7 @@ def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple
         )
         return ()
     read = judge.closure(ir.reads(condition), inside)
-    done: dict[str, ir.Const] = {}
+    done: dict[str, Fixed] = {}
     for assumed in node.assume:
         name = assumed.name.text
         value = _assumed_value(assumed, name, program)
@@ -194,16 +203,16 @@ def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple
     return tuple(done.items())
 
 
-def _assumed_value(node: ast.Assume, name: str, program: Program) -> ir.Const | None:
+def _assumed_value(node: ast.Assume, name: str, program: Program) -> Fixed | None:
     typer = Typer(program.scope, program.report)
     column = typer.typed(ast.Name(name, span=node.name.span))
-    value = typer.constant(node.value, "an assumed value")
+    value = typer.fixed(node.value, "an assumed value")
     if column is None or value is None:
         return None
     if not isinstance(column, ir.Read) or name == "now":
         program.report.error("assume-unread", f"`{name}` is never missing, so there is nothing to assume", node.name.span)
         return None
-    return typer.fitted(value, column.type, f"`{name}`")
+    return typer.fit_fixed(value, column.type, f"`{name}`")
 
 
 # --- reasons -------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.lang import ast, ir
+from engine.lang.dated import Fixed
 from engine.lang.expressions import Typer
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ def whole(value: ast.Expr, typer: Typer, what: str) -> int | None:
     return points
 
 
+def each(points: Fixed) -> list[int]:
+    """Every number of points that a fixed value stands for."""
+    return [item.value for item in (points.items if isinstance(points, ir.Dated) else (points,)) if isinstance(item, ir.Const)]
+
+
 def warn_of_lost(program: Program, how: str, rules: Iterable[ir.Rule]) -> None:
     """Point out points that are taken away where only the most counts."""
     for rule in rules if how == "max" else ():
-        worth = [rule.points] if isinstance(rule.points, int) else [item.value for item in rule.points.items if isinstance(item, ir.Const)]
-        if any(points < 0 for points in worth):
+        if any(points < 0 for points in ([rule.points] if isinstance(rule.points, int) else each(rule.points))):
             message = f"rule `{rule.id}` takes points away, and with `score max` nothing comes of that"
             hint = "let it raise a flag, or add points up with `score sum`"
             program.report.warning("score-max-negative", message, rule.span, hint)

@@ -80,13 +80,16 @@ policies = words(st.sampled_from(["ignore", "alert", "refer"]))
 
 fields = st.builds(ast.Field, words(paths), types, st.booleans(), st.booleans(), st.booleans(), titles, some(texts))
 inputs = st.builds(ast.Input, words(names), types, st.booleans(), titles)
-params = st.builds(ast.Param, words(names), st.none() | types, st.tuples(st.builds(ast.Dated, expressions, st.none() | effectives)), titles)
-tuples = st.tuples(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives))
+params = st.builds(
+    ast.Param, words(names), st.none() | types, some(st.builds(ast.Dated, expressions, st.none() | effectives), 1, 3), titles
+)
+tuples = some(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives), 1, 3)
+list_files = some(st.builds(ast.ListFile, texts, titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
 lists = st.one_of(
     st.builds(ast.ListDecl, words(names), tuples, cites=titles),
-    st.builds(ast.ListDecl, words(names), st.just(()), texts, titles, cites=titles),
+    st.builds(ast.ListDecl, words(names), files=list_files, cites=titles),
 )
-listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), st.just(()), texts, titles))
+listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), files=list_files))
 defines = st.builds(ast.Define, words(names), titles, expressions)
 
 lengths = durations | names.map(ast.Name)
@@ -267,7 +270,7 @@ files = st.builds(
     st.none() | durations,
     st.none() | durations,
     st.none() | words(paths),
-    st.none() | words(st.just("en")),
+    st.none(),
     st.none() | st.builds(ast.Scoring, st.sampled_from(["sum", "max"]), st.none() | expressions) | st.builds(ast.Scoring, most=expressions),
     some(st.builds(ast.Floor, expressions, st.none() | expressions), high=2),
     some(declarations, high=5) | st.tuples(listings),
