@@ -8,14 +8,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
-from engine.lang import ast, ir, judge, literals
+from engine.lang import ast, effective, ir, judge
 from engine.lang.aggregates import named
+from engine.lang.dated import Fixed
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
+from engine.lang.names import PARTS, matches
 from engine.lang.windows import window
 
 if TYPE_CHECKING:
+    from engine.lang.problems import Report
     from engine.lang.program import Program
+    from engine.lang.scope import Scope
 
 _BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _EFFECTS = {"score": "points", "outcome": "an outcome"}
@@ -34,7 +38,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
     when = _when(node, typer, program)
     unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
     effects = _effects(node, typer, program)
-    effective = _effective(node.effective, program)
+    days = effective.days(node.effective, program.report) or effective.ALWAYS
     once = None if node.once is None else _once(node.once, program)
     if when is None or any(condition is None for condition, _ in unless) or effects is None or (node.once is not None and once is None):
         return None
@@ -46,7 +50,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
         policy=node.on_missing.text if node.on_missing is not None else default_policy,
         cites=tuple(word.text for word in node.cites),
         severity=node.severity,
-        effective=effective,
+        effective=days,
         once=once,
         exempt=exempt,
         made=node.made,
@@ -113,18 +117,6 @@ def _points(value: ast.Expr, typer: Typer) -> int | None:
     return points
 
 
-def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None, int | None]:
-    if node is None:
-        return None, None
-    start = literals.date(node.start, node.span, program.report)
-    end = literals.date(node.end, node.span, program.report) if node.end is not None else None
-    if start is not None and end is not None and end < start:
-        program.report.error(
-            "effective-order", f"this ends on {node.end}, before it begins on {node.start}", node.span, "exchange the two dates"
-        )
-    return start, end
-
-
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
     per, over = named(node.per, "the key", program), window(node.window, program)
     if per is None or over is None:
@@ -137,7 +129,7 @@ def _once(node: ast.Once, program: Program) -> ir.Once | None:
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
     if program.overrides or node.when is None:
         return  # a test may well set a param to where a rule cannot hit
-    found = judge.verdict(ir.condition(made), program.defines, program.defines.verdicts)
+    found = program.defines.verdict(ir.condition(made))
     if found is False:
         program.report.error("never-hits", f"rule `{made.id}` can never hit: its condition contradicts itself", node.when.span)
     elif found is True:
@@ -162,7 +154,7 @@ def _judge_once(made: ir.Rule, node: ast.Rule, once: ast.Once, program: Program)
             program.report.warning("once-key-missing", message, name.span, f"add `and {name.path} is known` to the condition")
 
 
-def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, ir.Const], ...]:
+def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, Fixed], ...]:
     if not node.assume:
         return ()
     condition, inside = ir.condition(made), program.defines.get
@@ -172,7 +164,7 @@ def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple
         )
         return ()
     read = judge.closure(ir.reads(condition), inside)
-    done: dict[str, ir.Const] = {}
+    done: dict[str, Fixed] = {}
     for assumed in node.assume:
         name = assumed.name.text
         value = _assumed_value(assumed, name, program)
@@ -194,22 +186,30 @@ def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple
     return tuple(done.items())
 
 
-def _assumed_value(node: ast.Assume, name: str, program: Program) -> ir.Const | None:
+def _assumed_value(node: ast.Assume, name: str, program: Program) -> Fixed | None:
     typer = Typer(program.scope, program.report)
     column = typer.typed(ast.Name(name, span=node.name.span))
-    value = typer.constant(node.value, "an assumed value")
+    value = typer.fixed(node.value, "an assumed value")
     if column is None or value is None:
         return None
     if not isinstance(column, ir.Read) or name == "now":
         program.report.error("assume-unread", f"`{name}` is never missing, so there is nothing to assume", node.name.span)
         return None
-    return typer.fitted(value, column.type, f"`{name}`")
+    return typer.fit_fixed(value, column.type, f"`{name}`")
 
 
 # --- reasons -------------------------------------------------------------------------------------------------------
 
 
-def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
+def with_match(scope: Scope, made: ir.Statement | None, program: Program) -> Scope:
+    """The scope with what this rule's comparisons of names found, if it makes any; quiet where the rule is faulty itself."""
+    if not isinstance(made, ir.Rule):
+        return replace(scope, silent={*scope.silent, *PARTS}, refused={n: r for n, r in scope.refused.items() if n not in PARTS})
+    found = matches(made.when, program.defines)
+    return replace(scope, inlined={**scope.inlined, **found}) if found else scope
+
+
+def reason(node: ast.Rule, scope: Scope, program: Program) -> tuple[str | ir.Expr, ...]:
     """The reason as texts and expressions in turn; problems are noted."""
     if node.because is None:
         return ()
@@ -221,7 +221,7 @@ def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
             program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
         elif text.startswith("{"):
             name = text[1:-1].strip()
-            found = _named(names.get(name, name), span, program)
+            found = _named(names.get(name, name), span, scope, program.report)
             if found is not None:
                 parts.append(found)
         else:
@@ -246,13 +246,15 @@ def _inside(span: Span, at: int, length: int) -> Span:
     return replace(span, column=start, end=start + length)
 
 
-def _named(name: str, span: Span, program: Program) -> ir.Expr | None:
-    found = program.late.lookup(name, span)
+def _named(name: str, span: Span, scope: Scope, report: Report) -> ir.Expr | None:
+    found = scope.lookup(name, span)
     if isinstance(found, ir.Expr):
         return found
     if isinstance(found, ListValue):
-        program.report.error("reason-unknown-name", f"`{name}` is a list and cannot be printed", span)
-    elif not program.late.is_silent(name):
-        hint = program.report.suggest(name, program.late.names())
-        program.report.error("reason-unknown-name", f"the reason names `{name}`, which is nothing here", span, hint)
+        report.error("reason-unknown-name", f"`{name}` is a list and cannot be printed", span)
+    elif name in PARTS:
+        scope.explain(name, span, report)
+    elif not scope.is_silent(name):
+        hint = report.suggest(name, scope.names())
+        report.error("reason-unknown-name", f"the reason names `{name}`, which is nothing here", span, hint)
     return None

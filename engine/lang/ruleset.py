@@ -144,7 +144,11 @@ class RuleSetCheck:
         scope = self.program.late if is_late else self.program.scope
         values: list[tuple[str, ir.Expr]] = []
         for rule, effect in self.parts.sets[name]:
-            value = Typer(scope, self.report).typed(effect.value) if effect.value is not None else None
+            value = (
+                Typer(rules.with_match(scope, self.typed.get(ir.hit(rule)), self.program), self.report).typed(effect.value)
+                if effect.value is not None
+                else None
+            )
             if value is not None and self._joins(name, value, effect, values):
                 values.append((rule, value))
         if len(values) < len(self.parts.sets[name]):
@@ -167,8 +171,8 @@ class RuleSetCheck:
 
     def _complete_rules(self) -> None:
         for node in self.parts.rules.values():
-            reason = rules.reason(node, self.program)
             made = self.typed.get(ir.hit(node.id.text))
+            reason = rules.reason(node, rules.with_match(self.program.late, made, self.program), self.program)
             if isinstance(made, ir.Rule):
                 self.typed[ir.hit(node.id.text)] = replace(made, reason=reason, sets=self._sets(node))
 
@@ -260,7 +264,7 @@ class RuleSetCheck:
         program, tree = self.program, self.program.tree
         body = tuple(self.typed[name] for name in order)
         read: set[str] = set()
-        for expr in _expressions(body, decide):
+        for expr in expressions(body, decide):
             read |= ir.reads(expr)
         inputs = tuple(
             ir.Column(node.name.text, program.scope.columns[node.name.text], node.optional, node.title)
@@ -298,7 +302,8 @@ def _converted(value: ir.Expr, wanted: Any) -> ir.Expr:
     return fit.to_bymoney(value, wanted.by) if wanted.by is not None else value
 
 
-def _expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
+def expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
+    """Every expression of these statements and rows, those in reasons among them."""
     found: list[ir.Expr] = []
     for statement in body:
         match statement:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.lang import ir
+from engine.lang.dated import Fixed
 from engine.lang.lists import ListValue
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from engine.lang.problems import Report
     from engine.values import Type
 
-RESERVED = frozenset({"score", "outcome", "now", "it", "this", "flags", "hit", "possible", "robust"})
+RESERVED = frozenset({"score", "outcome", "now", "it", "this", "flags", "hit", "possible", "robust", "match"})
 """Names the language itself gives a meaning."""
 
 
@@ -41,7 +42,7 @@ class Scope:
 
     zone: str = "UTC"
     columns: dict[str, Type] = field(default_factory=dict)
-    constants: dict[str, ir.Const] = field(default_factory=dict)
+    constants: dict[str, Fixed] = field(default_factory=dict)
     lists: dict[str, ListValue] = field(default_factory=dict)
     inlined: Mapping[str, ir.Expr] = field(default_factory=dict)
     extra: Mapping[str, Type] = field(default_factory=dict)
