@@ -13,7 +13,7 @@ from typing import Any
 from engine.backends import reference
 from engine.backends.holding import Answer, Ask, Holder, hold
 from engine.backends.rules import RuleStep, input_types
-from engine.cascade.explain import decide_lines, rule_lines
+from engine.cascade.explain import decide_lines, rule_lines, score_lines
 from engine.cascade.lacks import Level
 from engine.errors import InputError
 from engine.features.holder import LiveHolder
@@ -52,7 +52,7 @@ class Outcome:
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
         rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
         lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
-        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
+        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *score_lines(levels[0]), *decide_lines(levels[0])]))
 
 
 class Bench:
@@ -139,7 +139,7 @@ class Bench:
             outputs={},
             rules={},
             flags={},
-            points={},
+            points="",
             policies=(),
         )
         told = {column: row[local] for local, column in step.told.items() if local in row}
