@@ -20,6 +20,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.values import FLAG, Type, Value
 
 
@@ -115,6 +117,30 @@ class Quantifier(Expr):
 @dataclass(frozen=True, slots=True)
 class Item(Expr):
     """The list item a quantifier is looking at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Expr):
+    """What `column` of a reference table says in the row that holds under `keys` at the moment `at`: `no row` where none does. `at` is none
+    where rows have no dates; days are those of `zone`. `name` is how the text calls it."""
+
+    table: ReferenceTable
+    column: str
+    keys: tuple[Expr, ...]
+    at: Expr | None = None
+    zone: str = "UTC"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert(Expr):
+    """`item in CUR`: money in the currency of this node's type by the rates in force at the moment `at`, in whole minor units, rounded
+    once, half-even. Missing with cause `currency` where a rate is not in force. Keeps intervals."""
+
+    item: Expr
+    rates: Rates
+    at: Expr
+    zone: str = "UTC"
 
 
 # --- statements ------------------------------------------------------------------------------------------------------

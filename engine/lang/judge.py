@@ -233,6 +233,8 @@ def never_negative(expr: ir.Expr, fields: Container[str]) -> bool:
             return expr.name in fields
         case ir.Else():
             return never_negative(expr.item, fields) and never_negative(expr.fallback, fields)
+        case ir.Convert():
+            return never_negative(expr.item, fields)
         case ir.Call() if expr.function.startswith("abs:") or expr.function == "length":
             return True
         case ir.Call() if expr.function.startswith("max:"):

@@ -8,15 +8,19 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from engine.lang import ir
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
+_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name", ir.Lookup: "name"}
 
 
 def canonical(thing: Any) -> Any:
     """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
     if isinstance(thing, Missing):
         return ["missing", thing.cause]
+    if isinstance(thing, ReferenceTable | Rates):
+        return ["file", thing.digest]
     if is_dataclass(thing):
         skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
