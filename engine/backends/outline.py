@@ -26,6 +26,8 @@ def may_open(expr: ir.Expr) -> bool:
             return may_open(expr.fallback)
         case ir.Convert():
             return may_open(expr.item)
+        case ir.Dated():
+            return any(map(may_open, expr.items))
         case ir.Call():
             return BUILTINS[expr.function].interval is not None and any(map(may_open, expr.args))
     return False

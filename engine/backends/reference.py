@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
+from engine.lang.entries import holds
 from engine.values import Interval, Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from engine.lang.entries import Entries
     from engine.plan import Row
 
 UNDECIDED: Final = missing("undecided")
+NOT_IN_FORCE: Final = missing("not in force")
 
 
 # --- expressions -----------------------------------------------------------------------------------------------------
@@ -27,7 +30,7 @@ UNDECIDED: Final = missing("undecided")
 class Trace:
     """An expression, its value, and the same of its parts: every part is judged, also where the answer stood without it.
 
-    The parts of a quantifier are its list, then its condition once an item.
+    The parts of a quantifier are its list, then its condition once an item; those of a dated value its day, then the item in force.
     """
 
     expr: ir.Expr
@@ -49,6 +52,8 @@ def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
     """`evaluate`, with the value of every part."""
     if isinstance(expr, ir.Quantifier):
         return _trace_quantifier(expr, row, item)
+    if isinstance(expr, ir.Dated):
+        return _trace_dated(expr, row, item)
     children = tuple(trace(child, row, item) for child in ir.children(expr))
     return Trace(expr, _meaning(expr, [child.value for child in children], row, item), children)
 
@@ -74,6 +79,8 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
             return not known(*values)
         case ir.In():
             return member(expr.values, *values)
+        case ir.Listed():
+            return listed(expr.entries, *values)
         case ir.Call():
             return call(BUILTINS[expr.function], values)
         case ir.Else():
@@ -91,6 +98,22 @@ def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
         return Trace(expr, first([of.value]), (of,))
     items = tuple(trace(expr.where, row, one) for one in of.value)
     return Trace(expr, QUANTIFIERS[expr.kind]([one.value for one in items]), (of, *items))
+
+
+def _trace_dated(expr: ir.Dated, row: Row, item: Value) -> Trace:
+    day = trace(expr.day, row, item)
+    if not known(day.value):
+        return Trace(expr, first([day.value]), (day,))
+    place = next((place for place, days in enumerate(expr.spans) if holds(days, day.value)), None)
+    if place is None:
+        return Trace(expr, NOT_IN_FORCE, (day,))
+    chosen = trace(expr.items[place], row, item)
+    return Trace(expr, chosen.value, (day, chosen))
+
+
+def listed(entries: Entries, value: Value, day: Value) -> Value:
+    """Whether a list whose entries have dates holds the value on a day."""
+    return entries.has(value, day) if known(value) and known(day) else first([value, day])
 
 
 def member(values: frozenset[Value], value: Value) -> Value:
@@ -176,10 +199,7 @@ def apply(policy: str, judged: Value) -> Value:
 
 def in_force(effective: tuple[int | None, int | None], row: Row) -> bool:
     """Whether the event's local day, ``@date``, lies in `effective`, both ends included."""
-    start, end = effective
-    if start is None and end is None:
-        return True
-    return (start is None or row["@date"] >= start) and (end is None or row["@date"] <= end)
+    return effective == (None, None) or holds(effective, row["@date"])
 
 
 def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> State:

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
+from engine.lang.entries import Entries
 from engine.rates import Rates
 from engine.reference_table import ReferenceTable
-from engine.values import FLAG, Type, Value
+from engine.values import DATE, FLAG, Type, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,27 @@ class Quantifier(Expr):
 @dataclass(frozen=True, slots=True)
 class Item(Expr):
     """The list item a quantifier is looking at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dated(Expr):
+    """The item whose span holds the `day`, both ends included; missing, cause `not in force`, on a day in no span. Of several spans the
+    first; an open end is none. `day` is what `day_of_event` reads, no interval. `name` when it came from a param or list."""
+
+    day: Expr
+    spans: tuple[tuple[int | None, int | None], ...]
+    items: tuple[Expr, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Expr):
+    """Membership in a list whose entries have dates of their own: whether one of the item's spans holds the `day`."""
+
+    item: Expr
+    day: Expr
+    entries: Entries
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +395,11 @@ class FeatureSet:
 
 
 # --- walking ---------------------------------------------------------------------------------------------------------
+
+
+def day_of_event() -> Read:
+    """The event's local day; in a row of history that row's own."""
+    return Read("@date", type=DATE)
 
 
 def hit(rule: str) -> str:

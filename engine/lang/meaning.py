@@ -8,11 +8,12 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from engine.lang import ir
+from engine.lang.entries import Entries
 from engine.rates import Rates
 from engine.reference_table import ReferenceTable
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name", ir.Lookup: "name"}
+_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name", ir.Dated: "name", ir.Listed: "name", ir.Lookup: "name"}
 
 
 def canonical(thing: Any) -> Any:
@@ -26,6 +27,8 @@ def canonical(thing: Any) -> Any:
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
+    if isinstance(thing, Entries):
+        return ["entries", *sorted(([canonical(value), canonical(spans)] for value, spans in thing.items()), key=json.dumps)]
     if isinstance(thing, tuple | list):
         return [canonical(item) for item in thing]
     return thing

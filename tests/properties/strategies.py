@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.backends.outline import may_open
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
+from engine.lang.entries import Days, Entries
 from engine.rates import Rates
 from engine.reference_table import Bounds, ReferenceTable, TableColumn
 from engine.values import (
@@ -187,6 +188,8 @@ class Maker:
             return self._lookup(kind, depth)
         if kind == "money" and scale == 1 and self.random.random() < 0.2:
             return self._convert(depth)
+        if self.random.random() < 0.1:
+            return self._dated(kind, depth, scale)
         if kind == "flag" and self.random.random() < 0.85:
             return self._flag(depth)
         if kind == "integer" and self.random.random() < 0.2:
@@ -197,7 +200,7 @@ class Maker:
         return self._call(self.random.choice(keys), depth - 1, scale) if keys else self._leaf(kind, scale)
 
     def _flag(self, depth: int) -> ir.Expr:
-        makers = [self._compare, self._compare, self._compare, self._logic, self._logic, self._not, self._in, self._any_or_all]
+        makers = [self._compare] * 3 + [self._logic] * 2 + [self._not, self._in, self._listed, self._any_or_all]
         if not self.pure:
             makers.append(self._is_missing)
         return self.random.choice(makers)(depth)
@@ -224,6 +227,25 @@ class Maker:
         kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
         chosen = frozenset(self.values.known(TYPES[kind]) for _ in range(self.random.randrange(4)))
         return ir.In(self.expr(kind, depth - 1), chosen)
+
+    def _listed(self, depth: int) -> ir.Expr:
+        kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
+        entries = {self.values.known(TYPES[kind]): self.spans() for _ in range(self.random.randrange(5))}
+        return ir.Listed(self.expr(kind, depth - 1), self.day(), Entries(entries))
+
+    def _dated(self, kind: str, depth: int, scale: int) -> ir.Expr:
+        spans = self.spans()
+        items = tuple(self.expr(kind, depth - 1, scale) for _ in spans)
+        return ir.Dated(self.day(), spans, items, type=replace(TYPES[kind], scale=scale))
+
+    def day(self) -> ir.Expr:
+        """Nearly always the event's own."""
+        return ir.day_of_event() if self.random.random() < 0.8 else ir.Read(self.random.choice(("date_a", "date.b")), type=DATE)
+
+    def spans(self) -> tuple[Days, ...]:
+        """Some spans with the days of `row` about their ends: open or not, overlapping or with holes."""
+        days = (None, 0, 5, 10, 11, 18_000)
+        return tuple((self.random.choice(days), self.random.choice(days)) for _ in range(self.random.randrange(4)))
 
     def _any_or_all(self, depth: int) -> ir.Expr:
         return self._quantifier(self.random.choice(("any", "all")), depth)
