@@ -386,7 +386,7 @@ class Program:
         name, level = self.fresh(), _level([item, at])
         currency = None if item.currency is None else item.currency.meta.output_name()
         self.stage(level).calls.append(Exchanged(expr, at.value.meta.output_name(), currency, name))
-        wide, up, down = item.value.cast(pl.Int128), pl.col(f"{name}*"), pl.col(f"{name}/")
+        wide, up, down = item.value.cast(pl.Int128), pl.col(f"{name}.up"), pl.col(f"{name}.down")
         fits = wide.abs() <= pl.lit(EXACT_MAX, dtype=pl.Int128) // up
         units = pl.when(fits & at.value.is_not_null()).then(rounded(wide * up, down)).cast(pl.Int64, strict=False)
         col = self.place(Col(expr.type, units, level=level + 1, height=6))

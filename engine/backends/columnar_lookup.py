@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 _PLACE: Final = "@place"
+_ENDS: Final = (".up", ".down")
 
 
 class Bisection:
@@ -102,8 +103,8 @@ def _keys(table: ReferenceTable) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Exchanged:
-    """What `ir.Convert` multiplies and divides by in every row, as the columns ``NAME*`` and ``NAME/`` of 128 bits; null where a rate is
-    not in force. `at` holds the moment, `currency` the currency where amounts bring their own."""
+    """What `ir.Convert` multiplies and divides by in every row, as columns of 128 bits, ``NAME.up`` and ``NAME.down``; null where a rate
+    is not in force. `at` holds the moment, `currency` the currency where amounts bring their own."""
 
     expr: ir.Convert
     at: str
@@ -116,7 +117,7 @@ class Exchanged:
         if self.currency is None:
             return self._factors(source or "", target, at)
         codes = frame[self.currency]
-        up, down = (pl.Series(self.name + end, [None] * frame.height, dtype=pl.Int128) for end in "*/")
+        up, down = (pl.Series(self.name + end, [None] * frame.height, dtype=pl.Int128) for end in _ENDS)
         for code in codes.unique().drop_nulls().to_list():
             if code not in DIGITS:
                 continue
@@ -129,11 +130,13 @@ class Exchanged:
         finer, coarser = factors(source, target, self.expr.item.type.scale)
         if source == target:
             parts = [pl.Series([1], dtype=pl.Int128), pl.Series([coarser], dtype=pl.Int128)]
-            return [part.gather(np.zeros(at.size, np.int64)).alias(self.name + end) for part, end in zip(parts, "*/", strict=True)]
+            return [part.gather(np.zeros(at.size, np.int64)).alias(self.name + end) for part, end in zip(parts, _ENDS, strict=True)]
         wanted, given = self._rate(target, at), self._rate(source, at)
-        lost = wanted.is_null() | given.is_null()
-        made = pl.DataFrame([(wanted * finer).alias("*"), (given * coarser).alias("/"), lost.alias("lost")])
-        return [made.select(pl.when(~pl.col("lost")).then(pl.col(end))).to_series().alias(self.name + end) for end in "*/"]
+        frame = pl.DataFrame([wanted.alias("up"), given.alias("down")])
+        there = pl.all_horizontal(pl.all().is_not_null())
+        up, down = pl.col("up") * pl.lit(finer, dtype=pl.Int128), pl.col("down") * pl.lit(coarser, dtype=pl.Int128)
+        made = (pl.when(there).then(part).alias(self.name + end) for part, end in zip((up, down), _ENDS, strict=True))
+        return frame.select(made).get_columns()
 
     def _rate(self, currency: str, at: Array) -> pl.Series:
         """The rates of one currency; null where none is in force."""

@@ -284,6 +284,7 @@ class Function:
         exchange = expr.rates.exchange(money.currency, expr.type.currency or "", money.scale, expr.at.type.kind, expr.zone)
         name = self.module.constant(exchange, f"to_{expr.type.currency}")
         return self._strict([expr.item, expr.at], lambda item, at: f"{name}({item}, {at})")
+
     def _dated(self, expr: ir.Dated) -> tuple[str, int]:
         """A row of tests, one span after the other."""
         day, name, height = self._use(expr.day)

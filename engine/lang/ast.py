@@ -127,6 +127,14 @@ class Quantifier(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Convert(Node):
+    """`item in CUR`."""
+
+    item: Expr
+    currency: Word
+
+
+@dataclass(frozen=True, slots=True)
 class HasFlag(Node):
     """`flag NAME`."""
 
@@ -134,7 +142,22 @@ class HasFlag(Node):
 
 
 Expr = (
-    Literal | Name | Binary | Logic | Not | Negate | Between | Within | IsMissing | Membership | Tuple | Else | Call | Quantifier | HasFlag
+    Literal
+    | Name
+    | Binary
+    | Logic
+    | Not
+    | Negate
+    | Between
+    | Within
+    | IsMissing
+    | Membership
+    | Tuple
+    | Else
+    | Call
+    | Quantifier
+    | Convert
+    | HasFlag
 )
 
 
@@ -169,11 +192,14 @@ class Effective(Node):
 
 @dataclass(frozen=True, slots=True)
 class Uses(Node):
-    """`record PATH RANGE` or `uses KIND PATH RANGE`; `range` like ``^1``, ``~1.4.2``, ``1.0.0``, or none."""
+    """`record PATH RANGE` or `uses KIND PATH RANGE`; `range` like ``^1``, ``~1.4.2``, ``1.0.0``, or none. A table is used `by` the names
+    that hold its key, and may be `called` otherwise."""
 
     kind: str
     path: str
     range: str | None
+    by: tuple[Name, ...] = ()
+    called: Word | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +237,17 @@ class Field(Node):
     not_negative: bool = False
     optional: bool = False
     personal: bool = False
+    title: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn(Node):
+    """`column NAME: TYPE [optional] ["title"] [from "HEADER", ...]`, of a reference table."""
+
+    name: Word
+    type: TypeName
+    optional: bool = False
     title: str | None = None
     sources: tuple[str, ...] = ()
 
@@ -436,7 +473,7 @@ class Examples(Node):
     rows: tuple[Row, ...]
 
 
-Declaration = Field | Input | Param | ListDecl | Define | Feature | Rule | Decide | Test | Story | Examples
+Declaration = Field | TableColumn | Input | Param | ListDecl | Define | Feature | Rule | Decide | Test | Story | Examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +486,7 @@ class Comment(Node):
 
 @dataclass(frozen=True, slots=True)
 class File(Node):
-    """One file of any of the four kinds. Header items that do not belong to the kind are kept and refused by the checker."""
+    """One file of any of the six kinds. Header items that do not belong to the kind are kept and refused by the checker."""
 
     kind: str
     name: Word
@@ -468,6 +505,11 @@ class File(Node):
     ahead: Literal | None = None
     revision: Word | None = None
     language: Word | None = None
+    rows: Word | None = None
+    valid: tuple[Word, ...] = ()
+    known: Word | None = None
+    base: Word | None = None
+    oldest: Literal | None = None
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)

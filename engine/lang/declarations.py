@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, fit, history, ir, lists, literals
+from engine.lang import ast, fit, history, ir, lists, literals, lookups
 from engine.lang.arithmetic import describe
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def collect(program: Program) -> dict[str, Any]:
     """Declare params, lists, inputs, defines and features, and put them into the graph; gives them by name."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(lookups.declared(program))
     for node in program.tree.declarations:
         match node:
             case ast.Param():
@@ -68,6 +68,8 @@ def check(program: Program, name: str, node: Any, is_late: bool = False) -> None
             done = _list(program, node)
         case ast.Define():
             done = _define(program, node, is_late)
+        case lookups.Looked():
+            done = lookups.define(program, node, is_late)
         case _:
             done = _feature(program, node)
     if not done:

@@ -36,6 +36,7 @@ class Program:
         self.nodes: dict[str, Declared] = {}
         self.defines = Defines()
         self.features: dict[str, ir.Feature] = {}
+        self.keys: dict[int, tuple[ir.Expr, ...] | None] = {}
         self.params: dict[str, ir.Const] = {}
         self.names: dict[str, tuple[str, Span]] = {}
         self.history = Names(self)

@@ -244,7 +244,7 @@ class _Scanner:
     def _capitals(self, value: str, start: int) -> None:
         """A currency, unless it is a keyword that stands where no currency can."""
         before = self.out.tokens[-1].value if self.out.tokens else ""
-        if value.lower() in self.words.every and not (before[-1:].isdigit() or before in ("money", "in")):
+        if value.lower() in self.words.every and not (before[-1:].isdigit() or before in ("money", "in", "base")):
             self._word(value, start)
         else:
             self._add("CURRENCY", value, start, 3)
