@@ -5,7 +5,7 @@ It also answers `explain`. It knows neither frames nor generated code and is in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.lang import ir
@@ -171,13 +171,15 @@ QUANTIFIERS: Final[dict[str, Callable[[Sequence[Value]], Value]]] = {"any": or3,
 class State:
     """A rule in one row: its condition as it stands (`raw`, with the cause it lacks), its `state` after policies (true is hit, false is
     clear, missing is undecided), what that is without policies (`opened`), and whether it is in force on the event's day. A rule that is
-    not is clear, whatever it lacks. `before` is the state before `once` had its say."""
+    not is clear, whatever it lacks. `before` is the state before `once` had its say; `silenced` are the exceptions without which it would
+    be hit."""
 
     raw: Value
     state: Value
     opened: Value
     in_force: bool = True
     before: Value = False
+    silenced: tuple[str, ...] = ()
 
     @property
     def held(self) -> bool:
@@ -208,10 +210,23 @@ def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> 
         return State(False, False, False, in_force=False)
     raw = evaluate(ir.condition(rule), row)
     judged = state_of(raw) if open_ else apply(rule.policy, evaluate(ir.assumed(rule, defines), row) if rule.assume else raw)
+    silenced = silencing(rule, defines, row, open_) if rule.exempt else ()
     if rule.once is None:
-        return State(raw, judged, state_of(raw))
+        return State(raw, judged, state_of(raw), silenced=silenced)
     before, state, opened = once(raw, judged, row[ir.held(rule.id)], open_)
-    return State(raw, state, opened, before=before)
+    return State(raw, state, opened, before=before, silenced=silenced)
+
+
+def silencing(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> tuple[str, ...]:
+    """The exceptions that hold where the rule would be hit without any."""
+    without = judge(replace(ir.unexcepted(rule), once=None), defines, row, open_)
+    return holding(rule, {} if open_ else defines, row) if without.state is True else ()
+
+
+def holding(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row) -> tuple[str, ...]:
+    """The exceptions for a rule that hold; under its assumptions, as far as they reach through `defines`."""
+    reads = {one: ir.assuming(rule, ir.Read(ir.excepted(one)), defines) for one in rule.exempt}
+    return tuple(one for one, read in reads.items() if evaluate(read, row) is True)
 
 
 def once(raw: Value, judged: Value, held: Value, open_: bool) -> tuple[Value, Value, Value]:
@@ -309,7 +324,7 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
     """The outputs of a rule set for one row, with ``@policy`` and ``possible``. `open_` is the reading without policies and assumptions.
 
     `row` holds the fields, inputs, features and ``now`` under their local names, ``@date`` where a rule has an `effective`, and for a rule
-    with `once` ``@held("ID")``; that one also gives ``@before("ID")``.
+    with `once` ``@held("ID")``. It gives the rule set's `asides` too.
     """
     work, judged = work_out(ruleset, row, open_)
     possible: tuple[str, ...] = ()
@@ -320,6 +335,7 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
     touched = any(state.state is not state.opened for state in judged.values())
     given = {column.name: work[column.name] for column in ruleset.outputs()}
     given |= {ir.before(rule.id): judged[rule.id].before for rule in ruleset.rules if rule.once is not None}
+    given |= {ir.silenced(rule.id, one): one in judged[rule.id].silenced for rule in ruleset.rules for one in rule.exempt}
     return given | {"@policy": touched, "possible": possible}
 
 

@@ -227,7 +227,7 @@ class Components:
                 )
             return None
         folders = (path.parent, self.workspace.folder)
-        return check.Environment(record, used["features"], used["list"], used["table"], used["rates"], *folders)
+        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"])
 
     def environment(self, name: str) -> check.Environment | None:
         """The environment of a rule set that has been loaded, for its tests."""

@@ -274,6 +274,8 @@ class Param(Node):
     type: TypeName | None
     values: tuple[Dated, ...]
     cites: str | None = None
+    slot: str = field(default="", compare=False)
+    """The slot of a template that it fills, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,9 +385,10 @@ class Unless(Node):
 
 @dataclass(frozen=True, slots=True)
 class Template(Node):
-    """The text of a reason as written; names stand in braces."""
+    """The text of a reason as written; names stand in braces. `names` says what a name stands for that a rule template gives it."""
 
     text: str
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +421,56 @@ class Rule(Node):
     once: Once | None = None
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
     """Where clauses stand whose value carries no place of its own."""
+    made: str = field(default="", compare=False)
+    """The use of a template that it was made from, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Node):
+    """`NAME: TYPE [= DEFAULT]`, or `NAME: field of TYPE`, whose type is of kind ``field``; a default may be a tuple of values."""
+
+    name: Word
+    type: TypeName
+    default: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTemplate(Node):
+    """`template NAME ["title"] (SLOT, SLOT) [DEFINE|FEATURE ...] rule "title" CLAUSE ...`: what several rules have in common.
+
+    The rule has no id of its own.
+    """
+
+    name: Word
+    title: str | None
+    slots: tuple[Slot, ...]
+    body: tuple[Define | Feature, ...]
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRule(Node):
+    """`rule ID ["title"] is TEMPLATE [with SLOT = VALUE, ...]`; a value may be a tuple."""
+
+    id: Word
+    title: str | None
+    template: Word
+    values: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption(Node):
+    """`exception ID "title" for RULE, RULE when COND from DATE until DATE approved by "..." because "..."`; days as written."""
+
+    id: Word
+    title: str
+    rules: tuple[Word, ...]
+    when: Expr | None = None
+    start: Word | None = None
+    end: Word | None = None
+    approved: Word | None = None
+    because: Word | None = None
+    cites: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,8 +489,8 @@ class Decide(Node):
 
 @dataclass(frozen=True, slots=True)
 class Expectation(Node):
-    """`kind`: rule (name, word = hit|clear|undecided) · score (low[, high]) · outcome (name) · possible (names) · robust ·
-    flag (name) · no flag (name) · value (name, low) · missing (name)."""
+    """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
+    · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
 
     kind: str
     name: Word | None = None
@@ -473,7 +526,23 @@ class Examples(Node):
     rows: tuple[Row, ...]
 
 
-Declaration = Field | TableColumn | Input | Param | ListDecl | Define | Feature | Rule | Decide | Test | Story | Examples
+Declaration = (
+    Field
+    | TableColumn
+    | Input
+    | Param
+    | ListDecl
+    | Define
+    | Feature
+    | Rule
+    | RuleTemplate
+    | MadeRule
+    | Exemption
+    | Decide
+    | Test
+    | Story
+    | Examples
+)
 
 
 @dataclass(frozen=True, slots=True)

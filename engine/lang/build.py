@@ -13,6 +13,7 @@ from engine.diagnostics import Span
 from engine.lang import ast
 from engine.lang.build_expressions import Children, Part, text_of, word_of
 from engine.lang.build_features import FeatureBuilder, title
+from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
 
 if TYPE_CHECKING:
@@ -234,11 +235,17 @@ class Builder(FeatureBuilder):
 
     def rule(self, c: Children) -> ast.Rule:
         self._new()
-        parts = self._once((part for part in c[3:] if part is not None), _RULE_ONCE, "rule")
+        return self._rule(word_of(c[1]), c[2], c[3:], self._from(*c[:3:2]))
+
+    def pattern(self, c: Children) -> ast.Rule:
+        return self._rule(ast.Word("", span=c[0].span), c[1], c[2:], self._from(*c[:2]))
+
+    def _rule(self, name: ast.Word, title: Tok, clauses: Children, span: Span) -> ast.Rule:
+        parts = self._once((part for part in clauses if part is not None), _RULE_ONCE, "rule")
         one = {tag: values[0] for tag, values in parts.items() if tag in _RULE_ONCE}
         return ast.Rule(
-            word_of(c[1]),
-            text_of(c[2]),
+            name,
+            text_of(title),
             tuple(parts.get("cites", ())),
             one.get("severity"),
             one.get("when"),
@@ -249,9 +256,31 @@ class Builder(FeatureBuilder):
             tuple(parts.get("assume", ())),
             one.get("effective"),
             one.get("once"),
-            tuple((part.tag, part.span) for part in c[3:] if part is not None and part.tag == "severity"),
-            span=self._from(*c[:3:2]),
+            tuple((part.tag, part.span) for part in clauses if part is not None and part.tag == "severity"),
+            span=span,
         )
+
+    def template(self, c: Children) -> ast.RuleTemplate:
+        self._new()
+        slots = tuple(part for part in c if isinstance(part, ast.Slot))
+        body = tuple(part for part in c if isinstance(part, ast.Define | ast.Feature))
+        # a slot may well be called `days`, and then `over days` lacks no number
+        fine = {bare_unit(slot.name.text)[1] for slot in slots}
+        begin = c[0].span
+        self.problems = [one for one in self.problems if not (one.code == "bare-unit" and one.message in fine and one.span > begin)]
+        return ast.RuleTemplate(word_of(c[1]), title(c), slots, body, c[-1], span=self._from(*c[:2]))
+
+    def slot(self, c: Children) -> ast.Slot:
+        return ast.Slot(word_of(c[0]), c[1], c[3] if len(c) > 3 else None, span=self._from(c[0], c[-1]))
+
+    def field_type(self, c: Children) -> ast.TypeName:
+        return ast.TypeName("field", item=c[2], span=self._from(c[0], c[-1]))
+
+    def made(self, c: Children) -> ast.MadeRule:
+        self._new()
+        values = tuple(part for part in c if isinstance(part, ast.Binding))
+        template = next(word_of(part) for part in c if isinstance(part, Tok) and part.type == "PATH")
+        return ast.MadeRule(word_of(c[1]), title(c), template, values, span=self._from(*c[:2]))
 
     def severity(self, c: Children) -> Part:
         return Part("severity", c[1].type.lower(), self._from(*c))
@@ -277,6 +306,30 @@ class Builder(FeatureBuilder):
         span = self._from(c[0], c[-1])
         keys = tuple(self.name([token]) for token in c[2:-2] if isinstance(token, Tok))
         return Part("once", ast.Once(keys, c[-1], span=span), span)
+
+    def exception(self, c: Children) -> ast.Exemption:
+        self._new()
+        parts = self._once((part for part in c if isinstance(part, Part)), _PERMIT_ONCE, "exception")
+        one = {tag: values[0] for tag, values in parts.items() if tag in _PERMIT_ONCE}
+        rules = tuple(word_of(token) for token in c[4:] if isinstance(token, Tok))
+        days = (one.get("from"), one.get("until"))
+        grounds = (one.get("approved by"), one.get("because"))
+        cites = tuple(parts.get("cites", ()))
+        return ast.Exemption(word_of(c[1]), text_of(c[2]), rules, one.get("when"), *days, *grounds, cites, span=self._from(*c[:3:2]))
+
+    def from_day(self, c: Children) -> Part:
+        self._whole_day(c[1])
+        return Part("from", word_of(c[1]), self._from(*c))
+
+    def until(self, c: Children) -> Part:
+        self._whole_day(c[1])
+        return Part("until", word_of(c[1]), self._from(*c))
+
+    def approved(self, c: Children) -> Part:
+        return Part("approved by", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
+
+    def grounds(self, c: Children) -> Part:
+        return Part("because", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
 
     def add_score(self, c: Children) -> ast.Effect:
         return ast.Effect("score", value=c[1], span=self._from(*c))
@@ -328,11 +381,17 @@ class Builder(FeatureBuilder):
     def binding(self, c: Children) -> ast.Binding:
         return ast.Binding(word_of(c[0]), c[2] if len(c) > 2 else None, span=self._from(c[0], c[-1]))
 
+    filled = binding
+
     def expect(self, c: Children) -> Part:
         return Part("expect", tuple(c[1:]), self._from(c[0], c[-1]))
 
     def expect_rule(self, c: Children) -> ast.Expectation:
         return ast.Expectation("rule", word_of(c[0]), c[1].type.lower(), span=self._from(*c))
+
+    def expect_silenced(self, c: Children) -> ast.Expectation:
+        by = tuple(word_of(token) for token in c[3:])
+        return ast.Expectation("silenced", word_of(c[0]), names=by, span=self._from(c[0], c[-1]))
 
     def expect_score(self, c: Children) -> ast.Expectation:
         return ast.Expectation("score", low=c[1], high=c[3] if len(c) > 3 else None, span=self._from(c[0], c[-1]))
@@ -401,6 +460,7 @@ _HEADER_ONCE: Final = (
 )  # fmt: skip
 _HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known from": "known", "at most": "oldest"}
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
+_PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
 
 

@@ -24,6 +24,7 @@ from engine.lang.problems import Report
 from engine.lang.program import Program
 from engine.lang.ruleset import RuleSetCheck
 from engine.lang.scope import Scope
+from engine.lang.templates import expanded
 from engine.record import Record
 
 if TYPE_CHECKING:
@@ -116,7 +117,10 @@ def check_ruleset(
     """The rule set of a `ruleset` file; `overrides` give params other values, as a test may."""
     report = Report()
     records.check_places(tree, report)
-    program = Program(tree, env, overrides, report)
+    made = expanded(tree, env, report)
+    program = Program(made.tree, env, overrides, report)
+    program.scope.silent.update(made.lost)
+    program.scope.used.update(made.read)
     checked = RuleSetCheck(program).run()
     return (None if report.failed or program.incomplete else checked), in_order(report.found)
 

@@ -24,7 +24,7 @@ def collect(program: Program) -> dict[str, Any]:
     for node in program.tree.declarations:
         match node:
             case ast.Param():
-                _node(program, found, node, "param", [value.value for value in node.values])
+                _node(program, found, node, "slot" if node.slot else "param", [value.value for value in node.values])
             case ast.ListDecl() if node.name is not None:
                 _node(program, found, node, "list", [value.value for value in node.values])
             case ast.Define():
@@ -82,11 +82,12 @@ def _param(program: Program, node: ast.Param) -> bool:
     if value is None or (node.type is not None and type_ is None):
         return False
     name = node.name.text
-    constant = Typer(program.scope, program.report).constant(program.overrides.get(name, value), f"the param `{name}`")
+    what = node.slot or f"the param `{name}`"
+    constant = Typer(program.scope, program.report).constant(program.overrides.get(name, value), what)
     if constant is None:
         return False
     if type_ is not None:
-        constant = Typer(program.scope, program.report).fitted(constant, type_, f"the param `{name}`")
+        constant = Typer(program.scope, program.report).fitted(constant, type_, what)
     if constant is None:
         return False
     program.params[name] = program.scope.constants[name] = replace(constant, name=name)

@@ -29,10 +29,10 @@ class Environment:
     record: Record
     features: Mapping[str, ir.FeatureSet] = field(default_factory=dict)
     lists: Mapping[str, ListValue] = field(default_factory=dict)
-    tables: Mapping[str, ReferenceTable] = field(default_factory=dict)
-    rates: Mapping[str, Rates] = field(default_factory=dict)
     folder: Path | None = None
     workspace: Path | None = None
+    tables: Mapping[str, ReferenceTable] = field(default_factory=dict)
+    rates: Mapping[str, Rates] = field(default_factory=dict)
 
 
 NO_RATES = "rates of "

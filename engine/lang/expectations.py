@@ -59,7 +59,7 @@ class _Maker:
             if node.kind == "table" and node.path in env.tables:
                 self.columns |= {f"{called(node)}.{c.name}": c.type for c in env.tables[node.path].columns.values()}
         sets = {s.name: s.type for s in ruleset.body if isinstance(s, ir.Set)}
-        self.written = features | sets | {name: value.type for name, value in ruleset.defines.items()}
+        self.written = features | sets | {n: value.type for n, value in ruleset.defines.items() if "@" not in n}
         self.rules = {rule.id: rule for rule in ruleset.rules}
         self.flags = {s.name for s in ruleset.body if isinstance(s, ir.Flag)}
         decide = ruleset.decide
@@ -251,10 +251,7 @@ class _Maker:
             low, high = (int(limit.replace("_", "").replace(" ", "")) for limit in limits.groups())
             return Expected("range", None, (low, high), INTEGER, cell.span)
         if kind == "rule":
-            if cell.text in _STATES:
-                return Expected("rule", name, cell.text, span=cell.span)
-            self.report.error("bad-cell", "a rule is `hit`, `clear` or `undecided`", cell.span)
-            return None
+            return self._expected_state(name or "", cell)
         if kind in ("outcome", "possible"):
             return self._outcomes(kind, [ast.Word(word, span=cell.span) for word in cell.text.split(" or ")], cell.span)
         node = self._cell(cell)
@@ -263,6 +260,29 @@ class _Maker:
         if kind in ("flag", "robust"):
             return self._truth(kind, name, node, cell)
         return self._expected_value(kind, name, node, typer, cell.span)
+
+    def _expected_state(self, name: str, cell: ast.Cell) -> Expected | None:
+        if cell.text in _STATES:
+            return Expected("rule", name, cell.text, span=cell.span)
+        first, *by = cell.text.split()
+        if first == "silenced" and (not by or (len(by) == 2 and by[0] == "by")):
+            return self._silenced(name, [ast.Word(id_, span=cell.span) for id_ in by[1:]], cell.span, cell.span)
+        self.report.error("bad-cell", "a rule is `hit`, `clear`, `undecided` or `silenced`", cell.span)
+        return None
+
+    def _silenced(self, rule: str, by: list[ast.Word], span: Span, rule_span: Span) -> Expected | None:
+        """That an exception, or the one of this id, silences a rule."""
+        if not self._is_rule(rule, rule_span):
+            return None
+        exempt = self.rules[rule].exempt
+        if exempt and all(word.text in exempt for word in by):
+            return Expected("silenced", rule, by[0].text if by else True, span=span)
+        if not exempt:
+            self.report.error("unknown-exception", f"there is no exception for rule `{rule}`", span)
+        else:
+            hint = self.report.suggest(by[0].text, exempt) or "there is " + ", ".join(f"`{one}`" for one in exempt)
+            self.report.error("unknown-exception", f"there is no exception `{by[0].text}` for rule `{rule}`", by[0].span, hint)
+        return None
 
     def _truth(self, kind: str, name: str | None, node: ast.Expr, cell: ast.Cell) -> Expected | None:
         if isinstance(node, ast.Literal) and node.kind == "flag":
@@ -280,6 +300,8 @@ class _Maker:
         match node.kind:
             case "rule":
                 return Expected("rule", name, node.word, span=node.span) if self._is_rule(name or "", span) else None
+            case "silenced":
+                return self._silenced(name or "", list(node.names), node.span, span)
             case "flag" | "no flag":
                 return Expected("flag", name, node.kind == "flag", span=node.span) if self._is_flag(name or "", span) else None
             case "outcome":

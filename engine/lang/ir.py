@@ -197,11 +197,12 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear.
+    """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear. `exempt` are the ids of the exceptions
+    for it: they stand in the body as defines (`excepted` below), and a rule for which one holds is clear.
 
     `assume` gives, for this rule alone and only where policies are applied, a value to a column while it is missing;
     it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn. With `once` a hit may be held
-    back: then the rule is clear, and ``@held("ID")`` is true.
+    back: then the rule is clear, and ``@held("ID")`` is true. `made` is the use of a template that it comes from, as written.
     """
 
     id: str
@@ -219,6 +220,23 @@ class Rule:
     severity: str | None = None
     effective: tuple[int | None, int | None] = (None, None)
     once: Once | None = None
+    exempt: tuple[str, ...] = ()
+    made: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """A named exception: who approved that these `rules` stay clear where its condition holds, and why. `days` are the first, if it has
+    one, and the last on which it holds; they are part of the condition."""
+
+    id: str
+    title: str
+    rules: tuple[str, ...]
+    days: tuple[int | None, int]
+    approved: str
+    because: str
+    cites: tuple[str, ...] = ()
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -281,6 +299,7 @@ class RuleSet:
     body: tuple[Statement, ...]
     decide: Decide | None
     params: Mapping[str, Const] = field(default_factory=dict)
+    exemptions: tuple[Exemption, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -303,6 +322,13 @@ class RuleSet:
         if self.decide is not None:
             columns.append(Column("outcome", Type("text"), optional=True))
         return tuple(columns)
+
+    def asides(self) -> tuple[Column, ...]:
+        """What the engine itself learns from it, beside the outputs: of rules with `once` the state before it, of rules for which there
+        are exceptions whether they silence a hit."""
+        names = [before(rule.id) for rule in self.rules if rule.once is not None]
+        names += [silenced(rule.id, exemption) for rule in self.rules for exemption in rule.exempt]
+        return tuple(Column(name, FLAG) for name in names)
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -422,6 +448,16 @@ def held_by(rule: str) -> str:
     return f'@held by("{rule}")'
 
 
+def excepted(exemption: str) -> str:
+    """The define that says whether an exception holds."""
+    return f'@exception("{exemption}")'
+
+
+def silenced(rule: str, exemption: str) -> str:
+    """The column that says whether a rule would be hit, were there no exceptions for it, and this one holds."""
+    return f'@silenced("{rule}", "{exemption}")'
+
+
 def children(expr: Expr) -> Iterator[Expr]:
     for part in fields(expr):
         value = getattr(expr, part.name)
@@ -455,14 +491,25 @@ def transform(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
 
 
 def condition(rule: Rule) -> Expr:
-    """``when and not unless ...`` as one expression, without `effective` and assumptions."""
-    if not rule.unless:
-        return rule.when
-    return And((rule.when, *(Not(unless) for unless, _ in rule.unless)))
+    """``when and not unless ...`` and no exception as one expression, without `effective` and assumptions."""
+    against = [unless for unless, _ in rule.unless] + [Read(excepted(exemption)) for exemption in rule.exempt]
+    return And((rule.when, *map(Not, against))) if against else rule.when
+
+
+def unexcepted(rule: Rule) -> Rule:
+    """The rule as if there were no exceptions for it."""
+    return replace(rule, exempt=())
 
 
 def assumed(rule: Rule, defines: Mapping[str, Expr]) -> Expr:
-    """The condition under the rule's assumptions, which reach through the defines that read an assumed column."""
+    """The condition under the rule's assumptions."""
+    return assuming(rule, condition(rule), defines)
+
+
+def assuming(rule: Rule, expr: Expr, defines: Mapping[str, Expr]) -> Expr:
+    """An expression under the rule's assumptions, which reach through the defines that read an assumed column."""
+    if not rule.assume:
+        return expr
     values = dict(rule.assume)
 
     def touched(name: str) -> bool:
@@ -475,4 +522,4 @@ def assumed(rule: Rule, defines: Mapping[str, Expr]) -> Expr:
             return Else(node, values[node.name], type=node.type, span=node.span)
         return transform(defines[node.name], change)
 
-    return transform(condition(rule), change)
+    return transform(expr, change)

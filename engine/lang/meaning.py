@@ -13,7 +13,14 @@ from engine.rates import Rates
 from engine.reference_table import ReferenceTable
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name", ir.Dated: "name", ir.Listed: "name", ir.Lookup: "name"}
+_LEFT_OUT: Final = {
+    ir.Const: "name",
+    ir.In: "name",
+    ir.Dated: "name",
+    ir.Listed: "name",
+    ir.Lookup: "name",
+    ir.Rule: "exempt",
+}
 
 
 def canonical(thing: Any) -> Any:
@@ -23,7 +30,7 @@ def canonical(thing: Any) -> Any:
     if isinstance(thing, ReferenceTable | Rates):
         return ["file", thing.digest]
     if is_dataclass(thing):
-        skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
+        skipped = {"span", "title", _LEFT_OUT.get(type(thing))}
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
@@ -42,7 +49,8 @@ def digest(meaning: Any) -> str:
 def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
     """When a rule hits, as a fingerprint: its conditions, assumptions and `once`, with everything of its rule set that they read.
 
-    Its title, citations, reason, points and flags do not count, nor what the inputs stand for that other steps give.
+    Its title, citations, reason, points and flags do not count, nor the exceptions for it, nor what the inputs stand for that other steps
+    give.
     """
     statements = {_column(statement): statement for statement in rules.body}
     waiting, found = [ir.hit(rule.id)], dict[str, Any]()
@@ -70,5 +78,6 @@ def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
         case ir.Set():
             return statement, {ir.hit(rule) for rule, _ in statement.values}.union(*(ir.reads(value) for _, value in statement.values))
     unless = tuple((condition, "") for condition, _ in statement.unless)
-    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, reason=(), cites=(), severity=None)
-    return bare, ir.reads(ir.condition(statement))
+    worded: dict[str, Any] = {"reason": (), "cites": (), "severity": None, "made": ""}
+    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, exempt=(), **worded)
+    return bare, ir.reads(ir.condition(bare))

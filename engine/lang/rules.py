@@ -28,7 +28,7 @@ class _Effects(NamedTuple):
     outcome: str | None
 
 
-def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | None:
+def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[str, ...] = ()) -> ir.Rule | None:
     """The typed rule without its reason and what it sets (both come once all columns are known), or none with the problems noted."""
     typer = Typer(program.scope, program.report)
     when = _when(node, typer, program)
@@ -48,6 +48,8 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
         severity=node.severity,
         effective=effective,
         once=once,
+        exempt=exempt,
+        made=node.made,
         span=node.span,
         points=effects.points,
         flags=effects.flags,
@@ -212,12 +214,14 @@ def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
     if node.because is None:
         return ()
     parts: list[str | ir.Expr] = []
+    names = dict(node.because.names)
     for text, at in _pieces(node.because.text):
         span = _inside(node.because.span, at, len(text))
         if text in ("{", "}"):
             program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
         elif text.startswith("{"):
-            found = _named(text[1:-1].strip(), span, program)
+            name = text[1:-1].strip()
+            found = _named(names.get(name, name), span, program)
             if found is not None:
                 parts.append(found)
         else:
@@ -239,7 +243,7 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
 def _inside(span: Span, at: int, length: int) -> Span:
     """A place inside a text: its quote comes first."""
     start = span.column + 1 + at
-    return Span(span.file, span.line, start, start + length)
+    return replace(span, column=start, end=start + length)
 
 
 def _named(name: str, span: Span, program: Program) -> ir.Expr | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, conversions, declarations, fit, ir, lookups, rules
+from engine.lang import ast, conversions, declarations, exemptions, fit, ir, lookups, rules
 from engine.lang.environment import alias, called, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
@@ -33,6 +33,8 @@ class RuleSetCheck:
         self.program, self.report = program, program.report
         self.parts = _Parts()
         self.typed: dict[str, ir.Statement] = {}
+        self.exceptions: dict[str, ast.Exemption] = {}
+        self.exemptions: dict[str, ir.Exemption] = {}
         self.policy = program.tree.on_missing.text if program.tree.on_missing is not None else "refer"
 
     def run(self) -> ir.RuleSet | None:
@@ -40,6 +42,7 @@ class RuleSetCheck:
         program = self.program
         shared = declarations.collect(program)
         self._collect_rules()
+        self.exceptions = exemptions.collect(program, self.parts.rules)
         order, broken = ordered(program.nodes, self.report)
         program.scope.silent.update(broken)
         late = self._late(order)
@@ -52,6 +55,7 @@ class RuleSetCheck:
                 self._write(name, name in late)
         decide = self._decide()
         self._complete_rules()
+        exemptions.check_days(program, self.exemptions.values(), self.typed)
         program.warn_unused(("param", "list", "define", "feature", "input"))
         self._warn_unused_components()
         return None if self.report.failed else self._assembled([name for name in order if name in self.typed], decide)
@@ -101,7 +105,7 @@ class RuleSetCheck:
         for name in order:
             node = self.program.nodes[name]
             through = next((read for read in sorted(node.reads) if read in late), None)
-            if through is not None and not name.startswith(("hit(", "flags.")):
+            if through is not None and not name.startswith(("hit(", "flags.", "@")):
                 late.add(name)
                 message = f"a rule cannot read `{name}`: it reads the `score` of its own rule set"
                 self.program.refused[name] = Refusal("reads-own-result", message, "read it in `decide`, or in a rule set of its own")
@@ -110,17 +114,31 @@ class RuleSetCheck:
     # --- statements --------------------------------------------------------------------------------------------------
 
     def _write(self, name: str, is_late: bool) -> None:
-        """Type a rule, a flag or a set, by the column it writes."""
+        """Type a rule, an exception, a flag or a set, by the column it writes."""
         if name.startswith("flags."):
             flag = name.removeprefix("flags.")
             self.typed[name] = ir.Flag(flag, tuple(dict.fromkeys(self.parts.flags[flag])))
         elif name in self.parts.sets:
             self._write_set(name, is_late)
+        elif name in self.exceptions:
+            self._write_exemption(name)
         else:
             node = self.parts.rules[name[5:-2]]
-            made = rules.rule(node, self.program, self.policy)
+            made = rules.rule(node, self.program, self.policy, self._exempt(node.id.text))
             if made is not None:
                 self.typed[name] = made
+
+    def _write_exemption(self, name: str) -> None:
+        made = exemptions.exemption(self.exceptions[name], self.program)
+        if made is not None:
+            self.exemptions[name], define = made
+            self.program.defines.add(define)
+            self.typed[name] = define
+
+    def _exempt(self, rule: str) -> tuple[str, ...]:
+        """The ids of the exceptions for a rule, in the order of the text."""
+        found = [self.exemptions[name] for name in self.exceptions if name in self.exemptions]
+        return tuple(one.id for one in found if rule in one.rules)
 
     def _write_set(self, name: str, is_late: bool) -> None:
         scope = self.program.late if is_late else self.program.scope
@@ -268,6 +286,7 @@ class RuleSetCheck:
             body,
             decide,
             program.params,
+            tuple(self.exemptions[name] for name in self.exceptions),
         )
 
 

@@ -49,6 +49,7 @@ class Summary:
     months: Counter[tuple[str, str]] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
     open: Counter[tuple[str, str]] = field(default_factory=Counter)
+    silenced: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     possible: Counter[tuple[str, ...]] = field(default_factory=Counter)
     fields: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -84,6 +85,8 @@ class Summary:
         self.robust += int(decisions["robust"].sum())
         self.months.update(columnar.outcomes(decisions, self.record))
         self.hits.update(columnar.names(decisions, "hits"))
+        if "silenced" in decisions.columns:
+            self.silenced.update(columnar.names(decisions, "silenced"))
         self.open.update(columnar.undecided(decisions, self.record))
         self.flags.update(columnar.names(decisions, "flags"))
         self.possible.update(columnar.possibles(decisions))
@@ -126,7 +129,7 @@ class Summary:
 
     def text(self) -> str:
         """The summary for a terminal."""
-        parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._undecided()]
+        parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._silenced(), self._undecided()]
         if self.ticks is not None:
             parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event", self.ticks._outcomes("outcomes of ticks")]
             parts.append(self.ticks._busiest("busiest rules at ticks"))
@@ -156,6 +159,9 @@ class Summary:
 
     def _busiest(self, title: str = "busiest rules") -> str:
         return _table(title, [(n, f"{rule:<16} {self.rules.get(rule, '')}".rstrip()) for rule, n in self.hits.most_common(BUSIEST)])
+
+    def _silenced(self) -> str:
+        return _table("hits that exceptions silenced", [(n, pair) for pair, n in self.silenced.most_common()])
 
     def _undecided(self) -> str:
         rows = [(n, f"{rule:<16} {self._lacked(rule)}".rstrip()) for rule, n in self.undecided.most_common()]

@@ -1,5 +1,7 @@
 """Random syntax trees that an author could have written: whole files of every kind, and expressions."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 
 from engine.lang import ast
@@ -7,7 +9,7 @@ from engine.lang import ast
 NAMES = (
     "amount", "channel", "date", "time", "number", "count_x", "limit", "score", "now", "tier", "key", "list", "table", "zone", "_x", "a1",
 )  # fmt: skip
-PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour")
+PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour", "VEL-01.n")
 OUTCOMES = ("approve", "review", "block", "none_of_them")
 RULE_IDS = ("CASH-01", "A-B-C", "X9-2")
 
@@ -52,6 +54,7 @@ def _larger(inner):
         st.builds(ast.IsMissing, inner, st.booleans()),
         st.builds(ast.Membership, inner, st.booleans(), choices | named),
         st.builds(ast.Else, inner, inner),
+        st.builds(ast.Convert, inner, words(st.sampled_from(["EUR", "ALL", "JPY"]))),
         st.builds(ast.Call, paths | st.just("cash.hit"), some(inner, 1)),
         st.builds(ast.Call, st.sampled_from(["hour of", "weekday of"]), st.tuples(inner)),
         st.builds(ast.Quantifier, st.sampled_from(["any", "all", "number"]), named, inner),
@@ -164,6 +167,31 @@ rules = st.builds(
     some(st.builds(ast.Assume, words(paths), expressions), high=2),
     st.none() | effectives,
 )
+exemptions = st.builds(
+    ast.Exemption,
+    words(st.sampled_from(RULE_IDS)),
+    texts,
+    some(words(st.sampled_from(RULE_IDS)), 1),
+    st.none() | expressions,
+    st.none() | words(days),
+    st.none() | words(days),
+    st.none() | words(texts),
+    st.none() | words(texts),
+    cites,
+)
+values = expressions | some(expressions, 2, 3).map(ast.Tuple)
+slots = st.builds(ast.Slot, words(names), types | types.map(lambda type_: ast.TypeName("field", item=type_)), st.none() | values)
+templates = st.builds(
+    lambda name, title, slots, body, rule: ast.RuleTemplate(name, title, slots, body, replace(rule, id=ast.Word(""))),
+    words(names),
+    titles,
+    some(slots, 1),
+    some(defines | features, high=2),
+    rules,
+)
+made = st.builds(
+    ast.MadeRule, words(st.sampled_from(RULE_IDS)), titles, words(paths), some(st.builds(ast.Binding, words(paths), values), high=3)
+)
 decisions = st.builds(
     ast.Decide,
     some(st.builds(ast.DecideRow, words(st.sampled_from(OUTCOMES)), st.none() | expressions), 1),
@@ -174,6 +202,7 @@ readable = words(st.sampled_from([path for path in PATHS if path != "score"]))
 overrides = some(st.builds(ast.Binding, readable, expressions), high=2)
 expectations = st.one_of(
     st.builds(ast.Expectation, st.just("rule"), words(st.sampled_from(RULE_IDS)), st.sampled_from(["hit", "clear", "undecided"])),
+    st.builds(ast.Expectation, st.just("silenced"), words(st.sampled_from(RULE_IDS)), names=some(words(st.sampled_from(RULE_IDS)), high=1)),
     st.builds(ast.Expectation, st.just("score"), low=expressions, high=st.none() | expressions),
     st.builds(ast.Expectation, st.just("outcome"), words(st.sampled_from(OUTCOMES))),
     st.builds(ast.Expectation, st.just("possible"), names=some(words(st.sampled_from(OUTCOMES)), 1)),
@@ -212,16 +241,26 @@ stories = st.builds(
 )
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
-declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, decisions, tests, stories, examples)
+declarations = st.one_of(
+    fields, inputs, params, lists, defines, features, rules, templates, made, exemptions, decisions, tests, stories, examples
+)
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
-uses = st.builds(ast.Uses, st.sampled_from(["features", "list"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES))
+columns = st.builds(ast.TableColumn, words(names), types, st.booleans(), titles, some(texts))
+uses = st.builds(ast.Uses, st.sampled_from(["features", "list", "rates"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES)) | st.builds(
+    ast.Uses,
+    st.just("table"),
+    st.sampled_from(COMPONENTS),
+    st.sampled_from(RANGES),
+    some(paths.map(ast.Name), 1),
+    st.none() | words(names),
+)
 records = st.builds(ast.Uses, st.just("record"), st.sampled_from(COMPONENTS), st.sampled_from(RANGES))
 
 files = st.builds(
     ast.File,
-    st.sampled_from(["ruleset", "record", "features", "list"]),
+    st.sampled_from(["ruleset", "record", "features", "list", "table", "rates"]),
     words(st.sampled_from(COMPONENTS)),
     words(st.just("1.4.0")),
     titles,
@@ -238,6 +277,11 @@ files = st.builds(
     st.none() | durations,
     st.none() | words(paths),
     st.none() | words(st.just("en")),
-    some(declarations, high=5) | st.tuples(listings),
+    st.none() | words(texts),
+    st.just(()) | st.tuples(words(texts), words(texts)),
+    st.none() | words(texts),
+    st.none() | words(st.sampled_from(["EUR", "ALL"])),
+    st.none() | durations,
+    some(declarations, high=5) | some(columns, 1, 3) | st.tuples(listings),
 )
 """Whole files; what makes no sense in a file of that kind is there too, for the formatter must not care."""

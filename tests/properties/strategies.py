@@ -354,6 +354,7 @@ class _Writer:
     def __init__(self, values: Values, depth: int, pure: bool) -> None:
         self.maker, self.depth, self.pure = Maker(values, dict(FIELDS), pure), depth, pure
         self.random, self.body, self.rules = values.random, list[ir.Statement](), list[str]()
+        self.exempt = list[str]()
 
     def ruleset(self, size: int) -> ir.RuleSet:
         for number in range(size):
@@ -386,10 +387,25 @@ class _Writer:
             points=self.random.choice((0, 10, 40, -5, -30)),
             effective=self.random.choice(((None, None), (None, None), (day, None), (None, day), (0, 18_000))),
             once=self.random.choice((None, None, None, ONCE)),
+            exempt=self.exceptions(),
         )
         self.body.append(rule)
         self.rules.append(rule.id)
         self.maker.reads[ir.hit(rule.id)] = FLAG
+
+    def exceptions(self) -> tuple[str, ...]:
+        """The exceptions for a rule: none, some that are for others too, or a new one."""
+        if self.random.random() < 0.7:
+            return ()
+        if self.random.random() < 0.7:
+            id_ = f"E-{len(self.exempt)}"
+            days = [
+                ir.Compare(op, ir.Read("@date", type=DATE), ir.Const(self.random.choice((5, 10, 18_000)), type=DATE)) for op in (">=", "<=")
+            ]
+            when = self.maker.expr("flag", self.depth)
+            self.body.append(ir.Define(ir.excepted(id_), ir.And((*self.random.sample(days, self.random.choice((1, 2))), when))))
+            self.exempt.append(id_)
+        return tuple(self.random.sample(self.exempt, min(len(self.exempt), self.random.choice((1, 1, 2)))))
 
     def some(self, names: list[str]) -> list[str]:
         return self.random.sample(names, self.random.choice((0, 0, 1, 2)))

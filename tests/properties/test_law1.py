@@ -31,8 +31,7 @@ def some_rows(values: Values, height: int) -> list[dict[str, object]]:
 
 
 def output_types(ruleset: ir.RuleSet) -> dict[str, Type]:
-    types = {column.name: column.type for column in ruleset.outputs()}
-    types |= {ir.before(rule.id): FLAG for rule in ruleset.rules if rule.once is not None}
+    types = {column.name: column.type for column in (*ruleset.outputs(), *ruleset.asides())}
     return types | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
 
 
