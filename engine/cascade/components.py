@@ -137,7 +137,8 @@ class Components:
     def _parts(self, path: Path, tree: ast.File) -> list[tuple[str, bytes]]:
         """The bytes that give a component its meaning: its text and the list files it names."""
         parts = [("text", self.texts[self.workspace.label(path)].encode())]
-        named = [declaration.file for declaration in tree.declarations if isinstance(declaration, ast.ListDecl) and declaration.file]
+        lists = [declaration for declaration in tree.declarations if isinstance(declaration, ast.ListDecl)]
+        named = [named.file for declaration in lists for named in declaration.files]
         for name in [*named, *([tree.rows.text] if tree.rows is not None else [])]:
             file = path.parent / name
             if file.is_file():

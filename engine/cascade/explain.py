@@ -231,7 +231,7 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
         lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
     elif state.state is False:
         lines += [f"    {reason}" for reason in _why_not(rule, level)]
-    return lines + [line + _policy(rule, state, raw) for line in _lacks(opened.rule(rule))]
+    return lines + [line + _policy(rule, state, raw, level) for line in _lacks(opened.rule(rule))]
 
 
 def exempt_lines(rule: ir.Rule, level: RuleSetLevel, state: reference.State) -> list[str]:
@@ -247,13 +247,15 @@ def exempt_lines(rule: ir.Rule, level: RuleSetLevel, state: reference.State) -> 
     ]
 
 
-def _policy(rule: ir.Rule, state: reference.State, raw: reference.State) -> str:
+def _policy(rule: ir.Rule, state: reference.State, raw: reference.State, level: RuleSetLevel) -> str:
     if state.state is raw.state:
         return ""
     if raw.before is True:
         return "; so the hit goes through"
     if rule.assume:
-        return "; assumed " + ", ".join(f"{name} = {show(value.value, value.type)}" for name, value in rule.assume)
+        return "; assumed " + ", ".join(
+            f"{name} = {show(reference.evaluate(value, level.work), value.type)}" for name, value in rule.assume
+        )
     return "; a policy before it answered" if rule.policy == "refer" else f"; on missing {rule.policy}"
 
 

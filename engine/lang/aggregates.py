@@ -121,7 +121,7 @@ def condition(node: ast.Expr, program: Program) -> ir.Expr | None:
 
 def _may_hold(condition: ir.Expr, program: Program) -> bool:
     """Whether some event may meet the condition; a test may well set a param to where none does."""
-    if program.overrides or judge.verdict(condition, {}, {}) is not False:
+    if program.overrides or program.defines.verdict(condition) is not False:
         return True
     program.report.error("where-never", "no event can ever meet this condition: it contradicts itself", condition.span)
     return False

@@ -279,14 +279,23 @@ class Param(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class ListFile(Node):
+    """`from "file" [column "c"] [valid "from" to "to"]`: the values of a list, or of one of its versions; `valid` names the columns of each
+    entry's own dates."""
+
+    file: str
+    column: str | None = None
+    valid: tuple[str, str] | None = None
+    effective: Effective | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListDecl(Node):
-    """`list NAME = (...)`, `list NAME from "file" [column "c"] [valid "from" to "to"]`; in a list file: `values (...)` with no name."""
+    """`list NAME = (...)` or `list NAME from "file" ...`; in a list file: `values (...)` or `from "file" ...`, with no name."""
 
     name: Word | None
     values: tuple[Dated, ...] = ()
-    file: str | None = None
-    column: str | None = None
-    valid: tuple[str, str] | None = None
+    files: tuple[ListFile, ...] = ()
     cites: str | None = None
 
 

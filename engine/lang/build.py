@@ -192,25 +192,21 @@ class Builder(FeatureBuilder):
 
     dated_choices = dated
 
-    def _one_value(self, values: Children, what: str) -> tuple[ast.Dated, ...]:
-        if len(values) > 1:
-            self._problem("not-yet", f"{what} with several dated values come with a later release of the language", values[1].span)
-        return tuple(values)
-
     def param(self, c: Children) -> ast.Param:
         self._new()
         type_ = c[2] if isinstance(c[2], ast.TypeName) else None
-        values = self._one_value([part for part in c if isinstance(part, ast.Dated)], "params")
+        values = tuple(part for part in c if isinstance(part, ast.Dated))
         cites = c[-1].value.text if isinstance(c[-1], Part) else None
         return ast.Param(word_of(c[1]), type_, values, cites, span=self._from(c[0], c[-1]))
 
-    def file_source(self, c: Children) -> Part:
+    def list_file(self, c: Children) -> ast.ListFile:
         texts = [text_of(token) for token in c if isinstance(token, Tok) and token.type == "STRING"]
-        return Part("source", (texts[0], texts[1] if len(texts) > 1 else None), self._from(c[0], c[-1]))
+        parts = {part.tag: part.value for part in c if isinstance(part, Part)}
+        column = texts[1] if len(texts) > 1 else None
+        return ast.ListFile(texts[0], column, parts.get("valid"), parts.get("effective"), span=self._from(c[0], c[-1]))
 
-    def valid_later(self, c: Children) -> Part:
-        self._later("entries with their own dates come", c)
-        return Part("valid", None, self._from(c[0], c[-1]))
+    def valid(self, c: Children) -> Part:
+        return Part("valid", (text_of(c[1]), text_of(c[3])), self._from(c[0], c[-1]))
 
     def named_list(self, c: Children) -> ast.ListDecl:
         self._new()
@@ -221,11 +217,10 @@ class Builder(FeatureBuilder):
         return self._list(None, c)
 
     def _list(self, name: ast.Word | None, c: Children) -> ast.ListDecl:
-        values = self._one_value([part for part in c if isinstance(part, ast.Dated)], "lists")
-        parts = {part.tag: part.value for part in c if isinstance(part, Part)}
-        file, column = parts.get("source", (None, None))
-        cites = parts["cites"].text if "cites" in parts else None
-        return ast.ListDecl(name, values, file, column, None, cites, span=self._from(c[0], c[-1]))
+        values = tuple(part for part in c if isinstance(part, ast.Dated))
+        files = tuple(part for part in c if isinstance(part, ast.ListFile))
+        cites = c[-1].value.text if isinstance(c[-1], Part) else None
+        return ast.ListDecl(name, values, files, cites, span=self._from(c[0], c[-1]))
 
     def define(self, c: Children) -> ast.Define:
         self._new()

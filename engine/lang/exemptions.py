@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from engine.diagnostics import Diagnostic
-from engine.lang import ast, ir, judge, literals
+from engine.lang import ast, ir, literals
 from engine.lang.expressions import Typer
 from engine.lang.order import Declared, mentioned
 from engine.values import DATE, date_of
@@ -101,7 +101,7 @@ def _complete(node: ast.Exemption, program: Program) -> None:
 def _judge(node: ast.Exemption, when: ir.Expr, program: Program) -> None:
     if program.overrides or node.when is None:
         return
-    found = judge.verdict(when, program.defines, program.defines.verdicts)
+    found = program.defines.verdict(when)
     if found is False:
         message = f"exception `{node.id.text}` can never hold: its condition contradicts itself"
         program.report.error("exception-never-holds", message, node.when.span)

@@ -141,9 +141,14 @@ def _list(node: ast.ListDecl) -> list[Line]:
     if node.values:
         start = f"list {node.name.text} = " if node.name else "  values "
         return _dated(start, node.values, cites, node.span.line)
-    start = f"list {node.name.text}" if node.name else " "
+    start = f"list {node.name.text} " if node.name else "  "
+    return fill(start, [(_list_file(file), file.span.line) for file in node.files], node.span.line, end=cites)
+
+
+def _list_file(node: ast.ListFile) -> str:
     column = f' column "{node.column}"' if node.column is not None else ""
-    return [Line(f'{start} from "{node.file}"{column}{cites}', node.span.line)]
+    valid = f' valid "{node.valid[0]}" to "{node.valid[1]}"' if node.valid is not None else ""
+    return f'from "{node.file}"{column}{valid}{_effective(node.effective)}'
 
 
 def _define(node: ast.Define) -> list[Line]:

@@ -210,7 +210,7 @@ class Rule:
     when: Expr
     unless: tuple[tuple[Expr, str], ...] = ()
     policy: str = "refer"
-    assume: tuple[tuple[str, Const], ...] = ()
+    assume: tuple[tuple[str, Const | Dated], ...] = ()
     points: int = 0
     flags: tuple[str, ...] = ()
     sets: tuple[tuple[str, Expr], ...] = ()
@@ -298,7 +298,7 @@ class RuleSet:
     features: FeatureSet | None
     body: tuple[Statement, ...]
     decide: Decide | None
-    params: Mapping[str, Const] = field(default_factory=dict)
+    params: Mapping[str, Const | Dated] = field(default_factory=dict)
     exemptions: tuple[Exemption, ...] = ()
 
     @property

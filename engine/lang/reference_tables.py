@@ -153,6 +153,11 @@ class _Reader:
     raw: list[list[Any]] = field(default_factory=list)
     told: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def file(self) -> str:
+        """The file as the text names it."""
+        return self.tree.rows.text if self.tree.rows is not None else ""
+
     def read(self, source: beside.Columns) -> None:
         zone = records.zone(self.tree, self.report)
         self.values, self.raw = {name: [] for name in self.declared}, [[] for _ in self.bounds]
@@ -186,7 +191,8 @@ class _Reader:
         self.told[name] = self.told.get(name, 0) + 1
         if self.told[name] <= _MOST_CELLS:
             node = self.declared[name][0] if name in self.declared else None
-            self.report.error("table-cell", f"row {number} of the file: {what}", node.span if node is not None else self.tree.name.span)
+            span = node.span if node is not None else self.tree.name.span
+            self.report.error("table-cell", f"row {number} of the file `{self.file}`: {what}", span)
 
     def _tell(self, readers: dict[str, _Values]) -> None:
         for name, number in self.told.items():
@@ -222,7 +228,7 @@ def _whole(tree: ast.File, reader: _Reader, path: Path, report: Report) -> Refer
         _check_spans(valid, tree.valid[0], reader, report)
     if known is not None and tree.known is not None and None in known.start:
         row = reader.numbers[known.start.index(None)]
-        report.error("table-cell", f"row {row} of the file: nobody says from when it is known", tree.known.span)
+        report.error("table-cell", f"row {row} of the file `{reader.file}`: nobody says from when it is known", tree.known.span)
     if report.failed:
         return None
     columns = {
@@ -254,7 +260,9 @@ def _moments(
     ]
     mixed = "the file has days here and moments there; write all in one way"
     for number, cell, word in bad[:_MOST_CELLS]:
-        report.error("table-cell", f"row {number} of the file: `{shown(cell, 40)}` in the column `{word.text}` is no date", word.span)
+        report.error(
+            "table-cell", f"row {number} of the file `{reader.file}`: `{shown(cell, 40)}` in the column `{word.text}` is no date", word.span
+        )
     if not bad:
         report.error("table-cell", mixed, words[0].span, "write `2026-01-31`, or `2026-01-31 09:00` everywhere")
     return DATE.kind, [[None] * len(column) for column in columns]
@@ -266,7 +274,8 @@ def _check_spans(valid: Bounds, word: ast.Word, reader: _Reader, report: Report)
         after = valid.after(row)
         if start is not None and after is not None and after <= start and found < _MOST_CELLS:
             found += 1
-            report.error("table-cell", f"row {number} of the file ends before it begins, so that it never holds", word.span)
+            message = f"row {number} of the file `{reader.file}` ends before it begins, so that it never holds"
+            report.error("table-cell", message, word.span)
 
 
 def _check_rows(made: ReferenceTable, tree: ast.File, report: Report) -> None:
@@ -280,7 +289,7 @@ def _check_rows(made: ReferenceTable, tree: ast.File, report: Report) -> None:
         when = " and are valid at once" if made.valid is not None else ""
         since = ", known from the same moment" if made.known is not None else ""
         hint = "keep one of them" if made.valid is not None else 'keep one of them, or say with `valid "FROM" to "TO"` when each holds'
-        message = f"rows {first} and {second} of the file have the key `{shown_key}`{when}{since}"
+        message = f"rows {first} and {second} of the file `{made.file}` have the key `{shown_key}`{when}{since}"
         report.error("table-clash", message, tree.key[0].span, hint)
 
 

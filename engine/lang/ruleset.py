@@ -265,7 +265,7 @@ class RuleSetCheck:
         unused = lookups.unused(program)
         body = tuple(self.typed[name] for name in order if name not in unused)
         read: set[str] = set()
-        for expr in _expressions(body, decide):
+        for expr in expressions(body, decide):
             read |= ir.reads(expr)
         inputs = tuple(
             ir.Column(node.name.text, program.scope.columns[node.name.text], node.optional, node.title)
@@ -303,7 +303,8 @@ def _converted(value: ir.Expr, wanted: Any) -> ir.Expr:
     return fit.to_bymoney(value, wanted.by) if wanted.by is not None else value
 
 
-def _expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
+def expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
+    """Every expression of these statements and rows, those in reasons among them."""
     found: list[ir.Expr] = []
     for statement in body:
         match statement:

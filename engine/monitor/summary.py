@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.lang import ir
 from engine.monitor import columnar
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from engine.record import Record
 
 BUSIEST = 10
+
+
+_KEY: Final = re.compile(r" with `.+ was there before", re.DOTALL)
 
 
 @dataclass
@@ -94,8 +98,8 @@ class Summary:
         self.lacks.update(columnar.lacks(typed, decisions, self.reads))
 
     def reject(self, reasons: Iterable[str]) -> None:
-        """Count rows that could not be decided at all, one reason a row; the value a reason quotes at its end is left out."""
-        self.rejects.update(reason.partition(": ")[0] for reason in reasons)
+        """Count rows that could not be decided at all, one reason a row; the key it names, and the value it quotes at its end, are left out."""
+        self.rejects.update(_KEY.sub(" was there before", reason).partition(": ")[0] for reason in reasons)
 
     @property
     def rejected(self) -> int:
@@ -131,7 +135,8 @@ class Summary:
         """The summary for a terminal."""
         parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._silenced(), self._undecided()]
         if self.ticks is not None:
-            parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event", self.ticks._outcomes("outcomes of ticks")]
+            why = "" if self.ticks.decided else ": none lies between the first event that bears a key and the last day asked for"
+            parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event{why}", self.ticks._outcomes("outcomes of ticks")]
             parts.append(self.ticks._busiest("busiest rules at ticks"))
         return "\n\n".join(part for part in parts if part)
 

@@ -81,13 +81,16 @@ policies = words(st.sampled_from(["ignore", "alert", "refer"]))
 
 fields = st.builds(ast.Field, words(paths), types, st.booleans(), st.booleans(), st.booleans(), titles, some(texts))
 inputs = st.builds(ast.Input, words(names), types, st.booleans(), titles)
-params = st.builds(ast.Param, words(names), st.none() | types, st.tuples(st.builds(ast.Dated, expressions, st.none() | effectives)), titles)
-tuples = st.tuples(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives))
+params = st.builds(
+    ast.Param, words(names), st.none() | types, some(st.builds(ast.Dated, expressions, st.none() | effectives), 1, 3), titles
+)
+tuples = some(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives), 1, 3)
+list_files = some(st.builds(ast.ListFile, texts, titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
 lists = st.one_of(
     st.builds(ast.ListDecl, words(names), tuples, cites=titles),
-    st.builds(ast.ListDecl, words(names), st.just(()), texts, titles, cites=titles),
+    st.builds(ast.ListDecl, words(names), files=list_files, cites=titles),
 )
-listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), st.just(()), texts, titles))
+listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), files=list_files))
 defines = st.builds(ast.Define, words(names), titles, expressions)
 
 lengths = durations | names.map(ast.Name)
@@ -248,7 +251,9 @@ declarations = st.one_of(
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
 columns = st.builds(ast.TableColumn, words(names), types, st.booleans(), titles, some(texts))
-uses = st.builds(ast.Uses, st.sampled_from(["features", "list", "rates"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES)) | st.builds(
+uses = st.builds(
+    ast.Uses, st.sampled_from(["features", "list", "rates"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES)
+) | st.builds(
     ast.Uses,
     st.just("table"),
     st.sampled_from(COMPONENTS),
