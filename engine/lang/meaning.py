@@ -11,16 +11,13 @@ from engine.lang import ir
 from engine.lang.entries import Entries
 from engine.rates import Rates
 from engine.reference_table import ReferenceTable
+from engine.screening.names import METHOD, Names
 from engine.values import Missing
 
 _LEFT_OUT: Final = {
-    ir.Const: "name",
-    ir.In: "name",
-    ir.Dated: "name",
-    ir.Listed: "name",
-    ir.Lookup: "name",
-    ir.Rule: "exempt",
-}
+    ir.Const: {"name"}, ir.In: {"name"}, ir.Dated: {"name"}, ir.Listed: {"name"}, ir.Resembles: {"name", "version"}, ir.Rule: {"exempt"},
+    ir.Lookup: {"name"},
+}  # fmt: skip
 
 
 def canonical(thing: Any) -> Any:
@@ -30,10 +27,12 @@ def canonical(thing: Any) -> Any:
     if isinstance(thing, ReferenceTable | Rates):
         return ["file", thing.digest]
     if is_dataclass(thing):
-        skipped = {"span", "title", _LEFT_OUT.get(type(thing))}
+        skipped = {"span", "title"} | _LEFT_OUT.get(type(thing), set())
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
+    if isinstance(thing, Names):
+        return ["names", METHOD, *canonical(thing.entries)]
     if isinstance(thing, Entries):
         return ["entries", *sorted(([canonical(value), canonical(spans)] for value, spans in thing.items()), key=json.dumps)]
     if isinstance(thing, tuple | list):

@@ -53,6 +53,7 @@ def _larger(inner):
         st.builds(ast.Within, inner, inner, inner),
         st.builds(ast.IsMissing, inner, st.booleans()),
         st.builds(ast.Membership, inner, st.booleans(), choices | named),
+        st.builds(ast.Resembles, inner, named, inner),
         st.builds(ast.Else, inner, inner),
         st.builds(ast.Convert, inner, words(st.sampled_from(["EUR", "ALL", "JPY"]))),
         st.builds(ast.Call, paths | st.just("cash.hit"), some(inner, 1)),
@@ -85,7 +86,7 @@ params = st.builds(
     ast.Param, words(names), st.none() | types, some(st.builds(ast.Dated, expressions, st.none() | effectives), 1, 3), titles
 )
 tuples = some(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives), 1, 3)
-list_files = some(st.builds(ast.ListFile, texts, titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
+list_files = some(st.builds(ast.ListFile, texts, some(texts), titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
 lists = st.one_of(
     st.builds(ast.ListDecl, words(names), tuples, cites=titles),
     st.builds(ast.ListDecl, words(names), files=list_files, cites=titles),
@@ -281,7 +282,7 @@ files = st.builds(
     st.none() | durations,
     st.none() | durations,
     st.none() | words(paths),
-    st.none() | words(st.just("en")),
+    st.none(),
     st.none() | words(texts),
     st.just(()) | st.tuples(words(texts), words(texts)),
     st.none() | words(texts),

@@ -78,6 +78,6 @@ def test_every_builtin_and_node_is_made() -> None:
             exprs += [statement.when] if isinstance(statement, ir.Rule) else []
             for node in (node for expr in exprs for node in ir.walk(expr)):
                 seen.add(node.function if isinstance(node, ir.Call) else type(node).__name__)
-    nodes = {"Const", "Read", "Compare", "And", "Or", "Not", "IsMissing", "In", "Else", "Quantifier", "Item"}
-    nodes |= {"Dated", "Listed", "Lookup", "Convert"}
+    nodes = {"Const", "Read", "Compare", "And", "Or", "Not", "IsMissing", "In", "Else", "Quantifier", "Item", "Dated", "Listed"}
+    nodes |= {"Resembles", "Match", "Lookup", "Convert"}
     assert {*BUILTINS, *nodes} <= seen
