@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
-from engine.lang.entries import Entries
+from engine.lang.entries import Days, Entries, holds
 from engine.rates import Rates
 from engine.reference_table import ReferenceTable
 from engine.screening.names import Names
@@ -149,7 +149,7 @@ class Dated(Expr):
     first; an open end is none. `day` is what `day_of_event` reads, no interval. `name` when it came from a param or list."""
 
     day: Expr
-    spans: tuple[tuple[int | None, int | None], ...]
+    spans: tuple[Days, ...]
     items: tuple[Expr, ...]
     name: str | None = None
 
@@ -211,11 +211,23 @@ class Define:
 @dataclass(frozen=True, slots=True)
 class Once:
     """`once per KEY per WINDOW`: a hit is held back where `window`, trailing or calendar, holds one that was let through before it, under
-    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends."""
+    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends. With `dated` it has another
+    window in each stretch of days; `window` is the one that counts, as soon as the day is known."""
 
     per: tuple[Read, ...]
     window: Window
     now: Read
+    dated: tuple[tuple[Days, Window], ...] = ()
+
+    def on(self, day: int) -> Once:
+        """The same on one day."""
+        found = next((window for days, window in self.dated if holds(days, day)), self.window)
+        return self if found is self.window else replace(self, window=found)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All windows it has, on whatever day."""
+        return (self.window, *(window for _, window in self.dated))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from engine.lang.dated import Fixed
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.names import PARTS, matches
+from engine.lang.order import mentioned
 from engine.lang.windows import window
 
 if TYPE_CHECKING:
@@ -118,12 +119,14 @@ def _points(value: ast.Expr, typer: Typer) -> int | None:
 
 
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
-    per, over = named(node.per, "the key", program), window(node.window, program)
-    if per is None or over is None:
+    per = named(node.per, "the key", program)
+    over = program.for_each(program.stretches(sorted(mentioned(node.window))), lambda: window(node.window, program))
+    if per is None or not over:
         return None
     types, time = program.history.fields, program.env.record.time
     fields = tuple(ir.Read(name, type=types[name], span=written.span) for name, written in zip(per, node.per, strict=True))
-    return ir.Once(fields, over, ir.Read("now", type=types[time], span=node.span))
+    dated = tuple(over) if over[0][0] != effective.ALWAYS else ()
+    return ir.Once(fields, over[0][1], ir.Read("now", type=types[time], span=node.span), dated)
 
 
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
