@@ -23,7 +23,7 @@ _ORDERING = ("integer", "number", "date", "datetime", "text")
 
 _HEADER = {
     "record": ("zone", "key", "time", "arrival", "arrival_by_time", "late", "ahead", "revision"),
-    "ruleset": ("uses", "on_missing"),
+    "ruleset": ("uses", "on_missing", "scoring", "floors"),
     "features": ("uses",),
     "list": (),
     "table": ("zone", "key", "rows", "valid", "known"),
@@ -43,7 +43,8 @@ _BODY: dict[str, tuple[type, ...]] = {
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {
     "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
-    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "at most",
+    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "at most", "scoring": "score",
+    "floors": "score at least",
 }  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.TableColumn: "column", ast.Input: "input",

@@ -283,6 +283,8 @@ files = st.builds(
     st.none() | durations,
     st.none() | words(paths),
     st.none(),
+    st.none() | st.builds(ast.Scoring, st.sampled_from(["sum", "max"]), st.none() | expressions) | st.builds(ast.Scoring, most=expressions),
+    some(st.builds(ast.Floor, expressions, st.none() | expressions), high=2),
     st.none() | words(texts),
     st.just(()) | st.tuples(words(texts), words(texts)),
     st.none() | words(texts),
