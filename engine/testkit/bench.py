@@ -5,9 +5,10 @@ History is real: features that an event does not bring are computed by a store i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from engine.backends import reference
@@ -19,7 +20,7 @@ from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
 from engine.features.single import HistoryStep
-from engine.features.spec import FOREVER, BoundFeatures
+from engine.features.spec import FOREVER, BoundFeatures, changed
 from engine.features.store import open_store
 from engine.lang import ir
 from engine.lang.cases import CaseRow, TestCase
@@ -27,6 +28,35 @@ from engine.lang.environment import Environment
 from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
 from engine.record import border
 from engine.values import MISSING, Missing, Type, Value, settle, show
+
+
+def looked_up(rules: ir.RuleSet, env: Environment) -> dict[str, Type]:
+    """The names that stand for columns of tables, read or not, and their types."""
+    used = [(use.alias, env.tables[use.path]) for use in rules.uses if use.kind == "table" and use.path in env.tables]
+    return {f"{alias}.{column.name}": column.type for alias, table in used for column in table.columns.values()}
+
+
+def reading(told: Container[str]) -> Callable[[ir.Expr], ir.Expr]:
+    """What makes of a look into a table the name under which a case says what stands there."""
+
+    def change(node: ir.Expr) -> ir.Expr:
+        if isinstance(node, ir.Lookup) and node.name is not None and node.name in told:
+            return ir.Read(node.name, type=node.type, span=node.span)
+        return node
+
+    return change
+
+
+def instead(rules: ir.RuleSet, env: Environment, told: Container[str]) -> tuple[ir.RuleSet, Environment]:
+    """The rule set and its features, which read what a case says where they would look into a table."""
+    change = reading(told)
+
+    def read(features: ir.FeatureSet) -> ir.FeatureSet:
+        return replace(features, features=tuple(replace(one, value=changed(one.value, change)) for one in features.features))
+
+    body = tuple(s for s in rules.body if not (isinstance(s, ir.Define) and isinstance(s.value, ir.Lookup) and s.name in told))
+    own = None if rules.features is None else read(rules.features)
+    return replace(rules, body=body, features=own), replace(env, features={path: read(one) for path, one in env.features.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +88,8 @@ class Outcome:
 class Bench:
     """One rule set to run cases against."""
 
-    def __init__(self, rules: ir.RuleSet, env: Environment) -> None:
-        self.rules, self.record = rules, env.record
+    def __init__(self, rules: ir.RuleSet, env: Environment, told: Mapping[str, Type] = MappingProxyType({})) -> None:
+        self.rules, self.record, self.told = rules, env.record, told
         used = [(f"{use.alias}.", env.features[use.path]) for use in rules.uses if use.kind == "features" and use.path in env.features]
         own = [("", rules.features)] if rules.features is not None else []
         self.history = tuple(BoundFeatures(features, prefix, {}, env.record) for prefix, features in [*own, *used])
@@ -93,7 +123,7 @@ class Bench:
         return open_store("memory:", self.history, self.record, history_from=FOREVER if since is None else since)
 
     def _decide(self, given: Mapping[str, Value], store: Any, *, record: bool) -> Outcome:
-        row: Row = {f.name: given.get(f.name, MISSING) for f in self.record.fields}
+        row: Row = {name: given.get(name, MISSING) for name in (*(f.name for f in self.record.fields), *self.told)}
         if row[self.record.time].__class__ is Missing:
             return Outcome(self, row, refused=f"time `{self.record.time}` is missing")
         row |= {NOW: row[self.record.time], DAY_OF_EVENT: border(self.record).day(row[self.record.time])}

@@ -69,19 +69,28 @@ class Material:
     `looked` are those that look back over history, `formulas` what is worked out from them.
     """
 
-    def __init__(self, rules: ir.RuleSet, record: Record, history: Iterable[BoundFeatures], more: Iterable[ir.Expr], start: int) -> None:
+    def __init__(
+        self,
+        rules: ir.RuleSet,
+        record: Record,
+        history: Iterable[BoundFeatures],
+        told: Mapping[str, Type],
+        more: Iterable[ir.Expr],
+        start: int,
+    ) -> None:
         self.rules, self.record, self.start = rules, record, start
         self.day = border(record).day
         features = [feature for group in history for feature in group.bound]
         self.formulas = {one.name: one.value for one in features if not isinstance(one.value, ir.Aggregate)}
         self.conditions = [*expressions(rules), *more]
-        self.columns = self._columns(features)
+        self.columns = self._columns(features, told)
         self.looked = frozenset(one.name for one in features if one.name in self.columns)
         self._sizes: dict[str, int] = {}
         self._conditions: dict[int, Condition] = {}
 
-    def _columns(self, features: list[ir.Feature]) -> dict[str, Type]:
+    def _columns(self, features: list[ir.Feature], told: Mapping[str, Type]) -> dict[str, Type]:
         givable = {field.name: field.type for field in self.record.fields} | {one.name: one.type for one in self.rules.inputs}
+        givable |= told
         givable |= {one.name: one.type for one in features if isinstance(one.value, ir.Aggregate)}
         read = {*input_types(self.rules)}.union(*(ir.reads(expr) for expr in (*self.conditions, *self.formulas.values())))
         found = {name: type_.exact() for name, type_ in givable.items() if name in read or name == self.record.time}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ from engine.errors import InputError
 from engine.lang import ast, ir
 from engine.lang.cases import CaseRow, Expected, Invariant, TestCase
 from engine.lang.check import Environment, check_invariants, check_ruleset, check_tests
-from engine.testkit.bench import Bench, Outcome
+from engine.lang.expectations import filling
+from engine.testkit.bench import Bench, Outcome, instead, looked_up
 from engine.testkit.search import Search, Searched
 from engine.testkit.sources import Found, leading
 from engine.testkit.spelled import spelled, test_text
@@ -86,14 +87,14 @@ def run_tests(components: Components, found: Found, tries: int = TRIES) -> Teste
     tested = Tested(name, leading(found.workspace.folder) + found.workspace.label(found.path), len(cases))
     benches = _Benches(tree, rules, env)
     for case in cases:
-        bench = benches.of(case.params)
+        bench = benches.of(case)
         for row, outcome in bench.run(case):
             tested.expectations += len(row.expect)
             tested.failures += [_placed(one, tested.file) for one in _failures(case, row, outcome)]
     tested.untested = dict(_untested(rules, cases))
     invariants = check_invariants(tree, env) if tries > 0 else ()
     if invariants:
-        search = Search(benches.plain, env, invariants, components.texts[found.workspace.label(found.path)])
+        search = Search(benches.told(), filling(tree, rules, env), invariants, components.texts[found.workspace.label(found.path)])
         tested.searched, tested.seen = search.run(tries), search.seen
         tested.failures += [_placed(_counterexample(one, search), tested.file) for one in tested.searched if one.broken]
     return tested
@@ -133,19 +134,30 @@ def _placed(one: Failure, file: str) -> Failure:
 
 
 class _Benches:
-    """The rule set as written, and with the params a case gives it."""
+    """The rule set as written, and with the params a case gives it, and with what it says in place of a table."""
 
     def __init__(self, tree: ast.File, rules: ir.RuleSet, env: Environment) -> None:
         self.tree, self.env = tree, env
         self.plain = Bench(rules, env)
 
-    def of(self, params: Mapping[str, ast.Expr]) -> Bench:
-        if not params:
-            return self.plain
+    def of(self, case: TestCase) -> Bench:
+        bench = self.plain if not case.params else Bench(self._with(case.params), self.env)
+        given = {name for row in case.rows for name in row.given}
+        return bench if given.isdisjoint(looked_up(bench.rules, self.env)) else self._told(bench.rules, given)
+
+    def told(self) -> Bench:
+        """The rule set as written, told whatever it would look up in tables."""
+        return self._told(self.plain.rules, looked_up(self.plain.rules, self.env))
+
+    def _told(self, rules: ir.RuleSet, names: Container[str]) -> Bench:
+        told = {name: type_ for name, type_ in looked_up(rules, self.env).items() if name in names}
+        return Bench(*instead(rules, self.env, told), told) if told else Bench(rules, self.env)
+
+    def _with(self, params: Mapping[str, ast.Expr]) -> ir.RuleSet:
         rules, problems = check_ruleset(self.tree, self.env, params)
         if rules is None:
             raise InputError(f"with the params of its tests `{self.tree.name.text}` does not check: {errors(problems)[0].message}")
-        return Bench(rules, self.env)
+        return rules
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------
