@@ -495,7 +495,9 @@ def test_a_field_that_holds_several_values_is_given_several():
     body += 'examples A-1\n  | tags | => A-1 |\n  | ("a", "b") | clear |\n  | "a" | clear |\n'
     test, examples = cases(RULES + body)
     assert [row.given["tags"] for row in (*test.rows, *examples.rows)] == [("a", "b"), ("a", "b"), ("a",)]
-    assert codes(HEAD + RULES + 'test "one"\n  given tags = ("a", 2), amount = (1 USD, 2 USD)\n  expect A-1 clear\n') == ["type-mismatch"] * 2
+    assert (
+        codes(HEAD + RULES + 'test "one"\n  given tags = ("a", 2), amount = (1 USD, 2 USD)\n  expect A-1 clear\n') == ["type-mismatch"] * 2
+    )
 
 
 def test_given_is_checked_like_the_data_it_stands_for():
