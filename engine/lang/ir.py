@@ -275,6 +275,8 @@ class RuleSet:
     decide: Decide | None
     params: Mapping[str, Const | Dated] = field(default_factory=dict)
     exemptions: tuple[Exemption, ...] = ()
+    language: str = "en"
+    """In which reasons print values."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:

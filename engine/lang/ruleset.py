@@ -282,6 +282,7 @@ class RuleSetCheck:
             decide,
             program.params,
             tuple(self.exemptions[name] for name in self.exceptions),
+            "en" if tree.language is None else tree.language.text,
         )
 
 
