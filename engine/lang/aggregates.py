@@ -111,6 +111,10 @@ def condition(node: ast.Expr, program: Program) -> ir.Expr | None:
     made = Typer(program.history.rows(this=True), program.report).condition(node, "the condition of a feature")
     if made is None or not _may_hold(made, program):
         return None
+    if program.defines.verdict(made) is True and not (program.overrides or isinstance(node, ast.Literal)):
+        # who writes `among true` means it
+        message = "every event meets this condition: it leaves nothing out"
+        program.report.warning("where-always", message, node.span, "leave `where` out, or is a comparison missing?")
     optional = {field.name for field in program.env.record.fields if field.optional}
     for name in sorted(ir.reads(made)):
         if name.removeprefix("this.") in optional and judge.lacking(made, name):

@@ -184,8 +184,11 @@ class Builder(FeatureBuilder):
     def list_file(self, c: Children) -> ast.ListFile:
         texts = [text_of(token) for token in c if isinstance(token, Tok) and token.type == "STRING"]
         parts = {part.tag: part.value for part in c if isinstance(part, Part)}
-        column = texts[1] if len(texts) > 1 else None
-        return ast.ListFile(texts[0], column, parts.get("valid"), parts.get("effective"), span=self._from(c[0], c[-1]))
+        dates = (parts.get("valid"), parts.get("effective"))
+        return ast.ListFile(texts[0], tuple(texts[1:]), parts.get("bearer"), *dates, span=self._from(c[0], c[-1]))
+
+    def bearer(self, c: Children) -> Part:
+        return Part("bearer", text_of(c[1]), self._from(c[0], c[1]))
 
     def valid(self, c: Children) -> Part:
         return Part("valid", (text_of(c[1]), text_of(c[3])), self._from(c[0], c[-1]))

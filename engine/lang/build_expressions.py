@@ -132,9 +132,9 @@ class ExpressionBuilder:
         self._later("conversion between currencies comes", c)
         return c[0]
 
-    def resembles_later(self, c: Children) -> Any:
-        self._later("`resembles` comes", c)
-        return c[0]
+    def resembles(self, c: Children) -> Any:
+        node = ast.Resembles(c[0], self.name(c[4:5]), c[6], span=self._from(c[0], c[6]))
+        return self._deeper(node, c[0], c[6])
 
     def choices(self, c: Children) -> Any:
         return self._deeper(ast.Tuple(tuple(c), span=self._from(c[0], c[-1])), *c)

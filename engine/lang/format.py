@@ -131,7 +131,8 @@ def _list(node: ast.ListDecl) -> list[Line]:
 
 
 def _list_file(node: ast.ListFile) -> str:
-    column = f' column "{node.column}"' if node.column is not None else ""
+    column = " column " + " or ".join(f'"{column}"' for column in node.columns) if node.columns else ""
+    column += f' id "{node.id}"' if node.id is not None else ""
     valid = f' valid "{node.valid[0]}" to "{node.valid[1]}"' if node.valid is not None else ""
     return f'from "{node.file}"{column}{valid}{_effective(node.effective)}'
 

@@ -98,7 +98,7 @@ class Summary:
         self.lacks.update(columnar.lacks(typed, decisions, self.reads))
 
     def reject(self, reasons: Iterable[str]) -> None:
-        """Count rows that could not be decided at all, one reason a row; the key it names, and the value it quotes at its end, are left out."""
+        """Count rows that could not be decided at all, one reason a row; the key it names, and a value at its end, are left out."""
         self.rejects.update(_KEY.sub(" was there before", reason).partition(": ")[0] for reason in reasons)
 
     @property

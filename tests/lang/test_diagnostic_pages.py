@@ -20,6 +20,7 @@ BEYOND_TEXT = {
     "cascade-too-large",
     "deployment",
     "file-too-large",
+    "library-missing",
     "model-refused",
     "not-utf8",
     "too-many-declarations",
