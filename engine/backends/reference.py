@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.backends import names
+from engine.backends.scoring import combined, given
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
 from engine.lang.entries import holds
@@ -231,19 +232,16 @@ def once(raw: Value, judged: Value, held: Value, open_: bool) -> tuple[Value, Va
     return (judged if judged is not False else state_of(raw)), (opened if open_ else judged if held is not True else False), opened
 
 
-def score(points: Iterable[tuple[int, Value]]) -> Value:
-    """The points of hit rules; an undecided rule may or may not add its own.
+def worth(rule: ir.Rule, row: Row) -> int:
+    """What a hit of the rule is worth on the event's day."""
+    points = rule.points if isinstance(rule.points, int) else evaluate(rule.points, row)
+    return points if known(points) else 0
 
-    >>> score([(40, True), (60, missing("undecided")), (-5, False)])
-    Interval(low=40, high=100, cause='undecided')
-    """
-    low = high = 0
-    for worth, state in points:
-        if state is True:
-            low, high = low + worth, high + worth
-        elif state is not False:
-            low, high = low + min(0, worth), high + max(0, worth)
-    return interval(low, high, "undecided")
+
+def score(ruleset: ir.RuleSet, row: Row) -> tuple[Value, int]:
+    """The score, and what is sure of it, in a row that holds the states of all rules."""
+    points = [given(worth(rule, row), row[ir.hit(rule.id)]) for rule in ruleset.rules]
+    return combined(ruleset.scoring, points, [when is None or evaluate(when, row) for _, when in ruleset.scoring.floors])
 
 
 def resolve(written: Iterable[tuple[Value, Value]]) -> Value:
@@ -323,10 +321,11 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
         possible = walk((name, True if condition is None else evaluate(condition, work)) for name, condition in rows)
         work["outcome"] = outcome(possible, ruleset.decide.undecided, open_)
     touched = any(state.state is not state.opened for state in judged.values())
-    given = {column.name: work[column.name] for column in ruleset.outputs()}
-    given |= {ir.before(rule.id): judged[rule.id].before for rule in ruleset.rules if rule.once is not None}
-    given |= {ir.silenced(rule.id, one): one in judged[rule.id].silenced for rule in ruleset.rules for one in rule.exempt}
-    return given | {"@policy": touched, "possible": possible}
+    for rule in ruleset.rules:
+        work |= {ir.silenced(rule.id, one): one in judged[rule.id].silenced for one in rule.exempt}
+        work |= {ir.before(rule.id): judged[rule.id].before} if rule.once is not None else {}
+    outputs = {column.name: work[column.name] for column in (*ruleset.outputs(), *ruleset.asides())}
+    return outputs | {"@policy": touched, "possible": possible}
 
 
 def states(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> dict[str, State]:
@@ -343,7 +342,7 @@ def work_out(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str,
             work[ir.hit(statement.id)] = judged[statement.id].state
         elif not isinstance(statement, ir.Define | ir.Set) or statement.name not in behind:
             _write(statement, work)
-    work["score"] = score((rule.points, judged[rule.id].state) for rule in ruleset.rules)
+    work["score"], work[ir.POINTS] = score(ruleset, work)
     for statement in ruleset.body:
         if isinstance(statement, ir.Define | ir.Set) and statement.name in behind:
             _write(statement, work)

@@ -44,7 +44,10 @@ _SHARED: Final[dict[str, Any]] = {
     "resolve": reference.resolve,
     "once": reference.once,
 }
-_LOCALS: Final = ("row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "opened", "rules", "expression")
+_LOCALS: Final = (
+    "row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "opened", "rules", "expression",
+    "sure", "holds", "points", "bare",
+)  # fmt: skip
 _QUANTIFIERS: Final = {"any": "or3", "all": "and3", "number": "count3"}
 _OPERATORS: Final = {"=": "==", "!=": "!="}
 _NESTED = 6

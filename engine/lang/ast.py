@@ -201,6 +201,22 @@ class Uses(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Scoring(Node):
+    """`score [sum|max] [at most N]`: how points come together; `how` is none where it is not said."""
+
+    how: str | None = None
+    most: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Floor(Node):
+    """`score at least N [when COND]`."""
+
+    least: Expr
+    when: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Binding(Node):
     """`name = value`, or `name missing` where value is none."""
 
@@ -563,6 +579,8 @@ class File(Node):
     revision: Word | None = None
     language: Word | None = field(default=None, compare=False)
     """Of the keywords; none is English. The tree is the same in every language."""
+    scoring: Scoring | None = None
+    floors: tuple[Floor, ...] = ()
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)

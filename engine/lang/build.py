@@ -52,6 +52,8 @@ class Builder(FeatureBuilder):
         return replace(
             header,
             cites=tuple(parts.get("cites", ())),
+            scoring=parts.get("score", [None])[0],
+            floors=tuple(parts.get("score at least", ())),
             uses=tuple(u for tag in ("record", "uses") for u in parts.get(tag, ())),
             declarations=tuple(p for p in c[1:] if not isinstance(p, Part) and p is not None),
             places=header.places + tuple((p.tag, p.span) for p in c[1:] if isinstance(p, Part) and p.tag in ("owner", "arrival by")),
@@ -120,6 +122,15 @@ class Builder(FeatureBuilder):
             message = f"there is no table of keywords for the language `{c[1].value}`"
             self._problem("unknown-language", message, c[1].span, f"there are {there}")
         return Part("language", None if c[1].value == "en" else word_of(c[1]), self._from(*c))
+
+    def scoring(self, c: Children) -> Part:
+        span, words = self._from(c[0], c[-1]), [part.type.lower() for part in c[1:] if isinstance(part, Tok)]
+        how = next((word for word in words if word in ("sum", "max")), None)
+        return Part("score", ast.Scoring(how, c[-1] if "at_most" in words else None, span=span), span)
+
+    def floor(self, c: Children) -> Part:
+        span = self._from(c[0], c[-1])
+        return Part("score at least", ast.Floor(c[2], c[4] if len(c) > 4 else None, span=span), span)
 
     def effective(self, c: Children) -> Part:
         for token in c[2::2]:
@@ -435,9 +446,9 @@ class Builder(FeatureBuilder):
 
 
 _HEADER_ONCE: Final = (
-    "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language",
+    "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language", "score",
 )  # fmt: skip
-_HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
+_HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record", "score"}
 _PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
 

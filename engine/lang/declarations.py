@@ -161,12 +161,12 @@ def _define(program: Program, node: ast.Define, is_late: bool) -> bool:
 
 
 def _feature(program: Program, node: ast.Feature) -> bool:
-    feature = history.feature(node, program)
-    if feature is None:
+    made = history.feature(node, program)
+    if made is None:
         return False
-    program.features[feature.name] = feature
-    program.scope.columns[feature.name] = feature.type
-    program.history.add_feature(feature)
+    program.features.update((one.name, one) for one in made)
+    program.scope.columns[made[-1].name] = made[-1].type
+    program.history.add_feature(made[-1])
     return True
 
 

@@ -69,6 +69,18 @@ def _header(tree: ast.File) -> list[Line]:
         if item is not None:
             place = places.get("arrival by", 0) if item is by_time else item.span.line
             lines.append(Line(f"  {before}{item.text}{behind}", place))
+    return lines + _scoring(tree)
+
+
+def _scoring(tree: ast.File) -> list[Line]:
+    lines = []
+    if tree.scoring is not None:
+        how = "" if tree.scoring.how is None else f" {tree.scoring.how}"
+        most = "" if tree.scoring.most is None else f" at most {show(tree.scoring.most, SUM)}"
+        lines.append(Line(f"  score{how}{most}", tree.scoring.span.line))
+    for floor in tree.floors:
+        start = f"  score at least {show(floor.least, SUM)}"
+        lines += [Line(start, floor.span.line)] if floor.when is None else broken(f"{start} when ", floor.when, "", "    ")
     return lines
 
 

@@ -69,6 +69,16 @@ def _bad_number(m: Mistake) -> Answer | None:
     return "bad-number", f"`{number}` is no number", "a number is digits, `_` between groups of them, and a decimal point"
 
 
+def _scoring(m: Mistake) -> Answer | None:
+    if m.found is not None and m.found.value == "score" and m.found.first and m.next is not None and m.next.value in ("max", "sum", "at"):
+        hint = "put it above the first declaration, below `on missing` and the like"
+        return "syntax", "how points come together is said in the head of the file", hint
+    if m.before is not None and m.before.type == "SCORE" and "AT_LEAST" in m.accepts and "SUM" in m.accepts:
+        hint = "write `score max`, `score sum at most 100`, or `score at least 60 when ...`"
+        return "syntax", "points are added up, or the most of one rule counts", hint
+    return None
+
+
 def _missing_then(m: Mistake) -> Answer | None:
     if m.found is None or m.found.value not in ("score", "flag", "set", "outcome") or "THEN" not in m.accepts:
         return None
@@ -275,6 +285,7 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _reserved,
     _bad_number,
     _quote_in_text,
+    _scoring,
     _missing_comma,
     _missing_then,
     _unless_alone,

@@ -23,7 +23,7 @@ _ORDERING = ("integer", "number", "date", "datetime", "text")
 
 _HEADER = {
     "record": ("zone", "key", "time", "arrival", "arrival_by_time", "late", "ahead", "revision"),
-    "ruleset": ("uses", "on_missing"),
+    "ruleset": ("uses", "on_missing", "scoring", "floors"),
     "features": ("uses",),
     "list": (),
 }
@@ -39,7 +39,7 @@ _BODY: dict[str, tuple[type, ...]] = {
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {
     "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
-    "uses": "record` or `uses",
+    "uses": "record` or `uses", "scoring": "score", "floors": "score at least",
 }  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.Input: "input", ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, declarations, exemptions, fit, ir, rules
+from engine.lang import ast, declarations, exemptions, fit, ir, rules, scoring
 from engine.lang.environment import alias, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
@@ -35,6 +35,7 @@ class RuleSetCheck:
         self.typed: dict[str, ir.Statement] = {}
         self.exceptions: dict[str, ast.Exemption] = {}
         self.exemptions: dict[str, ir.Exemption] = {}
+        self.scoring = ir.Scoring()
         self.policy = program.tree.on_missing.text if program.tree.on_missing is not None else "refer"
 
     def run(self) -> ir.RuleSet | None:
@@ -56,6 +57,8 @@ class RuleSetCheck:
         decide = self._decide()
         self._complete_rules()
         exemptions.check_days(program, self.exemptions.values(), self.typed)
+        self.scoring = scoring.scoring(program)
+        scoring.warn_of_lost(program, self.scoring.how, (made for made in self.typed.values() if isinstance(made, ir.Rule)))
         program.warn_unused(("param", "list", "define", "feature", "input"))
         self._warn_unused_components()
         return None if self.report.failed else self._assembled([name for name in order if name in self.typed], decide)
@@ -264,7 +267,7 @@ class RuleSetCheck:
         program, tree = self.program, self.program.tree
         body = tuple(self.typed[name] for name in order)
         read: set[str] = set()
-        for expr in expressions(body, decide):
+        for expr in (*expressions(body, decide), *(when for _, when in self.scoring.floors if when is not None)):
             read |= ir.reads(expr)
         inputs = tuple(
             ir.Column(node.name.text, program.scope.columns[node.name.text], node.optional, node.title)
@@ -286,6 +289,7 @@ class RuleSetCheck:
             decide,
             program.params,
             tuple(self.exemptions[name] for name in self.exceptions),
+            self.scoring,
             "en" if tree.language is None else tree.language.text,
         )
 

@@ -13,7 +13,7 @@ from engine.backends import reference
 from engine.backends.holding import Answer, Ask, Holder, hold
 from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
-from engine.cascade.explain import decide_lines, rule_lines
+from engine.cascade.explain import decide_lines, rule_lines, score_lines
 from engine.cascade.lacks import Level
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
@@ -136,7 +136,7 @@ class Outcome:
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
         rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
         lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
-        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
+        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *score_lines(levels[0]), *decide_lines(levels[0])]))
 
 
 class Bench:
@@ -211,7 +211,7 @@ class Bench:
             outputs={},
             rules={},
             flags={},
-            points={},
+            points="",
             policies=(),
         )
         told = {column: row[local] for local, column in step.told.items() if local in row}
@@ -247,8 +247,7 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
         bounds = _bounds(outcome.opened["score"])
         return bounds == value, f"score {value[0]} to {value[1]}", f"score {bounds[0]} to {bounds[1]}"
     if expected.kind == "score":
-        points = sum(rule.points for rule in outcome.bench.rules.rules if closed[ir.hit(rule.id)] is True)
-        return points == value, f"score {value}", f"score {points}"
+        return closed[ir.POINTS] == value, f"score {value}", f"score {closed[ir.POINTS]}"
     if expected.kind in ("possible", "robust"):
         return _possible(expected, outcome)
     if expected.kind == "value":

@@ -272,6 +272,8 @@ files = st.builds(
     st.none() | durations,
     st.none() | words(paths),
     st.none(),
+    st.none() | st.builds(ast.Scoring, st.sampled_from(["sum", "max"]), st.none() | expressions) | st.builds(ast.Scoring, most=expressions),
+    some(st.builds(ast.Floor, expressions, st.none() | expressions), high=2),
     some(declarations, high=5) | st.tuples(listings),
 )
 """Whole files; what makes no sense in a file of that kind is there too, for the formatter must not care."""

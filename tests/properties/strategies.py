@@ -328,12 +328,14 @@ class _Writer:
     def ruleset(self, size: int) -> ir.RuleSet:
         for number in range(size):
             self.random.choice((self.define, self.rule, self.rule, self.rule, self.flag, self.set))(number)
+        scoring = self.scoring()
         self.maker.reads["score"] = SCORE
         for number in range(size, size + self.random.randrange(3)):
             self.random.choice((self.define, self.set))(number)
         return ir.RuleSet(
             "law/random", "1.0.0", None, None, (), ir.Use("record", "law/record", None, "record"), (),
             tuple(ir.Column(name, type_) for name, type_ in FIELDS.items()), (), None, tuple(self.body), self.decide(),
+            scoring=scoring,
         )  # fmt: skip
 
     def define(self, number: int) -> None:
@@ -353,7 +355,7 @@ class _Writer:
             unless=tuple((flag("flag", self.depth - 1), "because") for _ in range(self.random.choice((0, 0, 1, 2)))),
             policy=self.random.choice(("refer", "refer", "ignore", "alert")),
             assume=tuple(assume.items()),
-            points=self.random.choice((0, 10, 40, -5, -30)),
+            points=self.points(),
             effective=self.random.choice(((None, None), (None, None), (day, None), (None, day), (0, 18_000))),
             once=self.random.choice((None, None, None, ONCE)),
             exempt=self.exceptions(),
@@ -375,6 +377,23 @@ class _Writer:
             self.body.append(ir.Define(ir.excepted(id_), ir.And((*self.random.sample(days, self.random.choice((1, 2))), when))))
             self.exempt.append(id_)
         return tuple(self.random.sample(self.exempt, min(len(self.exempt), self.random.choice((1, 1, 2)))))
+
+    def points(self) -> int | ir.Dated:
+        points = [self.random.choice((0, 10, 40, -5, -30)) for _ in range(3)]
+        if self.random.random() < 0.9:
+            return points[0]
+        spans = tuple((self.random.choice((None, 0, 5, 10)), self.random.choice((None, 10, 18_000))) for _ in points)
+        return ir.Dated(ir.day_of_event(), spans, tuple(ir.Const(one, type=INTEGER) for one in points), type=INTEGER)
+
+    def scoring(self) -> ir.Scoring:
+        """Often a plain sum; else the most of one, floors with and without a condition, an end above them."""
+        if self.random.random() < 0.4:
+            return ir.Scoring()
+        least = [self.random.choice((-10, 0, 20, 60)) for _ in range(self.random.randrange(3))]
+        drawn = [(points, self.random.choice((None, self.state(), self.maker.expr("flag", self.depth)))) for points in least]
+        most = self.random.choice((None, None, 0, 30, 60))
+        floors = tuple((least, when) for least, when in drawn if most is None or least <= most)
+        return ir.Scoring(self.random.choice(("sum", "max")), most, floors)
 
     def some(self, names: list[str]) -> list[str]:
         return self.random.sample(names, self.random.choice((0, 0, 1, 2)))
@@ -410,11 +429,14 @@ class _Writer:
         if self.random.random() < 0.5:
             bound = ir.Const(self.random.choice((-30, 0, 10, 40, 50)), type=INTEGER)
             return ir.Compare(self.random.choice((">=", "<", "=")), ir.Read("score", type=SCORE), bound)
+        state = self.state()
+        return state if state is not None and self.random.random() < 0.6 else self.maker.expr("flag", self.depth)
+
+    def state(self) -> ir.Expr | None:
+        """That some rule is hit or flag raised, or is not."""
         states = [name for name, type_ in self.maker.reads.items() if type_ == FLAG and name.startswith(("hit(", "flags."))]
-        if states and self.random.random() < 0.6:
-            read = ir.Read(self.random.choice(states), type=FLAG)
-            return self.random.choice((read, ir.Not(read)))
-        return self.maker.expr("flag", self.depth)
+        read = ir.Read(self.random.choice(states), type=FLAG) if states else None
+        return None if read is None else self.random.choice((read, ir.Not(read)))
 
 
 def row(values: Values) -> dict[str, Value]:
