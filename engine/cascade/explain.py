@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from engine.backends import reference
+from engine.backends.rules import expressions
+from engine.cascade.found import found_lines
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
@@ -113,7 +115,8 @@ class CascadeExplainer:
         rules, before = level.rule_set(build.inner), opened.level.rule_set(build.inner)
         for rule in build.rules.rules:
             lines += rule_lines(rule, self.plan.rules[f"{place.name}.{ir.hit(rule.id)}"], rules, before)
-        return lines + score_lines(rules) + decide_lines(rules)
+        lines += score_lines(rules) + decide_lines(rules)
+        return lines + [f"  {line}" for line in found_lines(expressions(build.rules), rules.work)]
 
     def _component(self, build: StepBuild) -> str:
         if build.rules is not None:

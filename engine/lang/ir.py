@@ -22,6 +22,8 @@ from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
 from engine.lang.entries import Days, Entries, holds
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.screening.names import Names
 from engine.values import DATE, FLAG, INTEGER, Type, Value
 
@@ -161,6 +163,30 @@ class Listed(Expr):
     day: Expr
     entries: Entries
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Expr):
+    """What `column` of a reference table says in the row that holds under `keys` at the moment `at`: `no row` where none does. `at` is none
+    where rows have no dates; days are those of `zone`. `name` is how the text calls it."""
+
+    table: ReferenceTable
+    column: str
+    keys: tuple[Expr, ...]
+    at: Expr | None = None
+    zone: str = "UTC"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert(Expr):
+    """`item in CUR`: money in the currency of this node's type by the rates in force at the moment `at`, in whole minor units, rounded
+    once, half-even. Missing with cause `currency` where a rate is not in force. Keeps intervals."""
+
+    item: Expr
+    rates: Rates
+    at: Expr
+    zone: str = "UTC"
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
