@@ -14,6 +14,7 @@ import polars as pl
 from engine.backends import single
 from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpacked
 from engine.backends.columnar_native import MIRRORED, NATIVE, compare_exact, own_cause, provable
+from engine.backends.names import resembles
 from engine.backends.outline import may_open
 from engine.backends.reference import call, evaluate, listed, member
 from engine.lang import ir
@@ -171,6 +172,10 @@ class Program:
                 return Col(expr.type, item.value.is_null(), level=item.level, height=item.height + 1)
             case ir.In():
                 return self._in(expr, causes)
+            case ir.Resembles():
+                return self._by_row(partial(resembles, expr), [expr.item, *([] if expr.day is None else [expr.day])], expr, causes)
+            case ir.Match():
+                return self._match(expr, causes)
             case ir.Call():
                 return self._call(expr, causes)
             case ir.Else():
@@ -356,6 +361,11 @@ class Program:
         args = [self.expr(expr.of, causes), *(self.read(name, node.type, causes) for name, node in outer.items())]
         judge, names = single.compile_expr(replace(expr, of=of)), ("@of", *outer)
         return self.python(lambda *given: judge(dict(zip(names, given, strict=True))), args, expr.type, may_open(expr), causes)
+
+    def _match(self, expr: ir.Match, causes: bool) -> Col:
+        outer = {node.name: node for node in ir.walk(expr) if isinstance(node, ir.Read)}
+        args = [self.read(name, node.type, causes) for name, node in outer.items()]
+        return self.python(lambda *given: evaluate(expr, dict(zip(outer, given, strict=True))), args, expr.type, False, causes)
 
     # --- the end of a calculation ---
 

@@ -15,9 +15,13 @@ from engine.lang.build_expressions import Children, Part, text_of, word_of
 from engine.lang.build_features import FeatureBuilder, title
 from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
+from engine.lang.translate import in_english
+from engine.lang.words import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from engine.lang.words import Words
 
 
 class Builder(FeatureBuilder):
@@ -111,9 +115,11 @@ class Builder(FeatureBuilder):
         return Part("revision", word_of(c[1]), self._from(*c))
 
     def language(self, c: Children) -> Part:
-        if c[1].value != "en":
-            self._problem("unknown-language", f"there is no table of keywords for the language `{c[1].value}`", c[1].span, "there is `en`")
-        return Part("language", word_of(c[1]), self._from(*c))
+        if c[1].value not in LANGUAGES:
+            there = " and ".join(f"`{code}`" for code in LANGUAGES)
+            message = f"there is no table of keywords for the language `{c[1].value}`"
+            self._problem("unknown-language", message, c[1].span, f"there are {there}")
+        return Part("language", None if c[1].value == "en" else word_of(c[1]), self._from(*c))
 
     def effective(self, c: Children) -> Part:
         for token in c[2::2]:
@@ -178,8 +184,11 @@ class Builder(FeatureBuilder):
     def list_file(self, c: Children) -> ast.ListFile:
         texts = [text_of(token) for token in c if isinstance(token, Tok) and token.type == "STRING"]
         parts = {part.tag: part.value for part in c if isinstance(part, Part)}
-        column = texts[1] if len(texts) > 1 else None
-        return ast.ListFile(texts[0], column, parts.get("valid"), parts.get("effective"), span=self._from(c[0], c[-1]))
+        dates = (parts.get("valid"), parts.get("effective"))
+        return ast.ListFile(texts[0], tuple(texts[1:]), parts.get("bearer"), *dates, span=self._from(c[0], c[-1]))
+
+    def bearer(self, c: Children) -> Part:
+        return Part("bearer", text_of(c[1]), self._from(c[0], c[1]))
 
     def valid(self, c: Children) -> Part:
         return Part("valid", (text_of(c[1]), text_of(c[3])), self._from(c[0], c[-1]))
@@ -407,7 +416,7 @@ class Builder(FeatureBuilder):
         return ast.Examples(word_of(c[1]), header, rows, span=self._from(c[0], c[1]))
 
     def _rows(self, tokens: list[Tok]) -> tuple[ast.Row, tuple[ast.Row, ...]]:
-        header, arrow = _cells(tokens[0])
+        header, arrow = _cells(tokens[0], self.words)
         if arrow is None:
             self._problem(
                 "no-arrow", "the first row does not say which columns are expected", tokens[0].span, "put `=>` before the first of them"
@@ -415,7 +424,7 @@ class Builder(FeatureBuilder):
             arrow = len(header)
         rows = []
         for token in tokens[1:]:
-            cells, at = _cells(token)
+            cells, at = _cells(token, self.words)
             if len(cells) != len(header):
                 message = f"this row has {_count(len(cells), 'cell')}, the first row has {len(header)}"
                 self._problem("ragged-row", message, token.span, None, ("the first row is here", tokens[0].span))
@@ -440,7 +449,7 @@ def _count(n: int, what: str) -> str:
 _CELL: Final = re.compile(r'\|((?:[^|"]|"[^"]*"|")*)')
 
 
-def _cells(row: Tok) -> tuple[list[ast.Cell], int | None]:
+def _cells(row: Tok, words: Words) -> tuple[list[ast.Cell], int | None]:
     """The cells of a row, and how many of them stand before the `=>`."""
     cells: list[ast.Cell] = []
     arrow: int | None = None
@@ -451,5 +460,6 @@ def _cells(row: Tok) -> tuple[list[ast.Cell], int | None]:
             arrow = len(cells) if arrow is None else -1
             body = body[2:].strip()
         column = row.column + start + (len(text.rstrip()) - len(body) if body else 1)
-        cells.append(ast.Cell(body, span=Span(row.file, row.line, column, column + max(len(body), 1))))
+        span = Span(row.file, row.line, column, column + max(len(body), 1))
+        cells.append(ast.Cell(in_english(body, words), body, words.language, span=span))
     return cells, arrow

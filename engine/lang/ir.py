@@ -21,6 +21,7 @@ from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
 from engine.lang.entries import Entries
+from engine.screening.names import Names
 from engine.values import DATE, FLAG, Type, Value
 
 
@@ -81,6 +82,28 @@ class In(Expr):
     item: Expr
     values: frozenset[Value]
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resembles(Expr):
+    """Whether an entry of a list resembles the item by `least`, a percentage; missing where the item cannot be compared. With `day` only
+    the entries that are in force on it. `name` and `version` are the list's."""
+
+    item: Expr
+    names: Names
+    least: int
+    day: Expr | None = None
+    name: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Expr):
+    """What is alike most among the entries found by every `Resembles` in `of`: `part` is its ``name``, ``id``, ``score`` or ``list``, or
+    all of them as a ``text``. Missing, cause `no row`, where nothing is found, and as long as one of them cannot be judged."""
+
+    part: str
+    of: tuple[Expr, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from engine.lang import ast, ir
 from engine.lang.dated import Fixed
 from engine.lang.defines import Defines, Inlined
 from engine.lang.environment import Environment, base_scope
+from engine.lang.names import NO_MATCH, PARTS
 from engine.lang.scope import RESERVED, Refusal
 from engine.values import SCORE, Type
 
@@ -23,6 +24,7 @@ _OWN_SCORE = Refusal(
     "reads-own-result", "a rule cannot read the `score` of its own rule set", "read it in `decide`, or in a rule set of its own"
 )
 _OWN_OUTCOME = Refusal("reads-own-result", "`outcome` is what `decide` gives in the end; nothing here can read it")
+_NO_MATCH = dict.fromkeys(PARTS, NO_MATCH)
 
 
 class Program:
@@ -30,10 +32,10 @@ class Program:
 
     def __init__(self, tree: ast.File, env: Environment, overrides: Mapping[str, ast.Expr], report: Report) -> None:
         self.tree, self.env, self.overrides, self.report = tree, env, overrides, report
-        self.refused: dict[str, Refusal] = {"score": _OWN_SCORE, "outcome": _OWN_OUTCOME}
+        self.refused: dict[str, Refusal] = {"score": _OWN_SCORE, "outcome": _OWN_OUTCOME, **_NO_MATCH}
         self.late_columns: dict[str, Type] = {"score": SCORE}
         self.scope: Scope = replace(base_scope(tree, env, report), refused=self.refused)
-        self.late: Scope = replace(self.scope, extra=self.late_columns, refused={"outcome": _OWN_OUTCOME})
+        self.late: Scope = replace(self.scope, extra=self.late_columns, refused={"outcome": _OWN_OUTCOME, **_NO_MATCH})
         self.nodes: dict[str, Declared] = {}
         self.defines = Defines()
         self.features: dict[str, ir.Feature] = {}
