@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -149,11 +150,44 @@ def files(lock: Lock, registry: Registry) -> dict[str, bytes]:
     return {path: data for path, (_, data) in found.items()}
 
 
+def unpack(lock: Lock, registry: Registry, folder: Path) -> None:
+    """Write the files of a lock into a folder, which then is a workspace of these versions alone. Raises what `files` does."""
+    for path, data in files(lock, registry).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+
+
+def check_loaded(lock: Lock, loaded: Iterable[Component], place: str) -> None:
+    """Raises `RegistryError` where what was loaded is not what a lock says."""
+    wanted, there = (
+        {(one.kind, one.name, one.version): one for one in some} for some in ((one.component for one in lock.components), loaded)
+    )
+    for key, one in wanted.items():
+        if key in there and there[key].hash != one.hash:
+            raise RegistryError(f"`{one}` is not what the lock `{place}` holds: it has the hash {there[key].hash}, locked is {one.hash}")
+    others = [f"`{there[key]}`" for key in sorted(there.keys() - wanted.keys())]
+    if others:
+        raise RegistryError(f"the lock `{place}` does not hold {', '.join(others)}, which takes part; make it anew with `engine lock`")
+
+
+def check_engine(lock: Lock, engine: str, language: str, place: str) -> None:
+    """Raises `RegistryError` for a lock of a newer engine, or of another language."""
+    if _numbers(lock.language) > _numbers(language) or _numbers(lock.engine) > _numbers(engine):
+        message = (
+            f"the lock `{place}` was made by engine {lock.engine} with language {lock.language}; this is engine {engine} with {language}"
+        )
+        raise RegistryError(f"{message}: it may not know all that stands in it")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
 def in_force(locks: Sequence[tuple[Path, Lock]]) -> list[tuple[date | None, Path, Lock]]:
     """Locks by the day from which each holds; the one without a day holds before all others. Raises `RegistryError` where two hold from
     one day."""
     ordered = sorted(((lock.since, path, lock) for path, lock in locks), key=lambda one: (one[0] is not None, one[0] or date.min))
-    for (since, path, _), (other, there, _) in zip(ordered, ordered[1:], strict=False):
+    for (since, path, _), (other, there, _) in pairwise(ordered):
         if since == other:
             day = "without a day" if since is None else f"from {since}"
             raise RegistryError(f"`{path.name}` and `{there.name}` both hold {day}; say `effective from` in one of them")
