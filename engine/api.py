@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +44,14 @@ REGISTRY: Final = "registry"
 """What stands in a workspace besides its components: what this bank allows, and what was published here."""
 
 
+class Unpacked:
+    """A folder that lives as long as this does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
+
 class Engine:
     """A loaded cascade.
 
@@ -55,7 +64,7 @@ class Engine:
         self.linked, self.plan, self.workspace, self.path = linked, linked.plan, workspace, path
         self.lock: str | None = None
         """The seal of the lock it was loaded by; none where it was loaded from a working tree."""
-        self._unpacked: Any = None
+        self._unpacked: Unpacked | None = None
         self.diagnostics = tuple(diagnostics)
         self.versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
         self.ledger = ledger
@@ -107,8 +116,8 @@ class Engine:
             engine = cls._from_tree(home.folder / lock.path, allow_types)
         else:
             there = Registry(Path(registry) if registry is not None else home.folder / REGISTRY)
-            unpacked = tempfile.TemporaryDirectory(prefix="kaskade-", ignore_cleanup_errors=True)
-            folder = Path(unpacked.name).resolve()
+            folder = Path(tempfile.mkdtemp(prefix="kaskade-")).resolve()
+            unpacked = Unpacked(folder)
             locks.unpack(lock, there, folder)
             if (home.folder / DEPLOYMENT).is_file():
                 shutil.copyfile(home.folder / DEPLOYMENT, folder / DEPLOYMENT)

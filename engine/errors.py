@@ -1,5 +1,4 @@
 """The exceptions, for trouble in code, environment or a single call; what people write gets diagnostics instead.
-
 EngineError
 ├── SourceError      rule files, cascades or packages that do not check; carries every diagnostic
 ├── InputError       an event that cannot be decided at all: no key, no time, key sent twice with other content

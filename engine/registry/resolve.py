@@ -50,7 +50,8 @@ class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
         self, identifier: str, requirements: Mapping[str, Iterator[Asked]], incompatibilities: Mapping[str, Iterator[Published]]
     ) -> list[Published]:
         asked, refused = list(requirements[identifier]), {str(one) for one in incompatibilities[identifier]}
-        return [one for one in self.there[identifier] if str(one) not in refused and all(self.is_satisfied_by(need, one) for need in asked)]
+        there = [one for one in self.there.get(identifier, ()) if str(one) not in refused]
+        return [one for one in there if all(self.is_satisfied_by(need, one) for need in asked)]
 
     def is_satisfied_by(self, requirement: Asked, candidate: Published) -> bool:
         need, component = requirement.need, candidate.component
@@ -87,7 +88,7 @@ def _conflict(provider: _Provider, causes: Iterable[Asked]) -> str:
 
 
 def _told(provider: _Provider, name: str, asked: Sequence[Asked]) -> str:
-    there = provider.there[name]
+    there = provider.there.get(name, [])
     who = "; ".join(f"{one.by} asks for {one.need}" for one in asked)
     if not there:
         hint = suggest(name, provider.there)
