@@ -230,18 +230,24 @@ class Engine:
 
 def load(path: Path, workspace: Workspace, allow_types: Iterable[str] = (), *, models: bool = True) -> tuple[Linked | None, Components]:
     """Link a cascade with the types its workspace's ``deployment.yaml`` allows; without `models` no artefact is opened."""
-    deployment, allowed, problems = workspace.folder / DEPLOYMENT, frozenset(allow_types), list[Diagnostic]()
-    text = None
-    if deployment.is_file():
-        text, problems = read_text(deployment, deployment.name)
-        if text is not None:
-            named, problems = parse_deployment(text, deployment.name)
-            allowed |= named
-            workspace.note(deployment)
-    linked, components = link(path.resolve(), workspace, allowed, models=models)
-    components.texts[deployment.name] = text or ""
+    allowed, text, problems = deployed(workspace)
+    linked, components = link(path.resolve(), workspace, allowed | frozenset(allow_types), models=models)
+    components.texts[DEPLOYMENT] = text
     components.diagnostics[:] = in_order([*problems, *components.diagnostics])
     return (None if errors(problems) else linked), components
+
+
+def deployed(workspace: Workspace) -> tuple[frozenset[str], str, list[Diagnostic]]:
+    """The types that a workspace's ``deployment.yaml`` allows in model archives, its text, and what is wrong with it."""
+    deployment = workspace.folder / DEPLOYMENT
+    if not deployment.is_file():
+        return frozenset(), "", []
+    text, problems = read_text(deployment, deployment.name)
+    if text is None:
+        return frozenset(), "", problems
+    workspace.note(deployment)
+    allowed, problems = parse_deployment(text, deployment.name)
+    return allowed, text, problems
 
 
 def setting(linked: Linked, workspace: Workspace, path: Path, lock: str | None = None) -> Setting:

@@ -46,7 +46,7 @@ def make_lock(path: Path, registry: Registry, *, draft: bool = False, since: dat
 
 
 def _check_published(cascade: Component, registry: Registry) -> None:
-    there = {one.component.version: one.component for one in registry.versions(cascade.name)}
+    there = {one.component.version: one.component for one in registry.versions(cascade.name, "cascade")}
     if cascade.version not in there:
         raise RegistryError(f"`{cascade}` is a draft: publish it with `engine publish {cascade.name}`, or lock the draft with --draft")
     if there[cascade.version].hash != cascade.hash:

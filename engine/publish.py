@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from engine.api import load
+from engine.api import deployed, load
 from engine.cascade.components import Components
 from engine.cascade.link import Linked
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
 from engine.lang import ir
+from engine.lang.lists import ListValue
 from engine.lang.meaning import canonical, digest, of_rule
 from engine.models import package
+from engine.rates import Rates
 from engine.record import Record
+from engine.reference_table import ReferenceTable
 from engine.registry.changes import LEVELS, before, change, next_version, promised
 from engine.registry.manifest import Component
-from engine.registry.published import Need, Packed, Registry
+from engine.registry.published import Need, Packed, Registry, ref
 from engine.registry.store import Workspace
 from engine.testkit.runner import run_tests
 from engine.testkit.sources import Found
@@ -51,12 +54,13 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     packed = list(_Tree(workspace).packed(names))
     steps, ready = [], []
     together = {(one.component.kind, one.component.name) for one in packed}
-    there = {str(one.component): one for one in registry.all()}
+    there = {ref(one.component): one for one in registry.all()}
+    kinds = {(one.component.kind, one.component.name) for one in there.values()} | together
     for one in packed:
-        known = there.get(str(one.component))
+        known = there.get(ref(one.component))
         if known is not None and known.component.hash == one.component.hash:
             continue
-        _check_needs(one, together, {found.component.name for found in there.values()}, registry)
+        _check_needs(one, kinds, registry)
         step = _compared(one, registry, known is not None)
         if step is not None and LEVELS.index(step.level) > LEVELS.index(promised(step.after or "", one.component.version)):
             if why is None:
@@ -71,8 +75,8 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     return steps
 
 
-def _check_needs(one: Packed, together: set[tuple[str, str]], there: set[str], registry: Registry) -> None:
-    lost = [need for need in one.needs if need.name not in there and (need.kind, need.name) not in together]
+def _check_needs(one: Packed, there: set[tuple[str, str]], registry: Registry) -> None:
+    lost = [need for need in one.needs if (need.kind, need.name) not in there]
     if lost:
         names = ", ".join(f"`{need}`" for need in lost)
         raise RegistryError(
@@ -82,7 +86,7 @@ def _check_needs(one: Packed, together: set[tuple[str, str]], there: set[str], r
 
 def _compared(one: Packed, registry: Registry, again: bool) -> Step | None:
     """How it differs from the version before; none where there is none, or where this one is there already."""
-    there = {found.component.version: found for found in registry.versions(one.component.name)}
+    there = {found.component.version: found for found in registry.versions(one.component.name, one.component.kind)}
     earlier = None if again else before(one.component.version, list(there))
     if earlier is None:
         return None
@@ -98,7 +102,7 @@ class _Tree:
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
-        self._components = Components(workspace)
+        self._components = Components(workspace, deployed(workspace)[0])
 
     def packed(self, names: Sequence[str] | None) -> Iterator[Packed]:
         """Those with these names, or all. Raises what `publish` does."""
@@ -108,8 +112,7 @@ class _Tree:
                 hint = suggest(name, there)
                 raise RegistryError(f"the workspace `{self.workspace.folder}` has no component `{name}`" + (f"; {hint}" if hint else ""))
         for name in sorted(set(there if names is None else names)):
-            for path in there[name]:
-                yield self._packed(name, path)
+            yield from (self._packed(name, path) for path in there[name])
 
     def _there(self) -> dict[str, list[Path]]:
         """The files and folders of every component."""
@@ -118,9 +121,10 @@ class _Tree:
         for name in workspace.rule_names():
             found[name] = [workspace.folder / "rulesets" / f"{name}.rules"]
         for name in workspace.model_names():
-            found[name] = [workspace.folder / "models" / name / version for version in workspace.model_versions(name)]
+            versions = (workspace.folder / "models" / name / version for version in workspace.model_versions(name))
+            found.setdefault(name, []).extend(versions)
         for name, paths in self._components.cascade_names().items():
-            found[name] = paths
+            found.setdefault(name, []).extend(paths)
         return found
 
     def _packed(self, name: str, path: Path) -> Packed:
@@ -157,12 +161,11 @@ class _Tree:
         return Packed(component, files, tuple(sorted(needs, key=str)), facts(linked))
 
     def _model(self, folder: Path) -> Packed:
-        model = package.load(folder)
-        names = ("model.yaml", *model.manifest.files)
-        files = {self.workspace.label(folder / name): (folder / name).read_bytes() for name in names}
-        loaded = self._components.model(model.name, model.version, NOWHERE)
-        if loaded is None or self._components.failed:
+        name = folder.parent.relative_to(self.workspace.folder / "models").as_posix()
+        model = self._components.model(name, folder.name, NOWHERE)
+        if model is None or self._components.failed:
             raise SourceError(self._components.diagnostics, self._components.rendered())
+        files = {self.workspace.label(folder / one): (folder / one).read_bytes() for one in ("model.yaml", *model.manifest.files)}
         libraries = {name: str(version) for name, version in model.manifest.environment.get("libraries", {}).items()}
         return Packed(self._components.component("model", model.name), files, (), {**facts(model), LIBRARIES: libraries})
 
@@ -193,7 +196,20 @@ def facts(made: Any) -> dict[str, Any]:
             }
         case Linked():
             return _of_cascade(made)
-    return {"outputs": {"values": str(getattr(made, "type", ""))}, "data": digest(canonical(made))}
+        case ReferenceTable():
+            return _of_table(made)
+        case Rates():
+            parts = {"the base": made.base, "how old a rate may be": str(made.oldest)}
+            return {"outputs": dict.fromkeys(made.published, "rates"), "parts": parts, "data": made.digest}
+        case ListValue():
+            return {"outputs": {"values": str(made.type)}, "data": digest(canonical([made.holds, sorted(made.ids)]))}
+    raise TypeError(f"nothing that is published: {made!r}")
+
+
+def _of_table(made: ReferenceTable) -> dict[str, Any]:
+    given = {name: f"{column.type}{' optional' if column.optional else ''}" for name, column in made.columns.items()}
+    dates = [None if bounds is None else bounds.kind for bounds in (made.valid, made.known)]
+    return {"outputs": given, "parts": {"the key": list(made.key), "what its dates are": dates}, "data": made.digest}
 
 
 def _of_rules(made: ir.RuleSet) -> dict[str, Any]:

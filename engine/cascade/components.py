@@ -66,6 +66,8 @@ class Components:
         ways: dict[str, Callable[[str, str | None, Span], Any]] = {
             "record": self.record,
             "list": self.list_values,
+            "table": self.table,
+            "rates": self.rates,
             "features": self.features,
             "ruleset": self.rules,
         }

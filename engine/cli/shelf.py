@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import Final
 
 from engine.api import REGISTRY
 from engine.cli.say import Stop
 from engine.registry.manifest import REFERENCE
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
+
+KINDS: Final = ("ruleset", "record", "features", "list", "table", "rates", "model", "cascade")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -26,9 +29,10 @@ def registry(args: Namespace) -> Registry:
     return Registry(Path(args.registry) if args.registry else workspace().folder / REGISTRY)
 
 
-def reference(text: str) -> tuple[str, str | None]:
-    """``aml/cash@1.4.0`` as name and version or range. Raises `Stop`."""
-    match = REFERENCE.fullmatch(text)
-    if match is None:
-        raise Stop(f"`{text[:80]}` names no component: write `aml/cash`, or `aml/cash@1.4.0`")
-    return match["name"], match["range"]
+def reference(text: str) -> tuple[str, str | None, str | None]:
+    """``aml/cash@1.4.0`` as name and version or range, and its kind where that is said: ``cascade:aml/cash``. Raises `Stop`."""
+    kind, _, name = text.rpartition(":")
+    match = REFERENCE.fullmatch(name)
+    if match is None or (kind and kind not in KINDS):
+        raise Stop(f"`{text[:80]}` names no component: write `aml/cash`, `aml/cash@1.4.0` or `cascade:aml/cash`")
+    return match["name"], match["range"], kind or None

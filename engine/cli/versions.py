@@ -28,7 +28,8 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     registry = shelf.registry(args)
-    there = registry.all() if args.name is None else registry.versions(shelf.reference(args.name)[0])
+    name, _, kind = (None, None, None) if args.name is None else shelf.reference(args.name)
+    there = registry.all() if name is None else registry.versions(name, kind)
     if args.json:
         as_json({"registry": str(registry.place), "components": [_told(one) for one in there]})
         return FINE

@@ -28,10 +28,10 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    name, version = shelf.reference(args.name)
+    name, version, kind = shelf.reference(args.name)
     if version is None or bool(args.because) == args.undo:
         raise Stop('name one version and say why: `engine yank aml/cash@1.4.0 --because "..."`; or --undo')
-    one = shelf.registry(args).yank(name, version, None if args.undo else args.because)
+    one = shelf.registry(args).yank(name, version, None if args.undo else args.because, kind)
     if args.json:
         as_json({"name": name, "version": version, "yanked": one.yanked})
     else:

@@ -5,7 +5,7 @@ It knows components as names, versions and bytes, and no language. A version tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -82,13 +82,16 @@ class Registry:
         found = [_published(one) for one in self.layout.manifests() if _NAME in one.annotations]
         return sorted(found, key=lambda one: (one.component.name, in_order(one.component.version), one.component.kind))
 
-    def versions(self, name: str) -> list[Published]:
-        """The versions of a component, oldest first."""
-        return [one for one in self.all() if one.component.name == name]
+    def versions(self, name: str, kind: str | None = None) -> list[Published]:
+        """The versions of a component, oldest first; a cascade, a model and a component of the language may have one name."""
+        return [one for one in self.all() if one.component.name == name and kind in (None, one.component.kind)]
 
-    def get(self, name: str, version: str) -> Published:
+    def get(self, name: str, version: str, kind: str | None = None) -> Published:
         """One version. Raises `RegistryError`, saying which there are."""
-        there = self.versions(name)
+        there = self.versions(name, kind)
+        if len({one.component.kind for one in there}) > 1:
+            kinds = " or ".join(sorted({f"`{one.component.kind}:{name}`" for one in there}))
+            raise RegistryError(f"several components are called `{name}`: say {kinds}")
         for one in there:
             if one.component.version == version:
                 return one
@@ -98,12 +101,10 @@ class Registry:
         hint = suggest(name, {one.component.name for one in self.all()})
         raise RegistryError(f"there is no component `{name}` in `{self.place}`" + (f"; {hint}" if hint else ""))
 
-    def newest(self, name: str, wanted: str | None = None) -> Published:
+    def newest(self, name: str, wanted: str | None = None, kind: str | None = None) -> Published:
         """The newest version that fits and is not yanked; one that is no release only where it is asked for by its full name."""
-        for one in reversed(self.versions(name)):
-            if one.yanked is None and fits(one.component.version, wanted):
-                return one
-        return self.get(name, wanted or "that may be used")
+        fitting = [one for one in self.versions(name, kind) if one.yanked is None and fits(one.component.version, wanted)]
+        return self.get(name, fitting[-1].component.version if fitting else wanted or "that may be used", kind)
 
     def config(self, one: Published) -> Config:
         """What a version says of itself."""
@@ -135,7 +136,7 @@ class Registry:
             there = {one.manifest.ref: one for one in self.all()}
             new: list[Descriptor] = []
             for one in packed:
-                known = there.get(str(one.component).replace("@", ":"))
+                known = there.get(ref(one.component))
                 if known is None:
                     new.append(self._store(one))
                 elif known.component.hash != one.component.hash:
@@ -162,7 +163,7 @@ class Registry:
             }
         )
         self.layout.put(manifest, MANIFEST_TYPE)
-        return described(manifest, MANIFEST_TYPE, {**notes, REF: f"{component.name}:{component.version}"}, ARTIFACT)
+        return described(manifest, MANIFEST_TYPE, {**notes, REF: ref(component)}, ARTIFACT)
 
     def _altered(self, known: Published, given: Packed) -> str:
         before, now = self.files(known), given.files
@@ -174,14 +175,23 @@ class Registry:
             f"{', '.join(changed) or 'what it needs differs'}; give it a new version"
         )
 
-    def yank(self, name: str, version: str, why: str | None) -> Published:
+    def yank(self, name: str, version: str, why: str | None, kind: str | None = None) -> Published:
         """Mark a version as one that should not be used, and say why; without reason take the mark away."""
         with self.layout.turn():
-            wanted = self.get(name, version)
+            wanted = self.get(name, version, kind)
             self.layout.change_index(
                 lambda manifests: [renamed(one, **{_YANKED: why}) if one.ref == wanted.manifest.ref else one for one in manifests]
             )
-        return self.get(name, version)
+        return self.get(name, version, kind)
+
+
+def ref(component: Component) -> str:
+    """The name of a version in an index: repository and tag, as any OCI registry takes them.
+
+    >>> ref(Component("ruleset", "aml/cash", "1.4.0", ""))
+    'ruleset/aml/cash:1.4.0'
+    """
+    return f"{component.kind}/{component.name}:{component.version}"
 
 
 def inside(path: str, whose: str) -> str:
@@ -202,7 +212,3 @@ def _published(one: Descriptor) -> Published:
     if parse_version(version) is None:
         raise RegistryError(f"the registry names a component `{name[:80]}` of version `{version[:40]}`, which is none")
     return Published(Component(kind, name, version, hash_), one, notes.get(_YANKED))
-
-
-def components(published: Iterable[Published]) -> list[Component]:
-    return [one.component for one in published]

@@ -33,12 +33,13 @@ class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
         self.registry = registry
         self.there: dict[str, list[Published]] = defaultdict(list)
         for one in reversed(registry.all()):  # the newest first
-            self.there[one.component.name].append(one)
+            self.there[_named(one.component.kind, one.component.name)].append(one)
         self._needs: dict[str, list[Asked]] = {}
 
     def identify(self, requirement_or_candidate: Asked | Published) -> str:
         one = requirement_or_candidate
-        return one.need.name if isinstance(one, Asked) else one.component.name
+        asked = one.need if isinstance(one, Asked) else one.component
+        return _named(asked.kind, asked.name)
 
     def get_preference(
         self, identifier: str, resolutions: Any, candidates: Any, information: Any, backtrack_causes: Sequence[Any]
@@ -57,13 +58,17 @@ class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
         need, component = requirement.need, candidate.component
         if candidate.yanked is not None and component.version != need.range:  # one that is yanked is taken by its full name alone
             return False
-        return component.kind == need.kind and fits(component.version, need.range)
+        return fits(component.version, need.range)
 
     def get_dependencies(self, candidate: Published) -> Iterable[Asked]:
         name = str(candidate)
         if name not in self._needs:
             self._needs[name] = [Asked(need, name) for need in self.registry.config(candidate).needs]
         return self._needs[name]
+
+
+def _named(kind: str, name: str) -> str:
+    return f"{kind} {name}"
 
 
 def resolve(registry: Registry, wanted: Sequence[Asked]) -> list[Published]:
@@ -83,7 +88,7 @@ def resolve(registry: Registry, wanted: Sequence[Asked]) -> list[Published]:
 def _conflict(provider: _Provider, causes: Iterable[Asked]) -> str:
     asked: dict[str, list[Asked]] = defaultdict(list)
     for one in dict.fromkeys(causes):
-        asked[one.need.name].append(one)
+        asked[_named(one.need.kind, one.need.name)].append(one)
     return "\n".join(_told(provider, name, some) for name, some in sorted(asked.items()))
 
 
@@ -92,9 +97,6 @@ def _told(provider: _Provider, name: str, asked: Sequence[Asked]) -> str:
     who = "; ".join(f"{one.by} asks for {one.need}" for one in asked)
     if not there:
         hint = suggest(name, provider.there)
-        return f"there is no component `{name}` in `{provider.registry.place}`: {who}" + (f"; {hint}" if hint else "")
-    kinds = {one.component.kind for one in there} - {one.need.kind for one in asked}
-    if kinds:
-        return f"`{name}` is a {min(kinds)}, and {who} as a {asked[0].need.kind}"
+        return f"there is no {name} in `{provider.registry.place}`: {who}" + (f"; {hint}" if hint else "")
     versions = ", ".join(one.component.version + (" (yanked)" if one.yanked else "") for one in reversed(there[:12]))
-    return f"no version of `{name}` serves everyone: {who}; there are {versions}"
+    return f"no version of {name} serves everyone: {who}; there are {versions}"
