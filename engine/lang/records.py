@@ -15,8 +15,9 @@ from engine.values import DAY
 if TYPE_CHECKING:
     from engine.lang.problems import Report
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-_RANGE = re.compile(r"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){0,2}")
+_NUMBERS = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+_VERSION = re.compile(rf"{_NUMBERS}(-[0-9a-z-]+(\.[0-9a-z-]+)*)?")
+_RANGE = re.compile(rf"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){{0,2}}|{_VERSION.pattern}")
 _REVISION = ("integer", "date", "datetime")
 _MOST_AHEAD = 36_525 * DAY
 _ORDERING = ("integer", "number", "date", "datetime", "text")
