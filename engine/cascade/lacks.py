@@ -129,7 +129,7 @@ class Level:
             for part in own_parts(aggregate, self.row):
                 yield from self.expression(part, self.row)
         if cause in ("short history", "too many"):
-            yield Lack(name, cause, False)
+            yield Lack(name.partition("@")[0], cause, False)  # whatever its length on that day
 
     def expression(self, expr: ir.Expr, row: Row) -> Lacks:
         """What an expression over this level's columns lacked."""

@@ -11,6 +11,7 @@ from engine.diagnostics import Span
 from engine.lang import ast, effective, ir, judge
 from engine.lang.aggregates import named
 from engine.lang.dated import Fixed
+from engine.lang.entries import Days
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.names import PARTS, matches
@@ -40,7 +41,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
     unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
     effects = _effects(node, typer, program)
     days = effective.days(node.effective, program.report) or effective.ALWAYS
-    once = None if node.once is None else _once(node.once, program)
+    once = None if node.once is None else _once(node.once, days, program)
     if when is None or any(condition is None for condition, _ in unless) or effects is None or (node.once is not None and once is None):
         return None
     made = ir.Rule(
@@ -118,10 +119,12 @@ def _points(value: ast.Expr, typer: Typer) -> int | None:
     return points
 
 
-def _once(node: ast.Once, program: Program) -> ir.Once | None:
+def _once(node: ast.Once, days: Days, program: Program) -> ir.Once | None:
     per = named(node.per, "the key", program)
     over = program.for_each(program.stretches(sorted(mentioned(node.window))), lambda: window(node.window, program))
     if per is None or not over:
+        return None
+    if not effective.throughout("the time after `once`", [stretch for stretch, _ in over], days, node.window.span, program.report):
         return None
     types, time = program.history.fields, program.env.record.time
     fields = tuple(ir.Read(name, type=types[name], span=written.span) for name, written in zip(per, node.per, strict=True))
