@@ -250,7 +250,8 @@ def lacks_of(expr: ir.Expr, row: Row, column: Callable[..., Lacks]) -> Lacks:
         if isinstance(leaf.expr, ir.Read):
             found += column(leaf.expr.name, item)
         else:
-            found.append(Lack(phrase(leaf.expr), cause_of(leaf.value if item is None else item), False))
+            called = leaf.expr.name if isinstance(leaf.expr, ir.Dated) and leaf.expr.name else phrase(leaf.expr)
+            found.append(Lack(called, cause_of(leaf.value if item is None else item), False))
     return tuple(dict.fromkeys(found))
 
 
