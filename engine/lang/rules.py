@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
-from engine.lang import ast, effective, ir, judge
+from engine.lang import ast, effective, ir, judge, scoring
 from engine.lang.aggregates import named
-from engine.lang.dated import Fixed
+from engine.lang.dated import Fixed, is_fixed
 from engine.lang.entries import Days
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.names import PARTS, matches
 from engine.lang.order import mentioned
+from engine.lang.scoring import MOST_POINTS
 from engine.lang.windows import window
 
 if TYPE_CHECKING:
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
 
 _BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _EFFECTS = {"score": "points", "outcome": "an outcome"}
-_MOST_POINTS = 1_000_000_000  # so that the points of all rules of a file are far from the end of 64 bits
 
 
 class _Effects(NamedTuple):
-    points: int
+    points: int | ir.Dated
     flags: tuple[str, ...]
     outcome: str | None
 
@@ -62,6 +62,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
         outcome=effects.outcome,
     )
     _judge(made, node, program)
+    _judge_points(made, node, program)
     if node.once is not None:
         _judge_once(made, node, node.once, program)
     return replace(made, assume=_assumptions(made, node, program))
@@ -81,7 +82,7 @@ def _when(node: ast.Rule, typer: Typer, program: Program) -> ir.Expr | None:
 
 def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     """Points, flags and outcome, what `set` writes is typed with its column."""
-    points: int | None = 0
+    points: int | ir.Dated | None = 0
     flags: list[str] = []
     outcome: str | None = None
     seen: dict[tuple[str, str | None], ast.Effect] = {}
@@ -103,20 +104,28 @@ def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     return None if points is None else _Effects(points, tuple(flags), outcome)
 
 
-def _points(value: ast.Expr, typer: Typer) -> int | None:
+def _points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
+    """The points of a hit: the same on all days, or those of a param with dates."""
     found = typer.typed(value)
     if found is None:
         return None
-    if not isinstance(found, ir.Const) or found.type.kind != "integer":
+    if not is_fixed(found) or found.type.kind != "integer":
         typer.report.error(
             "bad-score", "points are whole numbers, or params that are", value.span, "write a number like `40`; make rules of the rest"
         )
         return None
-    points: int = found.value
-    if abs(points) > _MOST_POINTS:
-        typer.report.error("bad-score", f"a rule gives at most {_MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
+    if any(abs(worth) > MOST_POINTS for worth in scoring.each(found)):
+        typer.report.error("bad-score", f"a rule gives at most {MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
         return None
+    points: int | ir.Dated = found if isinstance(found, ir.Dated) else found.value
     return points
+
+
+def _judge_points(made: ir.Rule, node: ast.Rule, program: Program) -> None:
+    """Report points that are not known on every day on which the rule is in force."""
+    if not isinstance(made.points, int) and made.points.spans:
+        span = next((effect.span for effect in node.then if effect.kind == "score"), node.id.span)
+        effective.throughout("what a hit gives", made.points.spans, made.effective, span, program.report)
 
 
 def _once(node: ast.Once, days: Days, program: Program) -> ir.Once | None:
