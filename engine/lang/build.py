@@ -103,7 +103,7 @@ class Builder(FeatureBuilder):
         return Part("base", word_of(c[1]), self._from(*c))
 
     def oldest(self, c: Children) -> Part:
-        return Part("at most", c[1], self._from(c[0], c[-1]))
+        return Part("no more than", c[1], self._from(c[0], c[-1]))
 
     def on_missing(self, c: Children) -> Part:
         return Part("on missing", ast.Word(c[2].type.lower(), span=c[2].span), self._from(c[0], c[-1]))
@@ -471,9 +471,9 @@ class Builder(FeatureBuilder):
 
 _HEADER_ONCE: Final = (
     "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language", "score",
-    "rows from", "valid", "known from", "base", "at most",
+    "rows from", "valid", "known from", "base", "no more than",
 )  # fmt: skip
-_HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known from": "known", "at most": "oldest"}
+_HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known from": "known", "no more than": "oldest"}
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record", "score"}
 _PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")

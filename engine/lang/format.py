@@ -69,7 +69,7 @@ def _header(tree: ast.File) -> list[Line]:
         ("base ", tree.base, ""),
         ('valid "', valid, '"'),
         ('known from "', tree.known, '"'),
-        ("at most ", tree.oldest, " old"),
+        ("no more than ", tree.oldest, " old"),
     )
     for before, item, behind in items:
         if item is not None:

@@ -43,7 +43,7 @@ _BODY: dict[str, tuple[type, ...]] = {
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {
     "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
-    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "at most", "scoring": "score",
+    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "no more than", "scoring": "score",
     "floors": "score at least",
 }  # fmt: skip
 _DECLARED = {

@@ -216,7 +216,7 @@ expectations = st.one_of(
     st.builds(ast.Expectation, st.just("missing"), readable),
 )
 tests = st.builds(
-    ast.Test, words(texts), overrides, some(st.builds(ast.Binding, readable, st.none() | expressions), high=6), some(expectations, 1, 6)
+    ast.Test, words(texts), overrides, some(st.builds(ast.Binding, readable, st.none() | values), high=6), some(expectations, 1, 6)
 )
 
 cells = st.sampled_from(["9_500 USD", "missing", "hit", "", "x + 1", "review or block", '"a | b # c"']).map(ast.Cell) | texts.map(
