@@ -32,6 +32,7 @@ class Components:
         self.texts: dict[str, str] = {}
         self._trees: dict[Path, ast.File | None] = {}
         self._checked: dict[tuple[str, str], Any] = {}
+        self._reading: list[str] = []
         self._components: dict[tuple[str, str], Component] = {}
         self._cascades: dict[str, list[tuple[Path, str]]] | None = None
 
@@ -183,6 +184,7 @@ class Components:
         record: Record | None = None
         features: dict[str, ir.FeatureSet] = {}
         lists: dict[str, Any] = {}
+        rulesets: dict[str, ir.RuleSet] = {}
         for use in tree.uses:
             if use.kind == "record":
                 record = self.record(use.path, use.range, use.span)
@@ -194,6 +196,10 @@ class Components:
                 values = self.list_values(use.path, use.range, use.span)
                 if values is not None:
                     lists[use.path] = values
+            elif use.kind == "ruleset":
+                read = self._read_rules(tree.name.text, use)
+                if read is not None:
+                    rulesets[use.path] = read
         if record is None:
             if not any(use.kind == "record" for use in tree.uses):
                 self.report(
@@ -203,7 +209,20 @@ class Components:
                     "add `record NAME ^VERSION`",
                 )
             return None
-        return check.Environment(record=record, features=features, lists=lists, folder=path.parent, workspace=self.workspace.folder)
+        return check.Environment(record, features, lists, rulesets, path.parent, self.workspace.folder)
+
+    def _read_rules(self, reader: str, use: ast.Uses) -> ir.RuleSet | None:
+        """A rule set whose states another reads; none, with a report, where the two read one another."""
+        readers = [*self._reading, reader]
+        if use.path in readers:
+            chain = " -> ".join(f"`{name}`" for name in [*readers[readers.index(use.path) :], use.path])
+            message = f"these rule sets read one another in a circle: {chain}"
+            self.report("ruleset-circle", message, use.span, "let one of them decide without the other")
+            return None
+        self._reading.append(reader)
+        read = self.rules(use.path, use.range, use.span)
+        self._reading.pop()
+        return read
 
     def environment(self, name: str) -> check.Environment | None:
         """The environment of a rule set that has been loaded, for its tests."""

@@ -1,4 +1,4 @@
-"""What stands around a file: its record, and the feature sets and lists it uses, already checked. It finds nothing itself."""
+"""What stands around a file: its record, and the feature sets, lists and rule sets it uses, already checked. It finds nothing itself."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine.record import Record
 
 if TYPE_CHECKING:
     from engine.lang.problems import Report
+    from engine.values import Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Environment:
     record: Record
     features: Mapping[str, ir.FeatureSet] = field(default_factory=dict)
     lists: Mapping[str, ListValue] = field(default_factory=dict)
+    rulesets: Mapping[str, ir.RuleSet] = field(default_factory=dict)
     folder: Path | None = None
     workspace: Path | None = None
 
@@ -49,6 +51,11 @@ def record_use(tree: ast.File, env: Environment) -> ir.Use:
     return use(named) if named is not None else ir.Use("record", env.record.name, None, alias(env.record.name))
 
 
+def states(path: str, rules: ir.RuleSet) -> dict[str, Type]:
+    """What another rule set gives its readers, by the names under which they read it: ``cash.score``, ``cash.hit("CASH-01")``."""
+    return {f"{alias(path)}.{column.name}": column.type for column in rules.outputs()}
+
+
 def list_name(path: str) -> str:
     """A list's full dotted name.
 
@@ -59,7 +66,7 @@ def list_name(path: str) -> str:
 
 
 def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
-    """The names that come from outside: fields, `now`, features and lists that are used."""
+    """The names that come from outside: fields, `now`, features and lists that are used, and what other rule sets give their readers."""
     columns = {f.name: f.type for f in env.record.fields}
     if env.record.time in columns:
         columns["now"] = columns[env.record.time]
@@ -74,6 +81,8 @@ def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
             _use_list(node, name, env, lists, lost)
         elif node.path in env.features:
             columns.update({name + feature.name: feature.type for feature in env.features[node.path].features})
+        elif node.path in env.rulesets:
+            columns.update(states(node.path, env.rulesets[node.path]))
         else:
             lost.append(name)
     return Scope(zone=env.record.zone, columns=columns, lists=lists, silent_prefixes=tuple(lost))
