@@ -290,7 +290,7 @@ class RuleSetCheck:
             body,
             decide,
             program.params,
-            tuple(self.exemptions[name] for name in self.exceptions),
+            tuple(self.exemptions.values()),
             self.scoring,
         )
 

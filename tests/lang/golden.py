@@ -46,7 +46,7 @@ def drawn(path):
 
 def environment(tree, folder):
     """What the names in a file may refer to: the components of the workspace."""
-    record, features, lists = None, {}, {}
+    record, features, lists, rulesets = None, {}, {}, {}
     for use in tree.uses:
         component = _component(use.path)
         if component is None:
@@ -55,10 +55,12 @@ def environment(tree, folder):
             record = check.check_record(component)[0]
         elif use.kind == "features":
             features[use.path] = check.check_features(component, environment(component, folder))[0]
+        elif use.kind == "ruleset":
+            rulesets[use.path] = check.check_ruleset(component, environment(component, folder))[0]
         else:
             lists[use.path] = check.check_list(component)[0]
     record = record or check.check_record(_component("bank/transaction"))[0]
-    return check.Environment(record, features, lists, folder, WORKSPACE)
+    return check.Environment(record, features, lists, rulesets, folder, WORKSPACE)
 
 
 def _component(name):
