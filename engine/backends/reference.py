@@ -13,7 +13,7 @@ from engine.backends.scoring import combined, given
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
 from engine.lang.entries import holds
-from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
+from engine.values import Interval, Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -91,6 +91,10 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
             return call(BUILTINS[expr.function], values)
         case ir.Else():
             return values[0] if known(values[0]) else values[1]
+        case ir.Lookup():
+            return looked_up(expr, values)
+        case ir.Convert():
+            return converted(expr, *values)
     raise TypeError(f"no meaning for {expr!r}")
 
 
@@ -134,6 +138,30 @@ def listed(entries: Entries, value: Value, day: Value) -> Value:
 def member(values: frozenset[Value], value: Value) -> Value:
     """Whether a fixed set holds the value."""
     return value in values if known(value) else first([value])
+
+
+def looked_up(expr: ir.Lookup, values: Sequence[Value]) -> Value:
+    """What a reference table says, from the values of the keys, and of the moment where its rows have dates."""
+    if not all(map(known, values)):
+        return first(values)
+    keys, at = (values, None) if expr.at is None else (values[:-1], values[-1])
+    key = keys[0] if len(keys) == 1 else tuple(keys)
+    kind = "" if expr.at is None else expr.at.type.kind
+    return expr.table.values(expr.column)[expr.table.find(key, at, kind, expr.zone)]
+
+
+def converted(expr: ir.Convert, value: Value, at: Value) -> Value:
+    """An amount in another currency; of an interval both ends, and an end that does not fit is no end."""
+    if value.__class__ is Missing or at.__class__ is Missing:
+        return first(part for part in (value, at) if part.__class__ is Missing)
+    money = expr.item.type
+    exchange = expr.rates.exchange(money.currency, expr.type.currency or "", money.scale, expr.at.type.kind, expr.zone)
+    if value.__class__ is not Interval:
+        return exchange(value, at)
+    ends = [None if end is None else exchange(end, at) for end in (value.low, value.high)]
+    lacks = [end for end in ends if end.__class__ is Missing and end.cause == "currency"]
+    low, high = (None if end.__class__ is Missing else end for end in ends)
+    return lacks[0] if lacks else interval(low, high, value.cause)
 
 
 def call(builtin: Builtin, values: Sequence[Value]) -> Value:

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from engine.backends import reference
+from engine.backends.rules import expressions
+from engine.cascade.found import found_lines
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
+from engine.cascade.tongues import show_in
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
@@ -112,7 +115,8 @@ class CascadeExplainer:
         rules, before = level.rule_set(build.inner), opened.level.rule_set(build.inner)
         for rule in build.rules.rules:
             lines += rule_lines(rule, self.plan.rules[f"{place.name}.{ir.hit(rule.id)}"], rules, before)
-        return lines + score_lines(rules) + decide_lines(rules)
+        lines += score_lines(rules) + decide_lines(rules)
+        return lines + [f"  {line}" for line in found_lines(expressions(build.rules), rules.work)]
 
     def _component(self, build: StepBuild) -> str:
         if build.rules is not None:
@@ -153,7 +157,10 @@ def text(rule: ir.Rule, level: RuleSetLevel) -> str:
     """The rule's reason with the values it read; its title when it gives none."""
     if not rule.reason:
         return rule.title
-    return "".join(part if isinstance(part, str) else show(reference.evaluate(part, level.work), part.type) for part in rule.reason)
+    language = level.step.rules.language
+    return "".join(
+        part if isinstance(part, str) else show_in(language, reference.evaluate(part, level.work), part.type) for part in rule.reason
+    )
 
 
 # --- steps that did not run, and models ------------------------------------------------------------------------------

@@ -17,10 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
 from engine.lang.entries import Days, Entries, holds
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.screening.names import Names
 from engine.values import DATE, FLAG, INTEGER, Type, Value
 
@@ -160,6 +163,30 @@ class Listed(Expr):
     day: Expr
     entries: Entries
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Expr):
+    """What `column` of a reference table says in the row that holds under `keys` at the moment `at`: `no row` where none does. `at` is none
+    where rows have no dates; days are those of `zone`. `name` is how the text calls it."""
+
+    table: ReferenceTable
+    column: str
+    keys: tuple[Expr, ...]
+    at: Expr | None = None
+    zone: str = "UTC"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert(Expr):
+    """`item in CUR`: money in the currency of this node's type by the rates in force at the moment `at`, in whole minor units, rounded
+    once, half-even. Missing with cause `currency` where a rate is not in force. Keeps intervals."""
+
+    item: Expr
+    rates: Rates
+    at: Expr
+    zone: str = "UTC"
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
@@ -320,6 +347,8 @@ class RuleSet:
     params: Mapping[str, Const | Dated] = field(default_factory=dict)
     exemptions: tuple[Exemption, ...] = ()
     scoring: Scoring = field(default_factory=Scoring)
+    language: str = "en"
+    """In which reasons print values."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -481,9 +510,14 @@ def silenced(rule: str, exemption: str) -> str:
     return f'@silenced("{rule}", "{exemption}")'
 
 
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(kind) if part.name not in ("type", "span"))
+
+
 def children(expr: Expr) -> Iterator[Expr]:
-    for part in fields(expr):
-        value = getattr(expr, part.name)
+    for name in _parts(type(expr)):  # type: ignore[arg-type]  # a class is hashed as itself
+        value = getattr(expr, name)
         if isinstance(value, Expr):
             yield value
         elif isinstance(value, tuple):

@@ -40,10 +40,10 @@ def explain(mistake: Mistake) -> Diagnostic:
 def _no_header(m: Mistake) -> Answer | None:
     if m.start != "file" or m.index != 0:
         return None
-    kinds = ("ruleset", "record", "features", "list")
+    kinds = ("ruleset", "record", "features", "list", "table", "rates")
     word = m.tokens[0].value
     hint = (None if word in load_words().declarations else suggest(word[:40], kinds)) or "for example `ruleset aml/cash version 1.0.0`"
-    return "no-header", "a file begins with `ruleset`, `record`, `features` or `list`, its name and its version", hint
+    return "no-header", "a file begins with `ruleset`, `record`, `features`, `list`, `table` or `rates`, its name and its version", hint
 
 
 def _one_part_name(m: Mistake) -> Answer | None:
@@ -342,7 +342,7 @@ _AGGREGATES: Final = _set(
 )
 _WINDOWS: Final = _set("NUMBER PATH LAST CALENDAR BUSINESS SINCE SINCE_LAST_EVENT")
 _PERIODS: Final = _set("DAY WEEK MONTH QUARTER YEAR")
-_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON")
+_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON ROWS_FROM VALID KNOWN BASE NO_MORE_THAN")
 _TYPES: Final = _set("TEXT INTEGER NUMBER_WORD PERCENT_WORD FLAG DATE_WORD DATETIME DURATION MONEY ONE LIST")
 
 _GROUPS: Final = (
@@ -361,8 +361,8 @@ _GROUPS: Final = (
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
 
-_LATER: Final = _set("RESEMBLES RATES TABLE VALID UNIQUE ALL")
-"""What the grammar takes only to say that it comes later; nobody is sent there."""
+_LATER: Final = _set("RESEMBLES UNIQUE ALL INTO")
+"""What the grammar takes only to say that it comes later, or nearly anywhere; nobody is sent there."""
 
 _MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}
 """Words of other languages and of everyday speech, and the keyword meant."""
@@ -379,6 +379,7 @@ _PLAIN: Final = {
     "RULEID": "the id of a rule such as `CASH-01`",
     "CURRENCY": "a currency such as `USD`",
     "ROW": "a row such as `| a | => b |`",
+    "INTO": "`in` and a currency",
     "EQ": "`=`",
     "COMPARE": "a comparison such as `>=`",
     "PLUS": "`+`",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, declarations, exemptions, fit, ir, rules, scoring
-from engine.lang.environment import alias, list_name, record_use, use
+from engine.lang import ast, conversions, declarations, exemptions, fit, ir, lookups, rules, scoring
+from engine.lang.environment import alias, called, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
 from engine.lang.order import Declared, mentioned, ordered
@@ -257,9 +257,13 @@ class RuleSetCheck:
     def _warn_unused_components(self) -> None:
         used, env = self.program.scope.used, self.program.env
         starts = {name.rpartition(".")[0] for name in used} | {name.partition(".")[0] for name in used}
-        for node in {node.path: node for node in self.program.tree.uses}.values():
+        for node in {(node.path, called(node)): node for node in self.program.tree.uses}.values():
             if node.kind == "list" and node.path in env.lists and list_name(node.path) not in used:
                 self.report.warning("never-used", f"the list `{node.path}` is never used", node.span, "delete the line, or use it")
+            elif node.kind == "table" and node.path in env.tables and called(node) not in starts:
+                self.report.warning("never-used", f"no column of `{node.path}` is used", node.span, "delete the line, or use one")
+            elif node.kind == "rates" and node.path in env.rates and conversions.USED not in used:
+                self.report.warning("never-used", f"no amount is converted by `{node.path}`", node.span, "delete the line, or convert one")
             elif node.kind == "features" and node.path in env.features and alias(node.path) not in starts:
                 self.report.warning("never-used", f"no feature of `{node.path}` is used", node.span, "delete the line, or use one")
             elif node.kind == "ruleset" and node.path in env.rulesets and alias(node.path) not in starts:
@@ -267,7 +271,8 @@ class RuleSetCheck:
 
     def _assembled(self, order: list[str], decide: ir.Decide | None) -> ir.RuleSet:
         program, tree = self.program, self.program.tree
-        body = tuple(self.typed[name] for name in order)
+        unused = lookups.unused(program)
+        body = tuple(self.typed[name] for name in order if name not in unused)
         read: set[str] = set()
         for expr in (*expressions(body, decide), *(when for _, when in self.scoring.floors if when is not None)):
             read |= ir.reads(expr)
@@ -292,6 +297,7 @@ class RuleSetCheck:
             program.params,
             tuple(self.exemptions.values()),
             self.scoring,
+            "en" if tree.language is None else tree.language.text,
         )
 
 

@@ -6,7 +6,7 @@ History is real: the features of a case are computed by a store in memory, where
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.backends import reference
@@ -20,7 +20,7 @@ from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
 from engine.features.single import HistoryStep
-from engine.features.spec import FOREVER, BoundFeatures
+from engine.features.spec import FOREVER, BoundFeatures, changed
 from engine.features.store import open_store
 from engine.lang import ast, ir
 from engine.lang.cases import CaseRow, Expected, TestCase
@@ -85,7 +85,7 @@ def run_tests(components: Components, found: Found) -> Tested | None:
     tested = Tested(name, leading(found.workspace.folder) + found.workspace.label(found.path), len(cases))
     benches = _Benches(tree, rules, env)
     for case in cases:
-        bench = benches.of(case.params)
+        bench = benches.of(case)
         for row, outcome in bench.run(case):
             tested.expectations += len(row.expect)
             tested.failures += [_placed(one, tested.file) for one in _failures(case, row, outcome)]
@@ -98,19 +98,44 @@ def _placed(one: Failure, file: str) -> Failure:
 
 
 class _Benches:
-    """The rule set as written, and with the params a case gives it."""
+    """The rule set as written, and with the params a case gives it, and with what it says in place of a table."""
 
     def __init__(self, tree: ast.File, rules: ir.RuleSet, env: Environment) -> None:
         self.tree, self.env = tree, env
         self.plain = Bench(rules, env)
 
-    def of(self, params: Mapping[str, ast.Expr]) -> Bench:
-        if not params:
-            return self.plain
+    def of(self, case: TestCase) -> Bench:
+        bench = self.plain if not case.params else Bench(self._with(case.params), self.env)
+        told = {name for row in case.rows for name in row.given} & looked_up(bench.rules, self.env)
+        return bench if not told else Bench(*instead(bench.rules, self.env, told), frozenset(told))
+
+    def _with(self, params: Mapping[str, ast.Expr]) -> ir.RuleSet:
         rules, problems = check_ruleset(self.tree, self.env, params)
         if rules is None:
             raise InputError(f"with the params of its tests `{self.tree.name.text}` does not check: {errors(problems)[0].message}")
-        return Bench(rules, self.env)
+        return rules
+
+
+def looked_up(rules: ir.RuleSet, env: Environment) -> set[str]:
+    """The names that stand for columns of tables, read or not."""
+    used = [(use.alias, env.tables[use.path]) for use in rules.uses if use.kind == "table" and use.path in env.tables]
+    return {f"{alias}.{column}" for alias, table in used for column in table.columns}
+
+
+def instead(rules: ir.RuleSet, env: Environment, told: set[str]) -> tuple[ir.RuleSet, Environment]:
+    """The rule set and its features, which read what a case says where they would look into a table."""
+
+    def change(node: ir.Expr) -> ir.Expr:
+        if isinstance(node, ir.Lookup) and node.name in told:
+            return ir.Read(node.name, type=node.type, span=node.span)
+        return node
+
+    def read(features: ir.FeatureSet) -> ir.FeatureSet:
+        return replace(features, features=tuple(replace(one, value=changed(one.value, change)) for one in features.features))
+
+    body = tuple(s for s in rules.body if not (isinstance(s, ir.Define) and isinstance(s.value, ir.Lookup) and s.name in told))
+    own = None if rules.features is None else read(rules.features)
+    return replace(rules, body=body, features=own), replace(env, features={path: read(one) for path, one in env.features.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +167,8 @@ class Outcome:
 class Bench:
     """One rule set to run cases against."""
 
-    def __init__(self, rules: ir.RuleSet, env: Environment) -> None:
-        self.rules, self.record = rules, env.record
+    def __init__(self, rules: ir.RuleSet, env: Environment, told: frozenset[str] = frozenset()) -> None:
+        self.rules, self.record, self.told = rules, env.record, told
         used = [(f"{use.alias}.", env.features[use.path]) for use in rules.uses if use.kind == "features" and use.path in env.features]
         own = [("", rules.features)] if rules.features is not None else []
         self.history = tuple(BoundFeatures(features, prefix, {}, env.record) for prefix, features in [*own, *used])
@@ -167,7 +192,7 @@ class Bench:
         return open_store("memory:", self.history, self.record, history_from=FOREVER if since is None else since)
 
     def _decide(self, given: Mapping[str, Value], store: Any) -> Outcome:
-        row: Row = {f.name: given.get(f.name, MISSING) for f in self.record.fields}
+        row: Row = {name: given.get(name, MISSING) for name in (*(f.name for f in self.record.fields), *self.told)}
         row |= {NOW: row[self.record.time], DAY_OF_EVENT: border(self.record).day(row[self.record.time])}
         try:
             row |= HistoryStep(self.history, self.record).bind(store).one(row)

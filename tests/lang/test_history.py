@@ -55,7 +55,7 @@ def checked(body, record=RECORD, holidays=None, folder=None):
     if holidays is not None:
         lists["bank/holidays"], problems = check.check_list(parse(holidays, "holidays")[0], folder, folder)
         assert lists["bank/holidays"] is not None, problems
-    env = check.Environment(check.check_record(parse(record, "record")[0])[0], {}, lists, {}, folder, folder)
+    env = check.Environment(check.check_record(parse(record, "record")[0])[0], {}, lists, folder, folder)
     return check.check_features(read(body), env)
 
 
