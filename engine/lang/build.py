@@ -375,6 +375,26 @@ class Builder(FeatureBuilder):
     def left_open(self, c: Children) -> Part:
         return Part("otherwise undecided", word_of(c[2]), self._from(c[0], c[-1]))
 
+    # --- what must hold of every event
+
+    def never(self, c: Children) -> ast.Never:
+        self._new()
+        conditions = [part for part in c[1:] if not isinstance(part, Part | Tok)]
+        when = conditions[1] if len(conditions) > 1 else None
+        return ast.Never(conditions[0], when, *self._about(c, "invariant"), span=self._from(c[0], conditions[-1]))
+
+    def trend(self, c: Children) -> ast.Trend:
+        self._new()
+        conditions = [part for part in c[5:] if not isinstance(part, Part | Tok)]
+        when = conditions[0] if conditions else None
+        ways = (c[0].type == "MORE", word_of(c[1]), c[3].type == "LOWERS", word_of(c[4]))
+        return ast.Trend(*ways, when, *self._about(c, "invariant"), span=self._from(c[0], when or c[4]))
+
+    def _about(self, c: Children, where: str) -> tuple[tuple[ast.Word, ...], ast.Word | None]:
+        parts = self._once((part for part in c if isinstance(part, Part)), ("because",), where)
+        because = [ast.Word(text.text, span=text.span) for text in parts.get("because", ())]
+        return tuple(parts.get("cites", ())), because[0] if because else None
+
     # --- tests
 
     def test(self, c: Children) -> ast.Test:

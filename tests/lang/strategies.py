@@ -171,6 +171,16 @@ rules = st.builds(
     some(st.builds(ast.Assume, words(paths), expressions), high=2),
     st.none() | effectives,
 )
+abouts = st.tuples(st.none() | expressions, cites, st.none() | words(texts))
+nevers = st.builds(lambda claim, about: ast.Never(claim, *about), expressions, abouts)
+trends = st.builds(
+    lambda more, of, lowers, what, about: ast.Trend(more, of, lowers, what, *about),
+    st.booleans(),
+    words(paths),
+    st.booleans(),
+    words(paths | st.just("outcome")),
+    abouts,
+)
 exemptions = st.builds(
     ast.Exemption,
     words(st.sampled_from(RULE_IDS)),
@@ -250,7 +260,22 @@ stories = st.builds(
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
 declarations = st.one_of(
-    fields, inputs, params, lists, defines, features, rules, templates, made, exemptions, decisions, tests, stories, examples
+    fields,
+    inputs,
+    params,
+    lists,
+    defines,
+    features,
+    rules,
+    templates,
+    made,
+    exemptions,
+    decisions,
+    nevers,
+    trends,
+    tests,
+    stories,
+    examples,
 )
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
