@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from engine.backends import columnar_tables
 from engine.backends.columnar_exprs import NESTED, NO_CODE, Col, Program, code, literal
 from engine.backends.columnar_layout import dtype, dtypes, many_from_one, names, one_from_many, pack, unpack
 from engine.backends.outline import outline
@@ -83,6 +84,7 @@ class _Rules:
         self.program, self.ruleset, self.open, self.plan = Program(), ruleset, open_, outline(ruleset)
         self.touched: list[pl.Expr] = []
         self.points: list[tuple[int, Col]] = []
+        self.given: list[Col] = []
         self.level = 0
 
     def compile(self) -> dict[str, Col]:
@@ -106,6 +108,10 @@ class _Rules:
                 known_names[f"flags.{statement.name}"] = place(self._flag(statement))
             case ir.Set():
                 known_names[statement.name] = place(self._set(statement))
+            case ir.Table():
+                made = columnar_tables.columns(self.program, statement)
+                known_names.update(made)
+                self.given += [made[ir.points(statement.name)]] if statement.gives_points else []
 
     # --- rules ---
 
@@ -152,15 +158,16 @@ class _Rules:
         return self._state(pl.any_horizontal(*(state.value for state in states)), max(state.level for state in states))
 
     def _score(self) -> Col:
-        if not self.points:
+        if not self.points and not self.given:
             return replace(literal(0, SCORE, False), low=_whole(0), high=_whole(0))
-        level = max(state.level for _, state in self.points)
+        level = max([*(state.level for _, state in self.points), *(worth.level for worth in self.given)])
         ends = []
-        for end in (min, max):
+        for end, place in ((min, 0), (max, 1)):
             worth = [
                 pl.when(state.value).then(_whole(points)).when(state.value.is_null()).then(_whole(end(0, points))).otherwise(_whole(0))
                 for points, state in self.points
             ]
+            worth += [given.ends[place] for given in self.given]
             ends.append(pl.sum_horizontal(*worth))
         both = self.program.place(Col(SCORE, ends[0], low=ends[0], high=ends[1], level=level))
         low, high = both.ends

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from engine.backends import matching
+from engine.backends.matching import UNDECIDED
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
 from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from engine.plan import Row
-
-UNDECIDED: Final = missing("undecided")
-
 
 # --- expressions -----------------------------------------------------------------------------------------------------
 
@@ -178,21 +177,6 @@ def once(raw: Value, judged: Value, held: Value, open_: bool) -> tuple[Value, Va
     return (judged if judged is not False else state_of(raw)), (opened if open_ else judged if held is not True else False), opened
 
 
-def score(points: Iterable[tuple[int, Value]]) -> Value:
-    """The points of hit rules; an undecided rule may or may not add its own.
-
-    >>> score([(40, True), (60, missing("undecided")), (-5, False)])
-    Interval(low=40, high=100, cause='undecided')
-    """
-    low = high = 0
-    for worth, state in points:
-        if state is True:
-            low, high = low + worth, high + worth
-        elif state is not False:
-            low, high = low + min(0, worth), high + max(0, worth)
-    return interval(low, high, "undecided")
-
-
 def resolve(written: Iterable[tuple[Value, Value]]) -> Value:
     """What `set` leaves, from the state and the value of every rule that writes the name.
 
@@ -241,17 +225,23 @@ def outcome(possible: tuple[str, ...], undecided: str, open_: bool) -> Value:
 
 
 def late(ruleset: ir.RuleSet) -> frozenset[str]:
-    """The defines and sets that read `score`, themselves or through others: they come after all rules."""
+    """What defines, sets and tables write that read `score`, themselves or through others: they come after all rules."""
     names = {"score"}
     for statement in ruleset.body:
-        if isinstance(statement, ir.Define | ir.Set) and any(ir.reads(value) & names for value in values_of(statement)):
-            names.add(statement.name)
+        if isinstance(statement, ir.Define | ir.Set | ir.Table) and any(ir.reads(value) & names for value in values_of(statement)):
+            names.update(ir.written(statement))
     return frozenset(names - {"score"})
 
 
-def values_of(statement: ir.Define | ir.Set) -> tuple[ir.Expr, ...]:
-    """The expressions a define or set evaluates."""
-    return (statement.value,) if isinstance(statement, ir.Define) else tuple(value for _, value in statement.values)
+def values_of(statement: ir.Define | ir.Set | ir.Table) -> tuple[ir.Expr, ...]:
+    """The expressions a define, set or table evaluates."""
+    match statement:
+        case ir.Define():
+            return (statement.value,)
+        case ir.Set():
+            return tuple(value for _, value in statement.values)
+        case ir.Table():
+            return tuple(statement.expressions())
 
 
 # --- the rule set ----------------------------------------------------------------------------------------------------
@@ -287,16 +277,17 @@ def work_out(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str,
         if isinstance(statement, ir.Rule):
             judged[statement.id] = judge(statement, defines, work, open_)
             work[ir.hit(statement.id)] = judged[statement.id].state
-        elif not isinstance(statement, ir.Define | ir.Set) or statement.name not in behind:
+        elif behind.isdisjoint(ir.written(statement)):
             _write(statement, work)
-    work["score"] = score((rule.points, judged[rule.id].state) for rule in ruleset.rules)
+    of_rules = matching.summed((rule.points, judged[rule.id].state) for rule in ruleset.rules)
+    work["score"] = matching.total([of_rules, *(work[ir.points(table.name)] for table in ruleset.tables if table.gives_points)])
     for statement in ruleset.body:
-        if isinstance(statement, ir.Define | ir.Set) and statement.name in behind:
+        if not isinstance(statement, ir.Rule) and not behind.isdisjoint(ir.written(statement)):
             _write(statement, work)
     return work, judged
 
 
-def _write(statement: ir.Define | ir.Flag | ir.Set, work: Row) -> None:
+def _write(statement: ir.Define | ir.Flag | ir.Set | ir.Table, work: Row) -> None:
     match statement:
         case ir.Define():
             work[statement.name] = evaluate(statement.value, work)
@@ -304,6 +295,13 @@ def _write(statement: ir.Define | ir.Flag | ir.Set, work: Row) -> None:
             work[f"flags.{statement.name}"] = or3(work[ir.hit(rule)] for rule in statement.rules)
         case ir.Set():
             work[statement.name] = resolve((work[ir.hit(rule)], stored(value, work)) for rule, value in statement.values)
+        case ir.Table():
+            work.update(matching.written(statement, judged_rows(statement, work), lambda value: stored(value, work)))
+
+
+def judged_rows(table: ir.Table, row: Row) -> list[tuple[ir.TableRow, Value]]:
+    """Every row of a table, and whether all its cells hold."""
+    return [(each, and3(evaluate(cell, row) for cell in each.cells if cell is not None)) for each in table.rows]
 
 
 def stored(expr: ir.Expr, row: Row) -> Value:

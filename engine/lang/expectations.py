@@ -55,6 +55,7 @@ class _Maker:
                 features |= {f"{use.alias}.{f.name}": f.type for f in env.features[use.path].features}
         self.columns |= features
         sets = {s.name: s.type for s in ruleset.body if isinstance(s, ir.Set)}
+        sets |= {column.name: column.type for table in ruleset.tables for column in table.outputs}
         self.written = features | sets | {name: value.type for name, value in ruleset.defines.items()}
         self.rules = {rule.id: rule for rule in ruleset.rules}
         self.flags = {s.name for s in ruleset.body if isinstance(s, ir.Flag)}

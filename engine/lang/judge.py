@@ -226,6 +226,7 @@ def never_negative(expr: ir.Expr, fields: Container[str]) -> bool:
         case ir.Const():
             return (
                 expr.type.kind in ("integer", "number", "money", "percent", "duration")
+                and known(expr.value)
                 and not isinstance(expr.value, Money)
                 and bool(expr.value >= 0)
             )

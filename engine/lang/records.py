@@ -29,7 +29,19 @@ _HEADER = {
 }
 _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
-    "ruleset": (ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.Rule, ast.Decide, ast.Test, ast.Story, ast.Examples),
+    "ruleset": (
+        ast.Input,
+        ast.Param,
+        ast.ListDecl,
+        ast.Define,
+        ast.Feature,
+        ast.Rule,
+        ast.Table,
+        ast.Decide,
+        ast.Test,
+        ast.Story,
+        ast.Examples,
+    ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
     "list": (ast.ListDecl,),
 }
@@ -40,7 +52,7 @@ _WORDS = {
 }  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.Input: "input", ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
-    ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
+    ast.Rule: "rule", ast.Table: "table", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _when(node: ast.Rule, typer: Typer, program: Program) -> ir.Expr | None:
 
 def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     """Points, flags and outcome, what `set` writes is typed with its column."""
-    points: int | None = 0
+    worth: int | None = 0
     flags: list[str] = []
     outcome: str | None = None
     seen: dict[tuple[str, str | None], ast.Effect] = {}
@@ -87,15 +87,16 @@ def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
             continue
         seen[key] = effect
         if effect.kind == "score" and effect.value is not None:
-            points = _points(effect.value, typer)
+            worth = points(effect.value, typer)
         elif effect.kind == "flag":
             flags.append(key[1] or "")
         elif effect.kind == "outcome" and effect.name is not None:
             outcome = effect.name.text
-    return None if points is None else _Effects(points, tuple(flags), outcome)
+    return None if worth is None else _Effects(worth, tuple(flags), outcome)
 
 
-def _points(value: ast.Expr, typer: Typer) -> int | None:
+def points(value: ast.Expr, typer: Typer) -> int | None:
+    """A fixed number of points, or none with the problem noted."""
     found = typer.typed(value)
     if found is None:
         return None
@@ -104,11 +105,11 @@ def _points(value: ast.Expr, typer: Typer) -> int | None:
             "bad-score", "points are whole numbers, or params that are", value.span, "write a number like `40`; make rules of the rest"
         )
         return None
-    points: int = found.value
-    if abs(points) > _MOST_POINTS:
+    worth: int = found.value
+    if abs(worth) > _MOST_POINTS:
         typer.report.error("bad-score", f"a rule gives at most {_MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
         return None
-    return points
+    return worth
 
 
 def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None, int | None]:

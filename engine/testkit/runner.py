@@ -15,6 +15,7 @@ from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
 from engine.cascade.explain import decide_lines, rule_lines
 from engine.cascade.lacks import Level
+from engine.cascade.why import table_lines
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
 from engine.features.holder import LiveHolder
@@ -136,7 +137,8 @@ class Outcome:
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
         rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
         lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
-        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
+        tables = [line for table in self.bench.rules.tables for line in table_lines(table, levels[0])]
+        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *tables, *decide_lines(levels[0])]))
 
 
 class Bench:

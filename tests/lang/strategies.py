@@ -212,7 +212,20 @@ stories = st.builds(
 )
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
-declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, decisions, tests, stories, examples)
+sheets = st.builds(ast.Sheet, texts, st.none() | texts, st.none() | texts)
+tables = st.one_of(
+    st.builds(
+        lambda name, title, match, cites, grid: ast.Table(name, title, match, cites, *grid),
+        words(names),
+        titles,
+        st.sampled_from(["unique", "first", "all"]),
+        cites,
+        grids(),
+    ).filter(lambda table: table.rows),
+    st.builds(ast.Table, words(names), titles, st.sampled_from(["unique", "first", "all"]), cites, source=sheets),
+)
+
+declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, tables, decisions, tests, stories, examples)
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
