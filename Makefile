@@ -45,8 +45,8 @@ check: $(VENV)/.dev ## lint, format, types, layers, and every rule text in the p
 	$(BIN)/engine check $(TEXTS)
 	$(BIN)/engine fmt --check $(TEXTS)
 
-fuzz: $(VENV)/.dev ## run the laws on many more random programs than `make test` does; minutes
-	FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/properties tests/lang
+fuzz: $(VENV)/.dev ## run the laws on many more random programs, and whole files, than `make test` does; long
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/properties tests/lang tests/examples
 
 reset: $(VENV)/.dev ## write the expected texts of golden tests anew; review them with `git diff`
 	RESET=1 $(BIN)/python -m pytest -n 2 tests/lang tests/cascade

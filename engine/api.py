@@ -134,8 +134,9 @@ class Engine:
         History is computed inside the frame, in the record's order of arrival. Columns are those of a decision (`key`, `time`, `outcome`,
         `possible`, `robust`, `score`, `score_low`, `score_high`, `flags`, `hits`, `undecided`). With ``detail="names"`` the last three are
         lists of names, else bits in the order of `flag_names` and `rule_ids`, 64 to a word. Where rules say
-        `once`, `held` is one more. With `values` every step's outputs are added as ``STEP.NAME``, why one is missing as ``STEP.NAME#``,
-        bounds of what may be an interval as ``STEP.NAME<`` and ``STEP.NAME>``.
+        `once`, `held` is one more, and where there are exceptions `silenced`, in the order of `silenced_names`. With `values` every step's
+        outputs are added as ``STEP.NAME``, why one is missing as ``STEP.NAME#``, bounds of what may be an interval as ``STEP.NAME<`` and
+        ``STEP.NAME>``.
 
         Rows that cannot be decided (no key, no time, a key seen with other content) stand in ``.rejects`` of the result, with their
         number in the frame (``row``, from 0), the `reason`, and what had arrived (`raw`, JSON). pandas loses attributes in copies, so
@@ -157,6 +158,11 @@ class Engine:
     def flag_names(self) -> tuple[str, ...]:
         """The names of all flags, in the order of the bits."""
         return tuple(sorted(set(self.plan.flags.values())))
+
+    @property
+    def silenced_names(self) -> tuple[str, ...]:
+        """Which exception may silence which rule, as ``RULE by EXCEPTION``, in the order of the bits."""
+        return tuple(dict.fromkeys(f"{one.rule} by {one.exception}" for one in self.plan.silenced.values()))
 
     def explain(self, decision: Decision | Mapping[str, Any] | str | bytes, *, store: Store | None = None) -> str:
         """Why a decision came out as it did, for every rule, hit or not; of an event it is what the decision would be."""

@@ -1,4 +1,4 @@
-"""Whether an event's time lies further ahead of its arrival than can be true. Nothing else here asks the clock what time it is."""
+"""Whether an event's time lies further ahead of its arrival than can be true. Who else needs the clock takes it from here."""
 
 from __future__ import annotations
 

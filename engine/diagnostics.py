@@ -12,17 +12,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A rule made from a template: its id, where it is made, and with what."""
+
+    rule: str
+    span: Span
+    filled: str
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Span:
     """A place in a file: `line` and `column` count from 1, `end` is the column after the last character.
 
-    A span never reaches over its line's end: what goes on is marked to the end of the first line.
+    A span never reaches over its line's end: what goes on is marked to the end of the first line. What stands in a template and was
+    read for a rule made from it says for which: `made`.
     """
 
     file: str
     line: int
     column: int
     end: int = 0
+    made: Made | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"

@@ -53,6 +53,16 @@ class Step(Protocol):
     def many(self, frame: DataFrame) -> DataFrame: ...
 
 
+class Silenced(NamedTuple):
+    """A rule whose hit an exception silences: both by the names a decision shows, and what the exception says of itself."""
+
+    rule: str
+    exception: str
+    approved: str
+    until: str
+    because: str
+
+
 class Held(NamedTuple):
     """The columns of a rule with `once`: its state before that, whether it is held back, and by what."""
 
@@ -69,7 +79,8 @@ class Plan:
     in `policies` is true. `outputs` are the columns that steps and history show, without the engine's own. `history` holds the bound
     feature sets; their columns are there before the first step. `rules` and `flags` map state and flag columns to the names that a
     decision shows; `points` maps state columns of the deciding step to what a hit is worth. `held` maps the names of rules with `once` to
-    the columns that say whether their hits are held back: the first reading finds that out, the second is told.
+    the columns that say whether their hits are held back: the first reading finds that out, the second is told. `silenced` says of
+    the columns that are true where an exception silences a hit, which and whose.
     """
 
     name: str
@@ -86,3 +97,4 @@ class Plan:
     points: Mapping[str, int]
     policies: tuple[str, ...]
     held: Mapping[str, Held] = field(default_factory=dict)
+    silenced: Mapping[str, Silenced] = field(default_factory=dict)

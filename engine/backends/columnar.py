@@ -46,8 +46,7 @@ def compile_exprs(expressions: Mapping[str, ir.Expr]) -> Callable[[pl.DataFrame]
 def compile_rules(ruleset: ir.RuleSet, open_: bool = False) -> Callable[[pl.DataFrame], pl.DataFrame]:
     """`reference.run` for every row of a frame. The result holds the outputs, ``@policy`` and ``possible``, in the same order of rows."""
     rules = _Rules(ruleset, open_)
-    types = {column.name: column.type for column in ruleset.outputs()} | {"@policy": FLAG, "possible": _POSSIBLE}
-    types |= {ir.before(rule.id): FLAG for rule in ruleset.rules if rule.once is not None}
+    types = {column.name: column.type for column in (*ruleset.outputs(), *ruleset.asides())} | {"@policy": FLAG, "possible": _POSSIBLE}
     made = rules.compile()
     return _function(rules.program, {name: (made[name], type_) for name, type_ in types.items()})
 
@@ -116,6 +115,8 @@ class _Rules:
     # --- rules ---
 
     def _rule(self, rule: ir.Rule) -> Col:
+        if rule.exempt:
+            self._silencing(rule)
         raw = self.program.place(self.program.expr(ir.condition(rule), False))
         judged = raw
         if not self.open and rule.assume:
@@ -138,6 +139,17 @@ class _Rules:
         if rule.points:
             self.points.append((rule.points, placed))
         return placed
+
+    def _silencing(self, rule: ir.Rule) -> None:
+        """Whether exceptions silence what would be a hit without them."""
+        bare, alert, defines = ir.unexcepted(rule), not self.open and rule.policy == "alert", self.plan.defines
+        judged = self.program.place(self.program.expr(ir.condition(bare) if self.open else ir.assumed(bare, defines), False))
+        hit, in_force = judged.value.fill_null(alert), self._in_force(rule)
+        for one in rule.exempt:
+            read = ir.Read(ir.excepted(one))
+            holds = self.program.expr(read if self.open else ir.assuming(rule, read, defines), False)
+            flag = Col(FLAG, in_force(hit & holds.value.fill_null(False)), level=max(judged.level, holds.level), height=holds.height + 1)
+            self.program.names[ir.silenced(rule.id, one)] = self.program.place(flag)
 
     def _in_force(self, rule: ir.Rule) -> Callable[[pl.Expr], pl.Expr]:
         """What gives an expression, or false on days on which the rule is not in force."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -15,7 +15,7 @@ from engine.backends import single
 from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpacked
 from engine.backends.columnar_native import MIRRORED, NATIVE, compare_exact, own_cause, provable
 from engine.backends.outline import may_open
-from engine.backends.reference import call, evaluate, member
+from engine.backends.reference import call, evaluate, listed, member
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
 from engine.values import Interval, Money, compare, known, settle
@@ -23,11 +23,14 @@ from engine.values import Interval, Money, compare, known, settle
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from engine.lang.entries import Days
     from engine.values import Type, Value
 
 FEW: Final = 32
 """Up to so many rows a Python function is called for every one, without looking for equal ones first."""
 NO_CODE: Final = pl.lit(0, dtype=pl.UInt8)
+_NOT_IN_FORCE: Final = pl.lit(CODE["not in force"], dtype=pl.UInt8)
+_NO_TEXT: Final = pl.lit(None, dtype=pl.String)
 NESTED: Final = 24
 """How deep polars expressions are nested before a part becomes a column of its own."""
 
@@ -174,6 +177,10 @@ class Program:
                 return self._else(expr, causes)
             case ir.Quantifier():
                 return self._quantifier(expr, causes)
+            case ir.Dated():
+                return self._dated(expr, causes)
+            case ir.Listed():
+                return self._by_row(lambda values: listed(expr.entries, *values), [expr.item, expr.day], expr, causes)
         raise TypeError(f"no column for {expr!r}")
 
     def _logic(self, expr: ir.And | ir.Or, causes: bool) -> Col:
@@ -220,6 +227,32 @@ class Program:
             _level([item, fallback]),
             _height([item, fallback]),
         )
+
+    def _dated(self, expr: ir.Dated, causes: bool) -> Col:
+        day, items = self.place(self.expr(expr.day, causes)), [self.expr(item, causes) for item in expr.items]
+        if any(item.low is not None or item.currency is not None for item in items):
+            items = [self.place(item) for item in items]
+        tests = [_holds(days, day.value) for days in expr.spans]
+        open_ = any(item.low is not None for item in items)
+
+        def chosen(parts: Sequence[pl.Expr], otherwise: pl.Expr) -> pl.Expr:
+            for test, part in zip(reversed(tests), reversed(parts), strict=True):
+                otherwise = pl.when(test).then(part).otherwise(otherwise)
+            return otherwise
+
+        none = pl.lit(None, dtype=_width(expr))
+        lack = chosen([_some(item.cause) for item in items], pl.when(day.value.is_null()).then(_some(day.cause)).otherwise(_NOT_IN_FORCE))
+        made = Col(
+            expr.type,
+            chosen([item.value for item in items], none),
+            lack if causes else None,
+            chosen([item.ends[0] for item in items], none) if open_ else None,
+            chosen([item.ends[1] for item in items], none) if open_ else None,
+            chosen([_some_text(item.currency) for item in items], _NO_TEXT) if by_currency(expr.type) else None,
+            _level([day, *items]),
+            _height([day, *items]),
+        )
+        return made if items else self.place(made)  # a literal, which polars would not spread everywhere
 
     # --- comparison ---
 
@@ -341,6 +374,22 @@ class Program:
         units = (_settled(col.value, scale) if scale != 1 else col.value).cast(pl.Int64, strict=False)
         cause = _first(col.cause, pl.when(col.value.is_not_null() & units.is_null()).then(code("overflow"))) if causes else None
         return replace(col, type=type_, value=units, cause=cause, height=4)
+
+
+def _holds(days: Days, day: pl.Expr) -> pl.Expr:
+    """Whether a day lies in a span; null where it is not known."""
+    start, end = days
+    bounds = [*([] if start is None else [day >= start]), *([] if end is None else [day <= end])]
+    return pl.all_horizontal(bounds) if bounds else day.is_not_null()
+
+
+def _width(expr: ir.Expr) -> Any:
+    """The polars type of a value inside a calculation, where money has 128 bits."""
+    return pl.Int128 if expr.type.kind == "money" else dtype(expr.type)
+
+
+def _some_text(currency: pl.Expr | None) -> pl.Expr:
+    return _NO_TEXT if currency is None else currency
 
 
 def _fixed(expr: ir.Expr) -> bool:

@@ -191,6 +191,8 @@ def bound(expr: ir.Expr) -> int:
             return abs(expr.value)
         case ir.Else():
             return max(bound(expr.item), bound(expr.fallback))
+        case ir.Dated():
+            return max(map(bound, expr.items), default=0)
         case ir.Call() if expr.type.kind == "money":
             sizes = [bound(arg) for arg in expr.args]
             if expr.function in ("money+money", "money-money"):

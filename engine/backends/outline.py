@@ -24,14 +24,16 @@ def may_open(expr: ir.Expr) -> bool:
             return expr.kind == "number"
         case ir.Else():
             return may_open(expr.fallback)
+        case ir.Dated():
+            return any(map(may_open, expr.items))
         case ir.Call():
             return BUILTINS[expr.function].interval is not None and any(map(may_open, expr.args))
     return False
 
 
 def caused(ruleset: ir.RuleSet) -> frozenset[str]:
-    """The names whose cause can reach an output: those that sets read and the outputs of tables, through defines. Anywhere else only *that* a value is missing
-    matters, for rules, flags and decide rows know no other cause than `undecided`."""
+    """The names whose cause can reach an output: those that sets and the outputs of tables read, through defines. Anywhere else only
+    *that* a value is missing matters, for rules, flags and decide rows know no other cause than `undecided`."""
     defines = ruleset.defines
     queue = [name for s in ruleset.body if isinstance(s, ir.Set) for _, value in s.values for name in ir.reads(value)]
     queue += [name for table in ruleset.tables for value in table.values() for name in ir.reads(value)]

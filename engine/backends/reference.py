@@ -5,19 +5,24 @@ It also answers `explain`. It knows neither frames nor generated code and is in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.backends import matching
 from engine.backends.matching import UNDECIDED
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
+from engine.lang.entries import holds
 from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from engine.lang.entries import Entries
     from engine.plan import Row
+
+NOT_IN_FORCE: Final = missing("not in force")
+
 
 # --- expressions -----------------------------------------------------------------------------------------------------
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 class Trace:
     """An expression, its value, and the same of its parts: every part is judged, also where the answer stood without it.
 
-    The parts of a quantifier are its list, then its condition once an item.
+    The parts of a quantifier are its list, then its condition once an item; those of a dated value its day, then the item in force.
     """
 
     expr: ir.Expr
@@ -48,6 +53,8 @@ def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
     """`evaluate`, with the value of every part."""
     if isinstance(expr, ir.Quantifier):
         return _trace_quantifier(expr, row, item)
+    if isinstance(expr, ir.Dated):
+        return _trace_dated(expr, row, item)
     children = tuple(trace(child, row, item) for child in ir.children(expr))
     return Trace(expr, _meaning(expr, [child.value for child in children], row, item), children)
 
@@ -73,6 +80,8 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
             return not known(*values)
         case ir.In():
             return member(expr.values, *values)
+        case ir.Listed():
+            return listed(expr.entries, *values)
         case ir.Call():
             return call(BUILTINS[expr.function], values)
         case ir.Else():
@@ -86,6 +95,22 @@ def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
         return Trace(expr, first([of.value]), (of,))
     items = tuple(trace(expr.where, row, one) for one in of.value)
     return Trace(expr, QUANTIFIERS[expr.kind]([one.value for one in items]), (of, *items))
+
+
+def _trace_dated(expr: ir.Dated, row: Row, item: Value) -> Trace:
+    day = trace(expr.day, row, item)
+    if not known(day.value):
+        return Trace(expr, first([day.value]), (day,))
+    place = next((place for place, days in enumerate(expr.spans) if holds(days, day.value)), None)
+    if place is None:
+        return Trace(expr, NOT_IN_FORCE, (day,))
+    chosen = trace(expr.items[place], row, item)
+    return Trace(expr, chosen.value, (day, chosen))
+
+
+def listed(entries: Entries, value: Value, day: Value) -> Value:
+    """Whether a list whose entries have dates holds the value on a day."""
+    return entries.has(value, day) if known(value) and known(day) else first([value, day])
 
 
 def member(values: frozenset[Value], value: Value) -> Value:
@@ -119,13 +144,15 @@ QUANTIFIERS: Final[dict[str, Callable[[Sequence[Value]], Value]]] = {"any": or3,
 class State:
     """A rule in one row: its condition as it stands (`raw`, with the cause it lacks), its `state` after policies (true is hit, false is
     clear, missing is undecided), what that is without policies (`opened`), and whether it is in force on the event's day. A rule that is
-    not is clear, whatever it lacks. `before` is the state before `once` had its say."""
+    not is clear, whatever it lacks. `before` is the state before `once` had its say; `silenced` are the exceptions without which it would
+    be hit."""
 
     raw: Value
     state: Value
     opened: Value
     in_force: bool = True
     before: Value = False
+    silenced: tuple[str, ...] = ()
 
     @property
     def held(self) -> bool:
@@ -147,10 +174,7 @@ def apply(policy: str, judged: Value) -> Value:
 
 def in_force(effective: tuple[int | None, int | None], row: Row) -> bool:
     """Whether the event's local day, ``@date``, lies in `effective`, both ends included."""
-    start, end = effective
-    if start is None and end is None:
-        return True
-    return (start is None or row["@date"] >= start) and (end is None or row["@date"] <= end)
+    return effective == (None, None) or holds(effective, row["@date"])
 
 
 def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> State:
@@ -159,10 +183,23 @@ def judge(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> 
         return State(False, False, False, in_force=False)
     raw = evaluate(ir.condition(rule), row)
     judged = state_of(raw) if open_ else apply(rule.policy, evaluate(ir.assumed(rule, defines), row) if rule.assume else raw)
+    silenced = silencing(rule, defines, row, open_) if rule.exempt else ()
     if rule.once is None:
-        return State(raw, judged, state_of(raw))
+        return State(raw, judged, state_of(raw), silenced=silenced)
     before, state, opened = once(raw, judged, row[ir.held(rule.id)], open_)
-    return State(raw, state, opened, before=before)
+    return State(raw, state, opened, before=before, silenced=silenced)
+
+
+def silencing(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row, open_: bool) -> tuple[str, ...]:
+    """The exceptions that hold where the rule would be hit without any."""
+    without = judge(replace(ir.unexcepted(rule), once=None), defines, row, open_)
+    return holding(rule, {} if open_ else defines, row) if without.state is True else ()
+
+
+def holding(rule: ir.Rule, defines: dict[str, ir.Expr], row: Row) -> tuple[str, ...]:
+    """The exceptions for a rule that hold; under its assumptions, as far as they reach through `defines`."""
+    reads = {one: ir.assuming(rule, ir.Read(ir.excepted(one)), defines) for one in rule.exempt}
+    return tuple(one for one, read in reads.items() if evaluate(read, row) is True)
 
 
 def once(raw: Value, judged: Value, held: Value, open_: bool) -> tuple[Value, Value, Value]:
@@ -251,7 +288,7 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
     """The outputs of a rule set for one row, with ``@policy`` and ``possible``. `open_` is the reading without policies and assumptions.
 
     `row` holds the fields, inputs, features and ``now`` under their local names, ``@date`` where a rule has an `effective`, and for a rule
-    with `once` ``@held("ID")``; that one also gives ``@before("ID")``.
+    with `once` ``@held("ID")``. It gives the rule set's `asides` too.
     """
     work, judged = work_out(ruleset, row, open_)
     possible: tuple[str, ...] = ()
@@ -262,6 +299,7 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
     touched = any(state.state is not state.opened for state in judged.values())
     given = {column.name: work[column.name] for column in ruleset.outputs()}
     given |= {ir.before(rule.id): judged[rule.id].before for rule in ruleset.rules if rule.once is not None}
+    given |= {ir.silenced(rule.id, one): one in judged[rule.id].silenced for rule in ruleset.rules for one in rule.exempt}
     return given | {"@policy": touched, "possible": possible}
 
 

@@ -79,7 +79,7 @@ class RuleStep:
         if rules.decide is not None:
             local_types["possible"], self.outputs["possible"] = Type("list", item=TEXT), f"{name}.{POSSIBLE}"
         if not open_:
-            local_types |= {**{ir.before(rule.id): FLAG for rule in self.once}, **self.told_types}
+            local_types |= {**{column.name: column.type for column in rules.asides()}, **self.told_types}
             self.outputs |= {local: f"{name}.{local}" for local in local_types if local not in self.outputs}
         self.types: Mapping[str, Type] = {self.outputs[local]: type_ for local, type_ in local_types.items()}
         self.writes = tuple(self.types)

@@ -123,8 +123,8 @@ class _Rules(Function):
             day, (start, end) = self.read("@date"), rule.effective
             bounds = [f"{day} >= {start}"] * (start is not None) + [f"{day} <= {end}"] * (end is not None)
             self.line(f"{state} = False")
-            if rule.once is not None:
-                self._assign(ir.before(rule.id), "False")
+            for aside in [ir.before(rule.id)] * (rule.once is not None) + [ir.silenced(rule.id, one) for one in rule.exempt]:
+                self._assign(aside, "False")
             self.line(f"if {' and '.join(bounds)}:")
             self.indent += 1
             self._judge(rule, state)
@@ -134,6 +134,8 @@ class _Rules(Function):
             self._points(state, rule.points)
 
     def _judge(self, rule: ir.Rule, state: str) -> None:
+        if rule.exempt:
+            self._silencing(rule)
         if rule.once is not None:
             self._judge_once(rule, state)
             return
@@ -153,6 +155,17 @@ class _Rules(Function):
         self.line(f"    {state} = {after}")
         self.line(f"if {state} is not (UNDECIDED if raw.__class__ is Missing else raw):")
         self.line("    touched = True")
+
+    def _silencing(self, rule: ir.Rule) -> None:
+        """Whether exceptions silence what would be a hit without them."""
+        bare, alert = ir.unexcepted(rule), not self.open and rule.policy == "alert"
+        text, _ = self.expr(ir.condition(bare) if self.open else ir.assumed(bare, self.defines))
+        self.line(f"bare = {text}")
+        self.line("bare = bare is True" + (" or bare.__class__ is Missing" if alert else ""))
+        for one in rule.exempt:
+            read = ir.Read(ir.excepted(one))
+            holds, _ = self.expr(read if self.open else ir.assuming(rule, read, self.defines))
+            self._assign(ir.silenced(rule.id, one), f"bare and {holds} is True")
 
     def _judge_once(self, rule: ir.Rule, state: str) -> None:
         after = {"ignore": "False", "alert": "True", "refer": "UNDECIDED"}["refer" if self.open else rule.policy]
@@ -211,7 +224,7 @@ class _Rules(Function):
         self.line("kept = {}")
         if ruleset.decide is not None:
             self._decide(ruleset.decide)
-        names = [column.name for column in ruleset.outputs()] + [ir.before(rule.id) for rule in ruleset.rules if rule.once is not None]
+        names = [column.name for column in (*ruleset.outputs(), *ruleset.asides())]
         outputs = [f"{name!r}: {self.read(name)}," for name in names]
         self.line("return {")
         for output in (*outputs, "'@policy': touched,", "'possible': tuple(kept),"):

@@ -11,24 +11,29 @@ import keyword
 import linecache
 import re
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.backends import reference
+from engine.backends.matching import UNDECIDED
 from engine.backends.outline import may_open
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
+from engine.plan import DAY_OF_EVENT
 from engine.values import Interval, Missing, and3, compare, first, known, missing, or3, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from engine.lang.entries import Days
     from engine.plan import Row
 
 _SHARED: Final[dict[str, Any]] = {
     "Missing": Missing,
     "Interval": Interval,
-    "UNDECIDED": reference.UNDECIDED,
+    "UNDECIDED": UNDECIDED,
     "NO_ROW": missing("no row"),
+    "NOT_IN_FORCE": reference.NOT_IN_FORCE,
     "and3": and3,
     "or3": or3,
     "count3": reference.count3,
@@ -157,6 +162,10 @@ class Function:
                 return self._else(expr)
             case ir.Quantifier():
                 return self._quantifier(expr)
+            case ir.Dated():
+                return self._dated(expr)
+            case ir.Listed():
+                return self._listed(expr)
         raise TypeError(f"no source for {expr!r}")
 
     def _const(self, expr: ir.Const) -> str:
@@ -244,6 +253,24 @@ class Function:
         one = self.module.constant(builtin.one, expr.function)
         return self._strict(expr.args, lambda *args: f"{one}({', '.join(args)})")
 
+    def _dated(self, expr: ir.Dated) -> tuple[str, int]:
+        """A row of tests, one span after the other."""
+        day, name, height = self._use(expr.day)
+        items = [self.expr(item) for item in expr.items]
+        height = 1 + max([height, *(deep for _, deep in items)])
+        tests = "".join(f"{text} if {_holds(days, name)} else " for days, (text, _) in zip(expr.spans, items, strict=True))
+        if _sure(expr.day):
+            return f"({tests}NOT_IN_FORCE)", height
+        return f"({self._lack([name])} if {day}.__class__ is Missing else {tests}NOT_IN_FORCE)", height
+
+    def _listed(self, expr: ir.Listed) -> tuple[str, int]:
+        has = self.module.constant(expr.entries.has, f"on_{expr.name or 'list'}")
+        if may_open(expr.item):
+            listed = self.module.constant(partial(reference.listed, expr.entries), f"may_be_on_{expr.name or 'list'}")
+            (item, left), (day, right) = self.expr(expr.item), self.expr(expr.day)
+            return f"{listed}({item}, {day})", 1 + max(left, right)
+        return self._strict([expr.item, expr.day], lambda item, day: f"{has}({item}, {day})")
+
     def _quantifier(self, expr: ir.Quantifier) -> tuple[str, int]:
         """The condition becomes a small function of the item and of the columns it reads."""
         where = Function(self.module, self.module.helper(), self.causes)
@@ -255,6 +282,14 @@ class Function:
         return self._strict([expr.of], lambda items: f"{fold}([{where.name}({arguments}) for it in {items}])")
 
 
+def _holds(days: Days, day: str) -> str:
+    """The test whether a day lies in a span."""
+    start, end = days
+    if start is not None and end is not None:
+        return f"{start} <= {day} <= {end}"
+    return f"{day} >= {start}" if start is not None else f"{day} <= {end}" if end is not None else "True"
+
+
 def _sure(expr: ir.Expr) -> bool:
     """Whether the value can never be missing."""
     match expr:
@@ -262,6 +297,8 @@ def _sure(expr: ir.Expr) -> bool:
             return known(expr.value)
         case ir.IsMissing():
             return True
+        case ir.Read():
+            return expr.name == DAY_OF_EVENT
         case ir.Not() | ir.And() | ir.Or():
             return all(map(_sure, ir.children(expr)))
     return False

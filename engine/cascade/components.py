@@ -131,10 +131,10 @@ class Components:
         """The bytes that give a component its meaning: its text and the list files it names."""
         parts = [("text", self.texts[self.workspace.label(path)].encode())]
         for declaration in tree.declarations:
-            if isinstance(declaration, ast.ListDecl) and declaration.file:
-                file = path.parent / declaration.file
+            for named in declaration.files if isinstance(declaration, ast.ListDecl) else ():
+                file = path.parent / named.file
                 if file.is_file():
-                    parts.append((declaration.file, self.workspace.note(file).read_bytes()))
+                    parts.append((named.file, self.workspace.note(file).read_bytes()))
         return parts
 
     def record(self, name: str, wanted: str | None, span: Span) -> Record | None:

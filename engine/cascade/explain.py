@@ -219,9 +219,14 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
     word = "hit" if state.state is True else "clear" if state.state is False else "undecided"
     cited = cites(rule, level.step.rules)
     lines = [f"  {name} {word}: {rule.title}" + (f" [{'; '.join(cited)}]" if cited else "")]
+    lines += [f"    made from {rule.made}"] if rule.made else []
     if not state.in_force:
         start, end = (None if day is None else date_of(day).isoformat() for day in rule.effective)
         return [*lines, f"    not in force: effective {f'from {start}' if start else ''}{f' to {end}' if end else ''}".replace("  ", " ")]
+    exempt = exempt_lines(rule, level, state)
+    if state.silenced:
+        return [*lines, *exempt]
+    lines += exempt
     if state.held and rule.once is not None:
         word = "held back" if state.before is True else "would be held back"
         return [*lines, f"    {word}: it hit {within(rule.once.window)} ({level.work[ir.held_by(rule.id)]})"]
@@ -229,16 +234,31 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
         lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
     elif state.state is False:
         lines += [f"    {reason}" for reason in _why_not(rule, level)]
-    return lines + [line + _policy(rule, state, raw) for line in _lacks(opened.rule(rule))]
+    return lines + [line + _policy(rule, state, raw, level) for line in _lacks(opened.rule(rule))]
 
 
-def _policy(rule: ir.Rule, state: reference.State, raw: reference.State) -> str:
+def exempt_lines(rule: ir.Rule, level: RuleSetLevel, state: reference.State) -> list[str]:
+    """The exceptions that hold for a rule: those that silenced it, or would have."""
+    rules, row, held = level.step.rules, level.work, state.silenced
+    if rule.exempt and not held and reference.evaluate(ir.assumed(ir.unexcepted(rule), rules.defines), row) is not False:
+        held = reference.holding(rule, rules.defines, row)
+    word = "silenced" if state.silenced else "would be silenced"
+    return [
+        f"    {word} by {one.id} ({one.title}), approved by {one.approved}, until {date_of(one.days[1])}: {one.because}"
+        for one in rules.exemptions
+        if one.id in held
+    ]
+
+
+def _policy(rule: ir.Rule, state: reference.State, raw: reference.State, level: RuleSetLevel) -> str:
     if state.state is raw.state:
         return ""
     if raw.before is True:
         return "; so the hit goes through"
     if rule.assume:
-        return "; assumed " + ", ".join(f"{name} = {show(value.value, value.type)}" for name, value in rule.assume)
+        return "; assumed " + ", ".join(
+            f"{name} = {show(reference.evaluate(value, level.work), value.type)}" for name, value in rule.assume
+        )
     return "; a policy before it answered" if rule.policy == "refer" else f"; on missing {rule.policy}"
 
 
@@ -247,7 +267,7 @@ def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
     for unless, because in rule.unless:
         if reference.evaluate(unless, level.work) is True:
             return [f"exempt because {because}"]
-    trace = reference.trace(ir.assumed(rule, level.step.rules.defines) if rule.assume else rule.when, level.work)
+    trace = reference.trace(ir.assumed(ir.unexcepted(rule), level.step.rules.defines) if rule.assume else rule.when, level.work)
     return [f"because {phrase(part.expr)} is false" + read_values(part) for part in false_parts(trace)][:4]
 
 

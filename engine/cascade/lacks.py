@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.backends import matching, reference
-from engine.backends.reference import UNDECIDED
+from engine.backends.matching import UNDECIDED
 from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep

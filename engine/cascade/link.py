@@ -18,10 +18,10 @@ from engine.cascade.wiring import StepBuild, Wiring
 from engine.diagnostics import Diagnostic, Span, in_order, suggest
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
-from engine.plan import POLICY, Held, Plan
+from engine.plan import POLICY, Held, Plan, Silenced
 from engine.registry.manifest import Component
 from engine.registry.store import Workspace
-from engine.values import DATE, Type
+from engine.values import DATE, Type, date_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,17 @@ def _plan(spec: CascadeSpec, wiring: Wiring, builds: list[StepBuild]) -> Plan:
         {decides + ir.hit(rule.id): rule.points for rule in deciding if rule.points},
         tuple(name for name in types if name.endswith("." + POLICY)),
         {rules[view.prefix + ir.hit(rule.id)]: _held(view.prefix, rule) for view in views for rule in view.rule_step.once},
+        {
+            view.prefix + ir.silenced(rule, one.id): _silenced(rules[view.prefix + ir.hit(rule)], one)
+            for view in views
+            for one in view.rules.exemptions
+            for rule in one.rules
+        },
     )
+
+
+def _silenced(rule: str, one: ir.Exemption) -> Silenced:
+    return Silenced(rule, one.id, one.approved, date_of(one.days[1]).isoformat(), one.because)
 
 
 def _held(prefix: str, rule: ir.Rule) -> Held:

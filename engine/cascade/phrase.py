@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
-from engine.values import DAY, HOUR, MINUTE, SECOND, show
+from engine.lang.entries import Days
+from engine.values import DAY, HOUR, MINUTE, SECOND, date_of, show
 
 _LOOSE, _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _TIGHT = range(8)
 _INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
@@ -61,8 +62,10 @@ def _read(expr: ir.Read) -> tuple[str, int]:
 def _not(expr: ir.Not) -> tuple[str, int]:
     """As one says it: `not in`, `is known`, `!=`; else `not` before the whole."""
     item = expr.item
-    if isinstance(item, ir.In):
+    if isinstance(item, ir.In | ir.Listed):
         return _membership(item, "not in")
+    if isinstance(item, ir.Dated) and _is_list(item):
+        return _dated(item, "not in")
     if isinstance(item, ir.IsMissing):
         return f"{_phrase(item.item, _SUM)} is known", _COMPARE
     if isinstance(item, ir.Compare) and item.op == "=":
@@ -70,8 +73,10 @@ def _not(expr: ir.Not) -> tuple[str, int]:
     return f"not {_phrase(item, _COMPARE)}", _NOT
 
 
-def _membership(expr: ir.In, word: str = "in") -> tuple[str, int]:
+def _membership(expr: ir.In | ir.Listed, word: str = "in") -> tuple[str, int]:
     kind = expr.item.type
+    if isinstance(expr, ir.Listed):
+        return f"{_phrase(expr.item, _SUM)} {word} {expr.name or 'a dated list'}", _COMPARE
     choices = expr.name or "(" + ", ".join(sorted(f'"{v}"' if kind.kind == "text" else show(v, kind) for v in expr.values)) + ")"
     return f"{_phrase(expr.item, _SUM)} {word} {choices}", _COMPARE
 
@@ -88,6 +93,25 @@ def _call(expr: ir.Call) -> tuple[str, int]:
     if surface.endswith(" of") or surface == "-":
         return f"{surface} {_phrase(args[0], _TIGHT)}".replace("- ", "-"), _PRODUCT
     return f"{surface}({', '.join(phrase(arg) for arg in args)})", _TIGHT
+
+
+def _is_list(expr: ir.Dated) -> bool:
+    """Whether it asks a list that holds other values from day to day."""
+    return bool(expr.items) and all(isinstance(item, ir.In | ir.Listed) and item.name == expr.name for item in expr.items)
+
+
+def _dated(expr: ir.Dated, word: str = "in") -> tuple[str, int]:
+    if _is_list(expr):
+        return _membership(expr.items[0], word)  # type: ignore[arg-type]  # `_is_list` says so
+    if expr.name:
+        return expr.name, _TIGHT
+    values = [f"{_phrase(item, _TIGHT)}{_effective(days)}" for days, item in zip(expr.spans, expr.items, strict=True)]
+    return f"({', '.join(values)})", _TIGHT
+
+
+def _effective(days: Days) -> str:
+    start, end = (None if day is None else date_of(day).isoformat() for day in days)
+    return (f" from {start}" if start else "") + (f" to {end}" if end else "")
 
 
 def _quantifier(expr: ir.Quantifier) -> tuple[str, int]:
@@ -107,4 +131,6 @@ _PHRASES: Final[dict[type[ir.Expr], Callable[[Any], tuple[str, int]]]] = {
     ir.Call: _call,
     ir.Else: lambda e: (f"{_phrase(e.item, _TIGHT)} else {_phrase(e.fallback, _TIGHT)}", _TIGHT),
     ir.Quantifier: _quantifier,
+    ir.Dated: _dated,
+    ir.Listed: _membership,
 }

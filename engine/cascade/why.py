@@ -61,7 +61,7 @@ def row_name(table: ir.Table, row: ir.TableRow | None) -> str:
     if row is None:
         return "no row"
     if row is table.otherwise:
-        return f"otherwise (line {row.span.line})" if row.span.file == table.span.file else f"otherwise, row {row.number} of {row.span.file}"
+        return "otherwise"
     return f"row {row.number}" + (f" (line {row.span.line})" if row.span.file == table.span.file else f" of {row.span.file}")
 
 
@@ -84,11 +84,14 @@ def _given(table: ir.Table, level: RuleSetLevel) -> str:
     return f": {', '.join(given)}"
 
 
-def _others(table: ir.Table, judged: list[tuple[ir.TableRow, Value]], rows: tuple[ir.TableRow | None, ...], level: RuleSetLevel) -> list[str]:
-    """Why other rows do not apply: those that come nearest, in their order."""
+def _others(
+    table: ir.Table, judged: list[tuple[ir.TableRow, Value]], rows: tuple[ir.TableRow | None, ...], level: RuleSetLevel
+) -> list[str]:
+    """Why other rows do not apply: those that come nearest, in their order. Of a first match those below were not looked at."""
     taken = {id(row) for row in rows}
-    end = max((at for at, (row, _) in enumerate(judged) if id(row) in taken), default=len(judged)) if table.match == "first" else len(judged)
-    failed = [(_false_cells(row, level), row) for row, state in judged[:end] if state is False]
+    last = max((at for at, (row, _) in enumerate(judged) if id(row) in taken), default=len(judged))
+    looked_at = judged if table.match != "first" or None in rows or table.otherwise in rows else judged[:last]
+    failed = [(_false_cells(row, level), row) for row, state in looked_at if state is False]
     nearest = sorted(failed, key=lambda one: (len(one[0]), one[1].number))[:_MOST_ROWS]
     lines = [f"{row_name(table, row)} does not: {cells[0]}" for cells, row in sorted(nearest, key=lambda one: one[1].number)]
     rest = len(failed) - len(nearest)

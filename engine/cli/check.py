@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+import datetime as dt
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import Final
 
+from engine.arrived import clock
 from engine.cli.say import FINE, PROBLEMS, as_json, counted, out, plural
 from engine.testkit.sources import check_all, find
+from engine.values import DAY, date_of
 
 NAME: Final = "check"
 SUMMARY: Final = "find every problem in rule files and cascades"
@@ -17,17 +20,28 @@ Nothing is run. A model package named by a cascade is opened and its golden rows
 
 examples:
   engine check                             everything below this folder
-  engine check rulesets/aml/cash.rules     one file, with what it uses"""
+  engine check rulesets/aml/cash.rules     one file, with what it uses
+  engine check --on 2027-01-01             which exceptions will have ended by then"""
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="*", default=["."], help="files and folders; this folder if none is named")
+    parser.add_argument("--on", metavar="DATE", type=iso_day, help="the day on which exceptions are asked whether they have ended; today")
+
+
+def iso_day(text: str) -> dt.date:
+    """A day as it is given: 2027-01-01."""
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"`{text}` is no day; write it like 2027-01-01") from None
 
 
 def run(args: Namespace) -> int:
-    checked = check_all(find(args.paths))
+    day = date_of(clock() // DAY) if args.on is None else args.on
+    checked = check_all(find(args.paths), day)
     if args.json:
-        as_json({"files": checked.files, "diagnostics": [one.to_dict() for one in checked.diagnostics]})
+        as_json({"files": checked.files, "on": day.isoformat(), "diagnostics": [one.to_dict() for one in checked.diagnostics]})
     else:
         if checked.diagnostics:
             out(checked.rendered() + "\n")

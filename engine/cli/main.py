@@ -14,6 +14,7 @@ from typing import Final
 
 from engine.cli import backfill, check, decide, explain, features, fmt, graph, new, replay, run, stale, test
 from engine.cli.say import FINE, MISUSE, PROBLEMS, Stop, as_json
+from engine.diagnostics import suggest
 from engine.errors import EngineError, InputError, SourceError
 from engine.version import LANGUAGE_VERSION, VERSION
 
@@ -78,6 +79,7 @@ def _run(argv: Sequence[str] | None) -> int:
             # a terminal that lacks a letter shows its number instead of failing
             stream.reconfigure(errors="backslashreplace")
     top = parser()
+    _check_words(top, sys.argv[1:] if argv is None else list(argv))
     args = top.parse_args(argv)
     if args.command is None:
         top.print_help(sys.stderr)
@@ -92,6 +94,29 @@ def _run(argv: Sequence[str] | None) -> int:
     except (EngineError, OSError, ModuleNotFoundError) as error:
         return _told(error, json=args.json)
     return code
+
+
+def _check_words(top: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """End with a suggestion where a command or an option is none, but looks much like one."""
+    commands = {module.NAME: module for module in COMMANDS}
+    if not argv or argv[0].startswith("-"):
+        return
+    if argv[0] not in commands:
+        _end_with_hint(top, f"there is no command `{argv[0]}`", argv[0], list(commands))
+        return
+    one = argparse.ArgumentParser(prog=f"{top.prog} {argv[0]}", add_help=False)
+    commands[argv[0]].arguments(one)
+    options = [option for action in one._actions for option in action.option_strings] + ["--json", "--help"]
+    given = [word.partition("=")[0] for word in argv[1 : argv.index("--") if "--" in argv else None] if word.startswith("--")]
+    for word in given:
+        if not any(option.startswith(word) for option in options):  # an option may be cut short
+            _end_with_hint(one, f"`{argv[0]}` has no option `{word}`", word, options)
+
+
+def _end_with_hint(of: argparse.ArgumentParser, message: str, word: str, there: Sequence[str]) -> None:
+    hint = suggest(word, there)
+    if hint is not None:
+        of.error(f"{message}; {hint}")
 
 
 def _told(error: Exception, *, json: bool) -> int:

@@ -172,6 +172,8 @@ def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
     if args.json:
         rows = {"rows": summary.rows, "decided": summary.decided, "rejected": summary.rejected, "balanced": summary.balanced}
         counts: dict[str, object] = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
+        if summary.silenced:
+            counts["silenced"] = dict(summary.silenced)
         if summary.ticks is not None:
             ticks = summary.ticks
             counts["ticks"] = {"decided": ticks.decided, "outcomes": dict(ticks.outcomes()), "hits": dict(ticks.hits)}

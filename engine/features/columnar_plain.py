@@ -9,7 +9,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -23,12 +24,13 @@ from engine.features.spec import FOREVER, History, Layout, Measure
 from engine.features.tallies import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import SimpleNamespace
 
     from engine.features.columnar_frame import Arrived
     from engine.features.windows import Reach
 
+T = TypeVar("T")
 Array = np.ndarray[Any, Any]
 Cells = tuple[Array, Array]
 """What rows are to a slot, and their values."""
@@ -76,10 +78,11 @@ class Plain:
         self._kept.catch_up()
         entries = self._entries(arrived, loops)
         self._kept.know(self._codes.number)
-        cells = [lane.cells(arrived, loops) for lane in self._lanes]
+        cells = side_by_side([partial(lane.cells, arrived, loops) for lane in self._lanes], arrived.frame.height)
         part = _Part(self._history, self._layout, arrived, entries, cells, [lane.texts for lane in self._lanes], self._kept, loops)
         self._kept.later = partial(self._keep, part.keys, part.begin, part.moments, part.entered, part.cells)
-        return [column for measure in self._history.measures for column in part.say(measure)]
+        said = side_by_side([partial(part.say, measure) for measure in self._history.measures], arrived.frame.height)
+        return [column for columns in said for column in columns]
 
     def _keep(self, keys: Array, begin: Array, moments: Array, entered: Array, cells: list[Cells]) -> None:
         """Keep of these rows what a later window may see."""
@@ -197,9 +200,11 @@ class _Part:
         self._all = arrived.times.to_numpy()
         self.texts = texts
         self._arrange(kept)
-        self.cells = [self._placed(states, values, kept, slot) for slot, (states, values) in enumerate(cells)]
+        placed = [partial(self._placed, states, values, kept, slot) for slot, (states, values) in enumerate(cells)]
+        self.cells = side_by_side(placed, self._all.size)
         self._alike = [self._first_alike(slot) for slot in range(len(cells))]
         self._made: dict[Any, Any] = {}
+        self._making: dict[Any, Lock] = {}
 
     def _first_alike(self, slot: int) -> int:
         """The first slot in which the same rows stand as in this one: what is counted there need not be counted again."""
@@ -322,12 +327,7 @@ class _Part:
             after, upto = after[rows], _NOTHING if last is None else last[rows]
         low, high = np.empty(self.source.size, np.int32), np.empty(self.source.size, np.int32)
         own = reach.window.kind != "before"
-
-        def work(first: int, end: int) -> None:
-            begin = self.begin[first : end + 1]
-            self.loops.spanned(self.moments, self.wanted, self.source, begin, reach.length or 0, after, upto, own, low, high)
-
-        self._share(work, by_key=True)
+        self.loops.spanned(self.moments, self.wanted, self.source, self.begin, reach.length or 0, after, upto, own, low, high)
         return low, high
 
     def _rows(self, reach: Reach, slot: int, states: tuple[int, ...]) -> Array:
@@ -354,11 +354,7 @@ class _Part:
             sums = self._once(("running", what), running)
             low, high = self._once(("windows", reach), lambda: self._windows(reach))
             out = np.zeros(self._all.size, np.int64)
-
-            def work(first: int, end: int) -> None:
-                self.loops.totals(sums, low, high, self.source, self.unseen, self.wanted, out, first, end)
-
-            self._share(work)
+            self.loops.totals(sums, low, high, self.source, self.unseen, self.wanted, out)
             return out
 
         found: Array = self._once((what, reach), make)
@@ -376,11 +372,7 @@ class _Part:
         values, counts = self.cells[slot][1], self._in(slot, states)
         values = values ^ turned if turned else values
         out = np.zeros(self._all.size, np.int64)
-
-        def work(first: int, end: int) -> None:
-            self.loops.largest(values, counts, low, high, self.source, self.unseen, self.wanted, out, first, end)
-
-        self._share(work)
+        self.loops.largest(values, counts, low, high, self.source, self.unseen, self.wanted, out)
         return out
 
     def _distinct(self, reach: Reach, slot: int, states: tuple[int, ...]) -> Array:
@@ -388,21 +380,13 @@ class _Part:
         counts = self._in(slot, states)
         previous, following = self._once(("links", slot, states), lambda: self._links(slot, counts))
         out = np.zeros(self._all.size, np.int64)
-
-        def work(first: int, end: int) -> None:
-            self.loops.distinct(previous, following, counts, low, high, self.source, self.unseen, self.wanted, out, first, end)
-
-        self._share(work)
+        self.loops.distinct(previous, following, counts, low, high, self.source, self.unseen, self.wanted, out)
         return out
 
     def _links(self, slot: int, counts: Array) -> tuple[Array, Array]:
         codes, number = self._once(("codes", slot), lambda: self._dense(slot))
         previous, following = np.empty(codes.size, np.int64), np.empty(codes.size, np.int64)
-
-        def work(first: int, end: int) -> None:
-            self.loops.linked(codes, counts, self.begin[first : end + 1], np.full(number, -1), previous, following)
-
-        self._share(work, by_key=True)
+        self.loops.linked(codes, counts, self.begin, np.full(number, -1), previous, following)
         return previous, following
 
     def _dense(self, slot: int) -> tuple[Array, int]:
@@ -424,27 +408,10 @@ class _Part:
         return found
 
     def _once(self, what: Any, make: Callable[[], Any]) -> Any:
-        if what not in self._made:
-            self._made[what] = make()
+        with self._making.setdefault(what, Lock()):
+            if what not in self._made:
+                self._made[what] = make()
         return self._made[what]
-
-    def _share(self, work: Callable[[int, int], None], by_key: bool = False) -> None:
-        """Do the work on ranges of keys, or of their places, on as many threads as polars has."""
-        for_all = (0, self.keys.size if by_key else self.source.size)
-        parts = self._cuts
-        if len(parts) <= 2:
-            return work(*for_all)
-        cuts = parts if by_key else self.begin[parts]
-        with ThreadPoolExecutor(len(cuts) - 1) as pool:
-            list(pool.map(work, cuts[:-1], cuts[1:]))
-        return None
-
-    @cached_property
-    def _cuts(self) -> Array:
-        """Numbers of keys that cut the places into even parts."""
-        threads = pl.thread_pool_size() if self.source.size >= _SHARED_FROM and self.loops is not kernels.plain else 1
-        even = np.arange(1, threads) * self.source.size // threads
-        return np.unique(np.concatenate([[0], np.searchsorted(self.begin[:-1], even), [self.keys.size]]))
 
 
 _LOW: Final[dict[str, Callable[[_Part, Reach, int, tuple[int, ...]], Array]]] = {
@@ -454,6 +421,14 @@ _LOW: Final[dict[str, Callable[[_Part, Reach, int, tuple[int, ...]], Array]]] = 
     "min": _Part._smallest,
     "distinct": _Part._distinct,
 }
+
+
+def side_by_side(work: Sequence[Callable[[], T]], rows: int) -> list[T]:
+    """What each of these gives; where there are many rows on as many threads as polars has."""
+    if rows < _SHARED_FROM or len(work) < 2:
+        return [one() for one in work]
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return list(pool.map(lambda one: one(), work))
 
 
 def _running(values: Array) -> Array:

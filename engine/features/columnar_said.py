@@ -179,8 +179,10 @@ def _sum(measure: Measure, counts: Counts) -> Said:
 
 
 def _mean(measure: Measure, counts: Counts) -> Said:
-    code = np.where(counts.known > 0, 0, _EMPTY)
-    code = (code if counts.exact else np.where(counts.doubts, counts.cause, code)).astype(np.uint8)
+    empty = counts.known == 0
+    code = empty * np.uint8(_EMPTY) if empty.any() else None
+    if not counts.exact:
+        code = np.where(counts.doubts, counts.cause, 0 if code is None else code).astype(np.uint8)
     if measure.of.kind != "integer":
         value = np.empty(counts.known.size, np.int64)
         kernels.loops(value.size).means(counts.low, counts.known, value)

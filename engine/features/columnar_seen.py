@@ -20,7 +20,7 @@ from engine.plan import TICK
 from engine.values import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from engine.record import Record
 
@@ -29,6 +29,8 @@ ANSWER: Final = "@answer"
 CONTENT: Final = "@content"
 """A column: the hash of what a row says in the record's fields."""
 
+_SEED: Final = secrets.randbits(64)
+"""Drawn afresh for every process, so that nobody can write an event that passes for another."""
 _ODD: Final = 0x9E3779B97F4A7C15
 _FIRST, _SECOND, _REVISION = "@first", "@second", "@revision"
 
@@ -84,24 +86,22 @@ class _Run:
 
 
 class Seen:
-    """Every event that was taken, by number: 32 bytes each, which is all that a batch remembers without end."""
+    """Every event that was taken, by number: 32 bytes each, which is all that a batch remembers without end. What the events of the last
+    frame said is looked into when another one follows, which may never be."""
 
     def __init__(self) -> None:
         self._runs: list[_Run] = []
         self._seeds = secrets.randbits(64), secrets.randbits(64)
-
-    @property
-    def number(self) -> int:
-        """The number of the next event."""
-        return self._runs[-1].end if self._runs else 0
+        self._later: Callable[[], _Run] | None = None
+        self.number = 0
+        """That of the next event."""
 
     def sort_out(self, frame: pl.DataFrame, record: Record) -> tuple[pl.DataFrame, tuple[Reject, ...]]:
         """The rows that can be taken, with the number of the answer each of them gets in `@answer` (null for a tick); and the others."""
         moments = ticks(frame)
         timed, keyed = (frame.select(_known(fields)).to_series() for fields in ((record.time,), needed(record)))
         events = keyed & ~moments
-        said = self._said(frame, record)
-        numbers, refused = self._numbered(said if events.all() else said.filter(events), record)
+        numbers, refused = self._numbered(frame if events.all() else frame.filter(events), record)
         if not events.all():
             places = events.arg_true()
             numbers = pl.repeat(None, frame.height, dtype=pl.Int64, eager=True).scatter(places, numbers)
@@ -115,30 +115,48 @@ class Seen:
         return frame.filter(~lacking & (numbers.fill_null(0) >= 0)), tuple(Reject(*reject) for reject in sorted(rejects.items()))
 
     def _said(self, frame: pl.DataFrame, record: Record) -> pl.DataFrame:
-        parts = [part for name in record.key for part in names(name, record.field(name).type) if part != f"{name}#"]
-        keys = (_hashed(parts, frame, seed).alias(name) for name, seed in zip((_FIRST, _SECOND), self._seeds, strict=True))
+        """The hashes of the keys of these events and of what they say, and their revisions."""
+        keys = (self._hashed_key(frame, record, seed).alias(name) for name, seed in zip((_FIRST, _SECOND), self._seeds, strict=True))
         revision = pl.lit(None) if record.revision is None else pl.col(record.revision)
         return frame.select(*keys, revision.alias(_REVISION)).with_columns(
             frame[CONTENT] if CONTENT in frame.columns else content(frame, record)
         )
 
-    def _numbered(self, said: pl.DataFrame, record: Record) -> tuple[pl.Series, dict[int, Versions]]:
+    def _hashed_key(self, frame: pl.DataFrame, record: Record, seed: int) -> pl.Expr:
+        parts = [part for name in record.key for part in names(name, record.field(name).type) if part != f"{name}#"]
+        return _hashed(parts, frame, seed)
+
+    def _numbered(self, frame: pl.DataFrame, record: Record) -> tuple[pl.Series, dict[int, Versions]]:
         """For each event the number of its answer, or -1 where it is refused: then what is known and what came. New ones are remembered."""
-        ordered = said[_FIRST].sort()
+        self._catch_up()
+        first = frame.select(self._hashed_key(frame, record, self._seeds[0]).alias(_FIRST)).to_series()
+        ordered = first.sort()
         twice = (ordered == ordered.shift(1)).fill_null(False)
         doubtful = pl.concat([ordered.filter(twice), *(run.hits(ordered) for run in self._runs)])
         if not doubtful.len():
-            numbers = pl.int_range(self.number, self.number + said.height, eager=True)
-            self._add(_Run(self.number, said, ordered))
+            numbers = pl.int_range(self.number, self.number + frame.height, eager=True)
+            self._keep(frame, ordered, record)
             return numbers, {}
-        some = said[_FIRST].is_in(doubtful.implode())
-        new, places, refused = self._one_by_one(said.filter(some), some.arg_true().to_list(), record)
+        some = first.is_in(doubtful.implode())
+        new, places, refused = self._one_by_one(self._said(frame.filter(some), record), some.arg_true().to_list(), record)
         fresh = (~some).scatter(new, True)
         numbers = fresh.cum_sum().cast(pl.Int64) - 1 + self.number
         again = [numbers[place] if known is None else known for place, known in places.values()]
-        kept = said.filter(fresh)
-        self._add(_Run(self.number, kept, kept[_FIRST].sort()))
+        self._keep(frame.filter(fresh), first.filter(fresh).sort(), record)
         return numbers.scatter([*places, *refused], [*again, *(-1 for _ in refused)]), refused
+
+    def _keep(self, frame: pl.DataFrame, ordered: pl.Series, record: Record) -> None:
+        """Remember these events, when another frame comes."""
+        begin = self.number
+        self.number += frame.height
+        parts = {CONTENT, *(part for field in record.fields for part in names(field.name, field.type))}
+        frame = frame.select(name for name in frame.columns if name in parts)
+        self._later = lambda: _Run(begin, self._said(frame, record), ordered)
+
+    def _catch_up(self) -> None:
+        if self._later is not None:
+            self._add(self._later())
+            self._later = None
 
     def _one_by_one(
         self, said: pl.DataFrame, rows: list[int], record: Record
@@ -176,9 +194,10 @@ def ticks(frame: pl.DataFrame) -> pl.Series:
 
 
 def content(frame: pl.DataFrame, record: Record) -> pl.Series:
-    """A hash of what each row says in the record's fields; where a frame leaves the causes out, what is not there is absent."""
+    """A hash of what each row says in the record's fields, other in every process; where a frame leaves the causes out, what is not
+    there is absent."""
     parts = [part for field in record.fields for part in names(field.name, field.type)]
-    return frame.select(_hashed(parts, frame, 0).alias(CONTENT)).to_series()
+    return frame.select(_hashed(parts, frame, _SEED).alias(CONTENT)).to_series()
 
 
 def _known(fields: Sequence[str]) -> pl.Expr:

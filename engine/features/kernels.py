@@ -147,9 +147,9 @@ def spanned(
             high[at] = max(left, right)
 
 
-def totals(sums: Array, low: Array, high: Array, source: Array, unseen: Array, wanted: Array, out: Array, first: int, end: int) -> None:
+def totals(sums: Array, low: Array, high: Array, source: Array, unseen: Array, wanted: Array, out: Array) -> None:
     """The sum in every window; `sums` are running ones, with nought before the first place."""
-    for at in range(first, end):
+    for at in range(source.size):
         to = wanted[at]
         if to < 0:
             continue
@@ -165,13 +165,11 @@ def totals(sums: Array, low: Array, high: Array, source: Array, unseen: Array, w
         out[to] = total
 
 
-def largest(
-    values: Array, counts: Array, low: Array, high: Array, source: Array, unseen: Array, wanted: Array, out: Array, first: int, end: int
-) -> None:
+def largest(values: Array, counts: Array, low: Array, high: Array, source: Array, unseen: Array, wanted: Array, out: Array) -> None:
     """The largest value in every window of the rows that count, of which there is one."""
-    best = np.empty(end - first + 1, np.int64)
-    head, tail, at, before = 0, 0, first, first
-    for row in range(first, end):
+    best = np.empty(source.size + 1, np.int64)
+    head, tail, at, before = 0, 0, 0, 0
+    for row in range(source.size):
         to = wanted[row]
         if to < 0:
             continue
@@ -213,13 +211,12 @@ def linked(codes: Array, counts: Array, begin: Array, latest: Array, previous: A
 
 
 def distinct(
-    previous: Array, following: Array, counts: Array, low: Array, high: Array, source: Array, unseen: Array, wanted: Array, out: Array,
-    first: int, end: int,
-) -> None:  # fmt: skip
+    previous: Array, following: Array, counts: Array, low: Array, high: Array, source: Array, unseen: Array, wanted: Array, out: Array
+) -> None:
     """How many different codes are in every window, by their first occurrences in it."""
-    left = right = first
+    left = right = 0
     number = 0
-    for row in range(first, end):
+    for row in range(source.size):
         to = wanted[row]
         if to < 0:
             continue

@@ -6,6 +6,7 @@ a walk had to end. What it is held against is the brute force of the tests. It k
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -175,7 +176,7 @@ class _Spent(Exception):
     """The walk has looked at as many rows as it may."""
 
 
-class _Walk:
+class _Walk(ABC):
     """One walk: the hops of each thing it found; whether it was `spent` and had to end; whether it met a row in `doubt`, of which nobody
     knows whether it is a hop; whether it is `settled`, because no other row could change what it found. To be `generous` is to take rows
     in doubt."""
@@ -196,8 +197,9 @@ class _Walk:
     def found(self) -> int:
         return len(self.trails)
 
+    @abstractmethod
     def go(self, hops: int) -> None:
-        raise NotImplementedError
+        """Follow the hops, so many still to come."""
 
     def leaving(self, account: Value, after: Place, before: Place) -> Iterator[Hop]:
         return filter(self._takes, self.graph.leaving(account, after, before, self.left + 1))

@@ -6,13 +6,11 @@ server keeps a commit.
 from __future__ import annotations
 
 import secrets
-import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
 from engine.features.cells import name
-from engine.features.libpq import ARRAYS, BYTES, TEXT, WHOLE, Call, array, whole
 from engine.features.log import Found, Measured, check_since, down, failed, unfit
 from engine.features.plpgsql import KEPT, NEW, made, replaced, size
 from engine.features.server import SCHEMA, SECONDS, ServerLog, T, change_time
@@ -36,9 +34,9 @@ _OPENING: Final = "SELECT pg_advisory_xact_lock(hashtextextended('kaskade', 0))"
 _BUILDING: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('kaskade new ' || current_schema(), 0))"
 
 
-_TAKES: Final = (TEXT, WHOLE, TEXT, BYTES, BYTES, WHOLE, ARRAYS[TEXT], ARRAYS[WHOLE], ARRAYS[WHOLE], ARRAYS[BYTES], ARRAYS[WHOLE])
+_TAKES: Final = "text, bigint, text, bytea, bytea, bigint, text[], bigint[], bigint[], bytea[], bigint[]"
 """What the function that appends takes."""
-_OTHERWISE, _EVENT = (struct.pack(">i", part) for part in range(2))
+_OTHERWISE, _EVENT = range(2)
 
 
 class PostgresLog(ServerLog):
@@ -56,10 +54,11 @@ class PostgresLog(ServerLog):
         place = "{}:{}/{}".format(*(self._options.get(part, "") for part in ("host", "port", "dbname")))
         super().__init__(place, layout, psycopg.OperationalError, afresh)
         self._of = NEW if afresh else KEPT
+        places = ", ".join(f"%s::{kind}" for kind in _TAKES.split(", "))
+        self._append = f"SELECT part, place, number, body FROM {self._of}append({places})"
         try:
             self._connect()
             self._prepare(since)
-            self._append = self._prepared(self._connection)
         except psycopg.Error as error:
             self._disconnect()
             raise failed(self.place, error) from None
@@ -84,11 +83,6 @@ class PostgresLog(ServerLog):
                 self._fact("since", since)
             else:
                 check_since(self.place, since, there)
-
-    def _prepared(self, connection: Any) -> Call:
-        places = ", ".join(f"${place}" for place in range(1, len(_TAKES) + 1))
-        statement = f"SELECT part, body, place, number FROM {self._of}append({places})"
-        return Call(self._psycopg, connection, statement, _TAKES)
 
     def _make(self, since: int | None) -> None:
         for statement in made(self._of):
@@ -120,23 +114,22 @@ class PostgresLog(ServerLog):
 
     def _ask(self, key: Key | None, assumed: Assumed, event: Event | None) -> Found | None:
         coding = self._coding
-        asked = None if key is None else name(coding.key(key)).encode()
+        asked = None if key is None else name(coding.key(key))
         kept, begins = (None, None) if event is None else (self._kept(event), event.since)
-        lanes = array(TEXT, [f"{lane[0]}:{name(coding.key(lane[1]))}".encode() for lane in assumed.lanes])
-        numbers = array(WHOLE, list(map(whole, assumed.lanes.values())))
-        own = self._made.encode(), whole(assumed.since), asked, assumed.content, kept, whole(begins)
-        told = self._safely(lambda: self._append((*own, lanes, numbers, *self._changed(event, assumed))))
+        lanes = [f"{lane[0]}:{name(coding.key(lane[1]))}" for lane in assumed.lanes]
+        own = self._made, assumed.since, asked, assumed.content, kept, begins
+        told = self._run(self._append, (*own, lanes, list(assumed.lanes.values()), *self._changed(event, assumed)))
         return self._found(told, assumed) if told else None
 
-    def _changed(self, event: Event | None, assumed: Assumed) -> tuple[bytes | None, ...]:
+    def _changed(self, event: Event | None, assumed: Assumed) -> tuple[list[Any] | None, ...]:
         """The times and the changes that are added to the lanes, and where it is time for that up to which moments old ones are dropped."""
         if event is None:
             return (None, None, None)
         changes = [event.changes.get(lane) for lane in assumed.lanes]
-        times = array(WHOLE, [None if one is None else whole(change_time(one)) for one in changes])
-        bodies = array(BYTES, [None if one is None else self._coding.change(event.key, one) for one in changes])
-        gone = [None if one is None or one.gone == FOREVER else whole(one.gone) for one in changes]
-        return times, bodies, array(WHOLE, gone) if any(gone) else None
+        times = [None if one is None else change_time(one) for one in changes]
+        bodies = [None if one is None else self._coding.change(event.key, one) for one in changes]
+        gone = [None if one is None or one.gone == FOREVER else one.gone for one in changes]
+        return times, bodies, gone if any(gone) else None
 
     def _safely(self, work: Callable[[], T]) -> T:
         try:
@@ -151,19 +144,18 @@ class PostgresLog(ServerLog):
         found: list[tuple[Any, ...]] = self._safely(lambda: self._connection.execute(statement, values, binary=True).fetchall())
         return found
 
-    def _found(self, told: Sequence[Sequence[bytes | None]], assumed: Assumed) -> Found:
+    def _found(self, told: Sequence[tuple[Any, ...]], assumed: Assumed) -> Found:
         event, since = None, assumed.since
         rows: list[list[tuple[int, bytes]]] = [[] for _ in assumed.lanes]
-        for part, body, *numbers in told:
-            place, number = (int.from_bytes(one or b"", "big", signed=True) for one in numbers)
+        for part, place, number, body in told:
             if part == _OTHERWISE:
                 made, since = self._made, self._taken()
                 if made != self._made:
                     return Found(None, since, {}, anew=True)
             elif part == _EVENT:
-                event = self._told(body or b"")
+                event = self._told(body)
             else:
-                rows[place - 1].append((number, body or b""))
+                rows[place - 1].append((number, body))
         changed = {
             lane: self._stood(lane, number, found[0][0] if found else 0, [body for _, body in found])
             for (lane, number), found in zip(assumed.lanes.items(), rows, strict=True)
@@ -223,8 +215,6 @@ class PostgresLog(ServerLog):
             connection.execute(_LIMITS, (f"{SECONDS}s",), prepare=False)
             if self._afresh:  # whoever builds may take his time between two events
                 connection.execute("SET idle_in_transaction_session_timeout = 0", prepare=False)
-            if self._made:
-                self._append = self._prepared(connection)
         except BaseException:
             connection.close()
             raise

@@ -6,7 +6,7 @@ Threads and processes take turns. What was written last may be lost with the pow
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.errors import StoreError
@@ -16,7 +16,7 @@ from engine.features.sliding import NOTHING, Standing
 from engine.features.windows import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from engine.features.log import Assumed, Change, Event, Key, Lane, Told
@@ -49,6 +49,8 @@ _CHANGE: Final = (
 _FILES: Final = ("", "-wal", "-shm")
 """What the names of the files of one database end with."""
 _CHANGE_KNOWN: Final = "UPDATE lane SET oldest = ?, newest = ?, number = ? WHERE id = ?"
+_PAGE, _WRITTEN_BACK = 2048, 10_000
+"""An event changes a few rows in four places: small pages make little of that to write, and are written back to their places seldom."""
 _MOST_KNOWN: Final = 100_000
 """Of so many lanes is known how they stand in the file, as long as no other process writes to it."""
 _PASSING: Final = frozenset(
@@ -64,22 +66,62 @@ _PASSING: Final = frozenset(
 """Locked for too long, a disk that is full or fails, a file that may not be written: the primary codes of trouble that may pass."""
 
 
+class _Trouble:
+    """Around whatever asks the file: turns errors of SQLite, and what cannot have been written here, into those of a store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, sqlite3.Error):
+            passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
+            raise (down if passing else failed)(self._path, error) from None
+        if isinstance(error, ValueError | TypeError | LookupError | RecursionError):
+            # rows are typed before they come here: what does not fit is what was read from the file
+            raise unfit(self._path) from error
+
+
+class _Transaction:
+    """Around what belongs together; what is not committed in it is undone. A store built afresh is one transaction as a whole."""
+
+    def __init__(self, log: SqliteLog, begin: str) -> None:
+        self._log, self._begin = log, begin
+
+    def __enter__(self) -> None:
+        db = self._log.db
+        if not self._log.afresh:
+            db.execute(self._begin)
+        elif not db.in_transaction:  # nobody else sees it before it is whole
+            db.execute("BEGIN")
+
+    def __exit__(self, *_: object) -> None:
+        db = self._log.db
+        if db.in_transaction and not self._log.afresh:
+            db.execute("ROLLBACK")
+
+
 class SqliteLog(Log):
     """A log in the file at `path`, made when it is not there. Raises `StoreError` for a file made for other features."""
 
     def __init__(self, path: Path, layout: Layout, since: int | None, afresh: bool = False) -> None:
-        self.path, self._layout, self._coding, self._afresh = path, layout, Coding(layout), afresh
+        self.path, self._layout, self._coding, self.afresh = path, layout, Coding(layout), afresh
         self._file = path.with_name(f"{path.name}.new") if afresh else path
-        self._db: Any = None
+        self.db: Any = None
         self._version = -1
         self._since: int | None = None
         self._known: dict[Lane, tuple[int, int]] = {}
+        self._trouble = _Trouble(path)
+        self._writing, self._reading = _Transaction(self, "BEGIN IMMEDIATE"), _Transaction(self, "BEGIN")
         try:
             if afresh:
                 for there in (path, self._file):
                     _refuse_other(there)
                 _remove(self._file)
-            self._db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
+            self.db = sqlite3.connect(self._file, timeout=30, isolation_level=None, check_same_thread=False)
             self._prepare(since)
         except (sqlite3.Error, OSError) as error:
             self.close(failed=True)
@@ -92,9 +134,11 @@ class SqliteLog(Log):
         return failed(str(self.path), error)
 
     def _prepare(self, since: int | None) -> None:
-        db = self._db
+        db = self.db
+        db.execute(f"PRAGMA page_size = {_PAGE}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_WRITTEN_BACK}")
         db.execute("BEGIN IMMEDIATE")
         if not db.execute("SELECT 1 FROM sqlite_master").fetchone():
             for table in _TABLES:
@@ -106,27 +150,27 @@ class SqliteLog(Log):
         db.execute("COMMIT")
 
     def _check(self, since: int | None) -> None:
-        if self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        if self.db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
             raise StoreError(f"`{self.path}` is no history store; name another file")
-        version, place = self._db.execute("PRAGMA user_version").fetchone()[0], str(self.path)
+        version, place = self.db.execute("PRAGMA user_version").fetchone()[0], str(self.path)
         check_features(place, str(version), str(SCHEMA), self._fact("features"), self._layout.fingerprint)
         there = self._fact("since")
         if since is not None and there is None:
-            self._db.execute("INSERT INTO fact VALUES ('since', ?)", (since,))
+            self.db.execute("INSERT INTO fact VALUES ('since', ?)", (since,))
         else:
             check_since(place, since, there)
 
     def _fact(self, name: str) -> Any:
-        found = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        found = self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         return None if found is None else found[0]
 
     def since(self) -> int | None:
-        with self._trouble():
+        with self._trouble:
             since: int | None = self._fact("since")
             return since
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        with self._trouble(), self._transaction("BEGIN IMMEDIATE"):
+        with self._trouble, self._writing:
             self._freshen()
             found = self._otherwise(None if assumed.content is None else event.key, assumed)
             number = self._tell(event, assumed) if found is None else None
@@ -135,45 +179,45 @@ class SqliteLog(Log):
             known = self._known
             self._known = {}  # until it is kept
             written = {lane: self._change(lane, change, number, known.get(lane)) for lane, change in event.changes.items()}
-            if not self._afresh:
-                self._db.execute("COMMIT")
+            if not self.afresh:
+                self.db.execute("COMMIT")
             self._known = known if len(known) < _MOST_KNOWN else {}
             self._known.update(written)
             self._since = event.since
             return None
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
-        with self._trouble(), self._transaction("BEGIN"):
+        with self._trouble, self._reading:
             self._freshen()
             return self._otherwise(key, assumed)
 
     def notes(self, names: Sequence[str]) -> list[str | None]:
-        with self._trouble(), self._transaction("BEGIN"):
+        with self._trouble, self._reading:
             return [self._note(name) for name in names]
 
     def note(self, changes: Mapping[str, tuple[str | None, str]]) -> bool:
-        with self._trouble(), self._transaction("BEGIN IMMEDIATE"):
+        with self._trouble, self._writing:
             same = all(self._note(name) == before for name, (before, _) in changes.items())
             if same:
-                self._db.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, after) for name, (_, after) in changes.items()])
-                self._db.execute("COMMIT")
+                self.db.executemany("INSERT OR REPLACE INTO note VALUES (?, ?)", [(name, after) for name, (_, after) in changes.items()])
+                self.db.execute("COMMIT")
             return same
 
     def _note(self, name: str) -> str | None:
-        found = self._db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        found = self.db.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
         return None if found is None else found[0]
 
     def measured(self) -> Measured:
-        with self._trouble(), self._transaction("BEGIN"):
-            keys, rows, events = (self._db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("lane", "row", "event"))
-            (pages,), (size,) = (self._db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+        with self._trouble, self._reading:
+            keys, rows, events = (self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("lane", "row", "event"))
+            (pages,), (size,) = (self.db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
             return Measured(keys, rows, events, pages * size)
 
     def close(self, failed: bool = False) -> None:
-        db, self._db = self._db, None
+        db, self.db = self.db, None
         if db is None:
             return
-        if not self._afresh:
+        if not self.afresh:
             db.close()
             return
         try:
@@ -187,37 +231,11 @@ class SqliteLog(Log):
         finally:
             _remove(self._file)
 
-    @contextmanager
-    def _trouble(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            passing = getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING
-            raise (down if passing else failed)(str(self.path), error) from None
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
-            # rows are typed before they come here: what does not fit is what was read from the file
-            raise unfit(str(self.path)) from error
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[None]:
-        db = self._db
-        if self._afresh:  # nobody else sees it before it is whole
-            if not db.in_transaction:
-                db.execute("BEGIN")
-            yield
-            return
-        db.execute(begin)
-        try:
-            yield
-        finally:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def _freshen(self) -> None:
         """Know nothing any more that another connection may have changed."""
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        (version,) = self.db.execute("PRAGMA data_version").fetchone()
         if version != self._version:
             self._known, self._version, self._since = {}, version, self._fact("since")
 
@@ -231,7 +249,7 @@ class SqliteLog(Log):
             known = self._known.get(lane)
             if known is not None and known[1] == number:
                 continue
-            found = self._db.execute(_STANDING, (lane[0], self._coding.key(lane[1]))).fetchone()
+            found = self.db.execute(_STANDING, (lane[0], self._coding.key(lane[1]))).fetchone()
             if (0 if found is None else found[2]) != number:
                 lanes[lane] = self._kept(lane, found)
             if found is not None:
@@ -239,13 +257,13 @@ class SqliteLog(Log):
         return Found(event, self._since, lanes) if event is not None or lanes or self._since != assumed.since else None
 
     def _told(self, key: Key) -> Told | None:
-        found = self._db.execute("SELECT content, answer, places FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
+        found = self.db.execute("SELECT content, answer, places FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
         return None if found is None else self._coding.told(*found)
 
     def _kept(self, lane: Lane, found: tuple[int, int, int, int] | None) -> Kept:
         if found is None:
             return Kept(NOTHING, ())
-        rows, coding = self._db.execute(_ROWS, found[3:]).fetchall(), self._coding
+        rows, coding = self.db.execute(_ROWS, found[3:]).fetchall(), self._coding
         if not all(number.__class__ is int for number in (*found, *(time for time, _, _ in rows))):
             raise TypeError("times and numbers are whole numbers")  # SQLite keeps any text where it was told to expect a number
         return Kept(Standing(*found[:3]), [Entered(time, coding.event_key(key), coding.row(lane[0], cells)) for time, key, cells in rows])
@@ -257,18 +275,18 @@ class SqliteLog(Log):
         told, coding = event.told, self._coding
         kept = (coding.key(event.key), told.content, coding.answer(told.answer), coding.places(told))
         if assumed.content is not None:
-            (number,) = self._db.execute(_TELL_ANEW, kept).fetchone()
+            (number,) = self.db.execute(_TELL_ANEW, kept).fetchone()
             return int(number)
-        done = self._db.execute(_TELL, kept)
+        done = self.db.execute(_TELL, kept)
         if not done.rowcount:
             return None
         if assumed.since is None:
-            self._db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
+            self.db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
         return int(done.lastrowid)
 
     def _change(self, of: Lane, change: Change, event: int, known: tuple[int, int] | None) -> tuple[int, int]:
         """Keep what an event does to a lane; its id there, and how often it has changed then."""
-        db, row = self._db, change.row
+        db, row = self.db, change.row
         if known is None:
             (lane,) = db.execute(_CHANGE, (of[0], self._coding.key(of[1]), *change.standing)).fetchone()
         else:

@@ -111,6 +111,10 @@ def condition(node: ast.Expr, program: Program) -> ir.Expr | None:
     made = Typer(program.history.rows(this=True), program.report).condition(node, "the condition of a feature")
     if made is None or not _may_hold(made, program):
         return None
+    if program.defines.verdict(made) is True and not (program.overrides or isinstance(node, ast.Literal)):
+        # who writes `among true` means it
+        message = "every event meets this condition: it leaves nothing out"
+        program.report.warning("where-always", message, node.span, "leave `where` out, or is a comparison missing?")
     optional = {field.name for field in program.env.record.fields if field.optional}
     for name in sorted(ir.reads(made)):
         if name.removeprefix("this.") in optional and judge.lacking(made, name):
@@ -121,7 +125,7 @@ def condition(node: ast.Expr, program: Program) -> ir.Expr | None:
 
 def _may_hold(condition: ir.Expr, program: Program) -> bool:
     """Whether some event may meet the condition; a test may well set a param to where none does."""
-    if program.overrides or judge.verdict(condition, {}, {}) is not False:
+    if program.overrides or program.defines.verdict(condition) is not False:
         return True
     program.report.error("where-never", "no event can ever meet this condition: it contradicts itself", condition.span)
     return False

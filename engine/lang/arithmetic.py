@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from engine.lang import fit, ir
+from engine.lang.dated import is_fixed
 from engine.values import DATE, DATETIME, DAY, DURATION, INT64_MAX, NUMBER, PERCENT_UNIT, Type, known
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def binary(op: str, a: ir.Expr, b: ir.Expr, span: Span, report: Report) -> ir.Ex
 
 def _too_fine(expr: ir.Expr) -> bool:
     """Whether exact money would be counted on a scale, or with a factor, that no longer fits in 64 bits."""
+    if isinstance(expr, ir.Dated):
+        return any(map(_too_fine, expr.items))
     if expr.type.scale > INT64_MAX:
         return True
     factors = expr.args[1:] if isinstance(expr, ir.Call) and expr.type.kind == "money" else ()
@@ -114,7 +117,8 @@ def _sum(op: str, a: ir.Expr, b: ir.Expr, span: Span, report: Report) -> ir.Expr
 
 def _calendar(entry: tuple[str, Type], a: ir.Expr, b: ir.Expr, span: Span, report: Report) -> ir.Expr | None:
     function, gives = entry
-    if gives is DATE and isinstance(b, ir.Const) and b.type.kind == "duration" and b.value % DAY:
+    parts = b.items if isinstance(b, ir.Dated) else (b,)
+    if gives is DATE and b.type.kind == "duration" and any(isinstance(part, ir.Const) and part.value % DAY for part in parts):
         report.error("type-mismatch", "a date moves by whole days only", span, "use a datetime, or whole days")
         return None
     return fit.call(function, [a, b], gives)
@@ -146,6 +150,8 @@ def _money_product(money: ir.Expr, b: ir.Expr, span: Span, report: Report) -> ir
     factor = fit.ratio(b)
     if factor is not None:
         return fit.times(money, factor)
+    if b.type.kind == "number" and isinstance(b, ir.Dated) and is_fixed(b):
+        return fit.by_day(lambda one, factor: _money_product(one, factor, span, report), money, b)
     kind = fit.kind(money.type)
     if b.type.kind == "integer":
         return fit.call(f"{kind}*integer", [money, b], money.type)
@@ -179,6 +185,8 @@ def _quotient(a: ir.Expr, b: ir.Expr, span: Span, report: Report) -> ir.Expr | N
 
 
 def _money_quotient(a: ir.Expr, b: ir.Expr, span: Span, report: Report) -> ir.Expr | None:
+    if b.type.kind in fit.NUMERIC and isinstance(b, ir.Dated) and is_fixed(b):
+        return fit.by_day(lambda one, divisor: _money_quotient(one, divisor, span, report), a, b)
     divisor = fit.ratio(b)
     if divisor == 0:
         report.error("constant-missing", "this never has a value: division by zero", span)

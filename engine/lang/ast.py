@@ -237,17 +237,28 @@ class Param(Node):
     type: TypeName | None
     values: tuple[Dated, ...]
     cites: str | None = None
+    slot: str = field(default="", compare=False)
+    """The slot of a template that it fills, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile(Node):
+    """`from "file" [column "c"] [valid "from" to "to"]`: the values of a list, or of one of its versions; `valid` names the columns of each
+    entry's own dates."""
+
+    file: str
+    column: str | None = None
+    valid: tuple[str, str] | None = None
+    effective: Effective | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListDecl(Node):
-    """`list NAME = (...)`, `list NAME from "file" [column "c"] [valid "from" to "to"]`; in a list file: `values (...)` with no name."""
+    """`list NAME = (...)` or `list NAME from "file" ...`; in a list file: `values (...)` or `from "file" ...`, with no name."""
 
     name: Word | None
     values: tuple[Dated, ...] = ()
-    file: str | None = None
-    column: str | None = None
-    valid: tuple[str, str] | None = None
+    files: tuple[ListFile, ...] = ()
     cites: str | None = None
 
 
@@ -346,9 +357,10 @@ class Unless(Node):
 
 @dataclass(frozen=True, slots=True)
 class Template(Node):
-    """The text of a reason as written; names stand in braces."""
+    """The text of a reason as written; names stand in braces. `names` says what a name stands for that a rule template gives it."""
 
     text: str
+    names: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +393,56 @@ class Rule(Node):
     once: Once | None = None
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)
     """Where clauses stand whose value carries no place of its own."""
+    made: str = field(default="", compare=False)
+    """The use of a template that it was made from, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot(Node):
+    """`NAME: TYPE [= DEFAULT]`, or `NAME: field of TYPE`, whose type is of kind ``field``; a default may be a tuple of values."""
+
+    name: Word
+    type: TypeName
+    default: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTemplate(Node):
+    """`template NAME ["title"] (SLOT, SLOT) [DEFINE|FEATURE ...] rule "title" CLAUSE ...`: what several rules have in common.
+
+    The rule has no id of its own.
+    """
+
+    name: Word
+    title: str | None
+    slots: tuple[Slot, ...]
+    body: tuple[Define | Feature, ...]
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRule(Node):
+    """`rule ID ["title"] is TEMPLATE [with SLOT = VALUE, ...]`; a value may be a tuple."""
+
+    id: Word
+    title: str | None
+    template: Word
+    values: tuple[Binding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption(Node):
+    """`exception ID "title" for RULE, RULE when COND from DATE until DATE approved by "..." because "..."`; days as written."""
+
+    id: Word
+    title: str
+    rules: tuple[Word, ...]
+    when: Expr | None = None
+    start: Word | None = None
+    end: Word | None = None
+    approved: Word | None = None
+    because: Word | None = None
+    cites: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,8 +461,8 @@ class Decide(Node):
 
 @dataclass(frozen=True, slots=True)
 class Expectation(Node):
-    """`kind`: rule (name, word = hit|clear|undecided) · score (low[, high]) · outcome (name) · possible (names) · robust ·
-    flag (name) · no flag (name) · value (name, low) · missing (name)."""
+    """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
+    · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
 
     kind: str
     name: Word | None = None
@@ -461,7 +523,23 @@ class Examples(Node):
     rows: tuple[Row, ...]
 
 
-Declaration = Field | Input | Param | ListDecl | Define | Feature | Rule | Table | Decide | Test | Story | Examples
+Declaration = (
+    Field
+    | Input
+    | Param
+    | ListDecl
+    | Define
+    | Feature
+    | Rule
+    | RuleTemplate
+    | MadeRule
+    | Exemption
+    | Table
+    | Decide
+    | Test
+    | Story
+    | Examples
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import reduce
@@ -41,7 +41,8 @@ class Axis:
     """One column: `size` classes, of which `missing` is the last where some cell asks for it; those below `floor` never occur.
 
     A class is what lies between two `cuts`, or, where values are `named`, those of one number; `other` is that of all others. `masks` are
-    by the identity of the cell. `exact` says that a known value settles every cell, `currency` is that of the cells where amounts carry their own.
+    by the identity of the cell. `exact` says that a known value settles every cell, `currency` is that of the cells where amounts carry
+    their own.
     """
 
     subject: ir.Expr
@@ -170,7 +171,7 @@ def _either(one: _Points | None, other: _Points | None) -> _Points | None:
     return None if none is None else _Points(none.values, not none.others)
 
 
-def _by_name(subject: ir.Expr, points: list[_Points]) -> tuple[Axis, list[int]]:
+def _by_name(subject: ir.Expr, points: list[_Points]) -> tuple[Axis, list[int | None]]:
     """The column where every cell names values: one class for those that the same cells hold for."""
     rest = sum(1 << number for number, one in enumerate(points) if one.others)
     told: dict[Any, int] = {}
@@ -189,7 +190,7 @@ def _by_name(subject: ir.Expr, points: list[_Points]) -> tuple[Axis, list[int]]:
     for cells, place in classes.items():
         for number in bits(cells):
             masks[number] |= 1 << place
-    return made, masks
+    return made, list(masks)
 
 
 def bits(mask: int) -> Iterator[int]:
@@ -222,7 +223,8 @@ def _by_order(subject: ir.Expr, cells: list[ir.Expr], least: int | None) -> tupl
     ends = {end for one in said for run in one or () for end in run if end is not None}
     if subject.type.kind == "flag":
         ends &= {1}
-    elif subject.type.kind not in ("text", "number") and subject.type.scale == 1:
+    elif subject.type.kind not in ("text", "number") and (subject.type.kind != "money" or isinstance(subject, ir.Read)):
+        # on its way through a calculation money has 128 bits
         first, last = _LIMITS.get(subject.type.kind, (INT64_MIN, INT64_MAX))
         ends = {end for end in ends if first < end <= last}
     ends -= {math.inf, -math.inf}
@@ -330,7 +332,7 @@ def _from(bound: Any, factor: int, kind: str, *, above: bool) -> Any:
     return math.nextafter(near, math.inf) if Fraction(near) < exact or (above and Fraction(near) == exact) else near
 
 
-def _complement(values: Sequence[Run]) -> Runs:
+def _complement(values: Runs) -> Runs:
     found: list[Run] = []
     begin: Any = None
     for start, end in values:

@@ -13,6 +13,7 @@ from engine.lang import ast
 from engine.lang.build_expressions import Children, Part, text_of, word_of
 from engine.lang.build_features import title
 from engine.lang.build_tables import TableBuilder
+from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
 
 if TYPE_CHECKING:
@@ -167,25 +168,21 @@ class Builder(TableBuilder):
 
     dated_choices = dated
 
-    def _one_value(self, values: Children, what: str) -> tuple[ast.Dated, ...]:
-        if len(values) > 1:
-            self._problem("not-yet", f"{what} with several dated values come with a later release of the language", values[1].span)
-        return tuple(values)
-
     def param(self, c: Children) -> ast.Param:
         self._new()
         type_ = c[2] if isinstance(c[2], ast.TypeName) else None
-        values = self._one_value([part for part in c if isinstance(part, ast.Dated)], "params")
+        values = tuple(part for part in c if isinstance(part, ast.Dated))
         cites = c[-1].value.text if isinstance(c[-1], Part) else None
         return ast.Param(word_of(c[1]), type_, values, cites, span=self._from(c[0], c[-1]))
 
-    def file_source(self, c: Children) -> Part:
+    def list_file(self, c: Children) -> ast.ListFile:
         texts = [text_of(token) for token in c if isinstance(token, Tok) and token.type == "STRING"]
-        return Part("source", (texts[0], texts[1] if len(texts) > 1 else None), self._from(c[0], c[-1]))
+        parts = {part.tag: part.value for part in c if isinstance(part, Part)}
+        column = texts[1] if len(texts) > 1 else None
+        return ast.ListFile(texts[0], column, parts.get("valid"), parts.get("effective"), span=self._from(c[0], c[-1]))
 
-    def valid_later(self, c: Children) -> Part:
-        self._later("entries with their own dates come", c)
-        return Part("valid", None, self._from(c[0], c[-1]))
+    def valid(self, c: Children) -> Part:
+        return Part("valid", (text_of(c[1]), text_of(c[3])), self._from(c[0], c[-1]))
 
     def named_list(self, c: Children) -> ast.ListDecl:
         self._new()
@@ -196,11 +193,10 @@ class Builder(TableBuilder):
         return self._list(None, c)
 
     def _list(self, name: ast.Word | None, c: Children) -> ast.ListDecl:
-        values = self._one_value([part for part in c if isinstance(part, ast.Dated)], "lists")
-        parts = {part.tag: part.value for part in c if isinstance(part, Part)}
-        file, column = parts.get("source", (None, None))
-        cites = parts["cites"].text if "cites" in parts else None
-        return ast.ListDecl(name, values, file, column, None, cites, span=self._from(c[0], c[-1]))
+        values = tuple(part for part in c if isinstance(part, ast.Dated))
+        files = tuple(part for part in c if isinstance(part, ast.ListFile))
+        cites = c[-1].value.text if isinstance(c[-1], Part) else None
+        return ast.ListDecl(name, values, files, cites, span=self._from(c[0], c[-1]))
 
     def define(self, c: Children) -> ast.Define:
         self._new()
@@ -210,11 +206,17 @@ class Builder(TableBuilder):
 
     def rule(self, c: Children) -> ast.Rule:
         self._new()
-        parts = self._once((part for part in c[3:] if part is not None), _RULE_ONCE, "rule")
+        return self._rule(word_of(c[1]), c[2], c[3:], self._from(*c[:3:2]))
+
+    def pattern(self, c: Children) -> ast.Rule:
+        return self._rule(ast.Word("", span=c[0].span), c[1], c[2:], self._from(*c[:2]))
+
+    def _rule(self, name: ast.Word, title: Tok, clauses: Children, span: Span) -> ast.Rule:
+        parts = self._once((part for part in clauses if part is not None), _RULE_ONCE, "rule")
         one = {tag: values[0] for tag, values in parts.items() if tag in _RULE_ONCE}
         return ast.Rule(
-            word_of(c[1]),
-            text_of(c[2]),
+            name,
+            text_of(title),
             tuple(parts.get("cites", ())),
             one.get("severity"),
             one.get("when"),
@@ -225,9 +227,31 @@ class Builder(TableBuilder):
             tuple(parts.get("assume", ())),
             one.get("effective"),
             one.get("once"),
-            tuple((part.tag, part.span) for part in c[3:] if part is not None and part.tag == "severity"),
-            span=self._from(*c[:3:2]),
+            tuple((part.tag, part.span) for part in clauses if part is not None and part.tag == "severity"),
+            span=span,
         )
+
+    def template(self, c: Children) -> ast.RuleTemplate:
+        self._new()
+        slots = tuple(part for part in c if isinstance(part, ast.Slot))
+        body = tuple(part for part in c if isinstance(part, ast.Define | ast.Feature))
+        # a slot may well be called `days`, and then `over days` lacks no number
+        fine = {bare_unit(slot.name.text)[1] for slot in slots}
+        begin = c[0].span
+        self.problems = [one for one in self.problems if not (one.code == "bare-unit" and one.message in fine and one.span > begin)]
+        return ast.RuleTemplate(word_of(c[1]), title(c), slots, body, c[-1], span=self._from(*c[:2]))
+
+    def slot(self, c: Children) -> ast.Slot:
+        return ast.Slot(word_of(c[0]), c[1], c[3] if len(c) > 3 else None, span=self._from(c[0], c[-1]))
+
+    def field_type(self, c: Children) -> ast.TypeName:
+        return ast.TypeName("field", item=c[2], span=self._from(c[0], c[-1]))
+
+    def made(self, c: Children) -> ast.MadeRule:
+        self._new()
+        values = tuple(part for part in c if isinstance(part, ast.Binding))
+        template = next(word_of(part) for part in c if isinstance(part, Tok) and part.type == "PATH")
+        return ast.MadeRule(word_of(c[1]), title(c), template, values, span=self._from(*c[:2]))
 
     def severity(self, c: Children) -> Part:
         return Part("severity", c[1].type.lower(), self._from(*c))
@@ -253,6 +277,30 @@ class Builder(TableBuilder):
         span = self._from(c[0], c[-1])
         keys = tuple(self.name([token]) for token in c[2:-2] if isinstance(token, Tok))
         return Part("once", ast.Once(keys, c[-1], span=span), span)
+
+    def exception(self, c: Children) -> ast.Exemption:
+        self._new()
+        parts = self._once((part for part in c if isinstance(part, Part)), _PERMIT_ONCE, "exception")
+        one = {tag: values[0] for tag, values in parts.items() if tag in _PERMIT_ONCE}
+        rules = tuple(word_of(token) for token in c[4:] if isinstance(token, Tok))
+        days = (one.get("from"), one.get("until"))
+        grounds = (one.get("approved by"), one.get("because"))
+        cites = tuple(parts.get("cites", ()))
+        return ast.Exemption(word_of(c[1]), text_of(c[2]), rules, one.get("when"), *days, *grounds, cites, span=self._from(*c[:3:2]))
+
+    def from_day(self, c: Children) -> Part:
+        self._whole_day(c[1])
+        return Part("from", word_of(c[1]), self._from(*c))
+
+    def until(self, c: Children) -> Part:
+        self._whole_day(c[1])
+        return Part("until", word_of(c[1]), self._from(*c))
+
+    def approved(self, c: Children) -> Part:
+        return Part("approved by", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
+
+    def grounds(self, c: Children) -> Part:
+        return Part("because", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
 
     def add_score(self, c: Children) -> ast.Effect:
         return ast.Effect("score", value=c[1], span=self._from(*c))
@@ -300,11 +348,17 @@ class Builder(TableBuilder):
     def binding(self, c: Children) -> ast.Binding:
         return ast.Binding(word_of(c[0]), c[2] if len(c) > 2 else None, span=self._from(c[0], c[-1]))
 
+    filled = binding
+
     def expect(self, c: Children) -> Part:
         return Part("expect", tuple(c[1:]), self._from(c[0], c[-1]))
 
     def expect_rule(self, c: Children) -> ast.Expectation:
         return ast.Expectation("rule", word_of(c[0]), c[1].type.lower(), span=self._from(*c))
+
+    def expect_silenced(self, c: Children) -> ast.Expectation:
+        by = tuple(word_of(token) for token in c[3:])
+        return ast.Expectation("silenced", word_of(c[0]), names=by, span=self._from(c[0], c[-1]))
 
     def expect_score(self, c: Children) -> ast.Expectation:
         return ast.Expectation("score", low=c[1], high=c[3] if len(c) > 3 else None, span=self._from(c[0], c[-1]))
@@ -353,4 +407,5 @@ _HEADER_ONCE: Final = (
     "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language",
 )  # fmt: skip
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
+_PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")

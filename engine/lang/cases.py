@@ -24,6 +24,7 @@ class Expected:
     kind       name                        value
     =========  ==========================  =========================================================================
     rule       the rule's id               ``hit``, ``clear`` or ``undecided``, after policies
+    silenced   the rule's id               the exception's id, or true for any
     score      none                        points of the rules that hit, after policies, an int
     range      none                        (low, high): the points before policies
     outcome    none                        the outcome's name

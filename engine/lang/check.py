@@ -18,12 +18,13 @@ from engine.lang.environment import Environment, list_name
 from engine.lang.expectations import cases
 from engine.lang.expressions import Typer
 from engine.lang.history import feature_set
-from engine.lang.lists import ListValue, read_column
+from engine.lang.lists import ListValue
 from engine.lang.order import ordered
 from engine.lang.problems import Report
 from engine.lang.program import Program
 from engine.lang.ruleset import RuleSetCheck
 from engine.lang.scope import Scope
+from engine.lang.templates import expanded
 from engine.record import Record
 
 if TYPE_CHECKING:
@@ -61,14 +62,7 @@ def check_list(tree: ast.File, folder: Path | None = None, workspace: Path | Non
         message = "a list file holds one list" if declared else "this list has no values"
         report.error("list-body", message, tree.name.span, 'write `values (...)`, or `from "file.csv" column "name"`')
         return None, in_order(report.found)
-    node = declared[0]
-    value: ListValue | None = None
-    if node.file is not None:
-        value = read_column(report, node.span, node.file, node.column, folder, workspace)
-    elif node.values[0].effective is not None:
-        report.error("not-yet", "a list with dates comes with a later release of the language", node.span)
-    else:
-        value = declarations.written_list(node.values[0].value, Typer(Scope(), report))
+    value = declarations.list_value(declared[0], Typer(Scope(), report), folder, workspace)
     if value is None or report.failed:
         return None, in_order(report.found)
     return replace(value, name=list_name(tree.name.text), version=tree.version.text), in_order(report.found)
@@ -94,7 +88,10 @@ def check_ruleset(
     """The rule set of a `ruleset` file; `overrides` give params other values, as a test may."""
     report = Report()
     records.check_places(tree, report)
-    program = Program(tree, env, overrides, report)
+    made = expanded(tree, env, report)
+    program = Program(made.tree, env, overrides, report)
+    program.scope.silent.update(made.lost)
+    program.scope.used.update(made.read)
     checked = RuleSetCheck(program).run()
     return (None if report.failed or program.incomplete else checked), in_order(report.found)
 

@@ -5,16 +5,23 @@ It knows nothing of rules.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, fit, history, ir, lists, literals
+from engine.lang import ast, effective, fit, history, ir, lists, literals
 from engine.lang.arithmetic import describe
-from engine.lang.expressions import Typer
-from engine.lang.lists import ListValue
+from engine.lang.dated import Fixed, is_fixed
+from engine.lang.entries import Days
+from engine.lang.expressions import Typer, join
+from engine.lang.fit import joined
+from engine.lang.lists import Held, ListValue
 from engine.lang.order import Declared, mentioned
+from engine.values import TEXT, Type
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.lang.program import Program
 
 
@@ -24,7 +31,7 @@ def collect(program: Program) -> dict[str, Any]:
     for node in program.tree.declarations:
         match node:
             case ast.Param():
-                _node(program, found, node, "param", [value.value for value in node.values])
+                _node(program, found, node, "slot" if node.slot else "param", [value.value for value in node.values])
             case ast.ListDecl() if node.name is not None:
                 _node(program, found, node, "list", [value.value for value in node.values])
             case ast.Define():
@@ -75,44 +82,66 @@ def check(program: Program, name: str, node: Any, is_late: bool = False) -> None
 
 
 def _param(program: Program, node: ast.Param) -> bool:
-    value = _value(program, node.values, "a param")
+    name = node.name.text
+    what = node.slot or f"the param `{name}`"
     type_ = literals.type_of(node.type, program.report) if node.type is not None else None
+    value = _param_value(program, node, what)
     if value is None or (node.type is not None and type_ is None):
         return False
-    name = node.name.text
-    constant = Typer(program.scope, program.report).constant(program.overrides.get(name, value), f"the param `{name}`")
-    if constant is None:
-        return False
     if type_ is not None:
-        constant = Typer(program.scope, program.report).fitted(constant, type_, f"the param `{name}`")
-    if constant is None:
-        return False
-    program.params[name] = program.scope.constants[name] = replace(constant, name=name)
+        fitted = Typer(program.scope, program.report).fit_fixed(value, type_, what)
+        if fitted is None:
+            return False
+        value = fitted
+    program.params[name] = program.scope.constants[name] = replace(value, name=name)
     return True
 
 
-def _value(program: Program, values: tuple[ast.Dated, ...], what: str) -> ast.Expr | None:
-    if values and values[0].effective is not None:
-        program.report.error("not-yet", f"{what} with dates comes with a later release of the language", values[0].effective.span)
+def _param_value(program: Program, node: ast.Param, what: str) -> Fixed | None:
+    """Its value, or each of its values in its days; what a test says instead holds on all days."""
+    typer = Typer(program.scope, program.report)
+    if node.name.text in program.overrides:
+        return typer.fixed(program.overrides[node.name.text], what)
+    if len(node.values) == 1 and node.values[0].effective is None:
+        return typer.fixed(node.values[0].value, what)
+    found = [typer.constant(value.value, what) for value in node.values]
+    days = effective.together(what, [v.effective for v in node.values], [v.span for v in node.values], program.report)
+    constants = [one for one in found if one is not None]
+    if days is None or len(constants) < len(found):
         return None
-    return values[0].value if values else None
+    wanted = join([one.type for one in constants])
+    if wanted is None:
+        kinds = " and ".join(dict.fromkeys(describe(one.type) for one in constants))
+        program.report.error("param-type", f"the values of {what} are of one type, here stand {kinds}", node.name.span)
+        return None
+    made = [typer.fitted(one, wanted.exact(), what) for one in constants]
+    return None if None in made else joined(sorted(zip(days, [one for one in made if one], strict=True), key=_start), constants[0])
+
+
+def _start(one: tuple[Days, ir.Expr]) -> int:
+    return one[0][0] or 0
 
 
 def _list(program: Program, node: ast.ListDecl) -> bool:
     name = node.name.text if node.name is not None else ""
-    value = _list_value(program, node)
+    value = list_value(node, Typer(program.scope, program.report), program.env.folder, program.env.workspace)
     if value is None:
         return False
     program.scope.lists[name] = replace(value, name=name)
     return True
 
 
-def _list_value(program: Program, node: ast.ListDecl) -> ListValue | None:
-    """The values of a list declaration, from the text or from its file; none with the problem noted."""
-    if node.file is not None:
-        return lists.read_column(program.report, node.span, node.file, node.column, program.env.folder, program.env.workspace)
-    value = _value(program, node.values, "a list")
-    return written_list(value, Typer(program.scope, program.report)) if value is not None else None
+def list_value(node: ast.ListDecl, typer: Typer, folder: Path | None, workspace: Path | None) -> ListValue | None:
+    """The values of a list declaration, from the text or from its files; none with the problem noted."""
+    parts = node.files or node.values
+    what = f"the list `{node.name.text}`" if node.name is not None else "this list"
+    held = [lists.read_file(typer.report, file, folder, workspace) for file in node.files]
+    written = written_list([value.value for value in node.values], typer) if node.values else None
+    days = effective.together(what, [part.effective for part in parts], [part.span for part in parts], typer.report)
+    if days is None or None in held or (node.values and written is None):
+        return None
+    type_, values = written if written is not None else (TEXT, [one for one in held if one is not None])
+    return ListValue("", None, type_, tuple(sorted(zip(days, values, strict=True), key=lambda one: one[0][0] or 0)))
 
 
 def _define(program: Program, node: ast.Define, is_late: bool) -> bool:
@@ -123,7 +152,7 @@ def _define(program: Program, node: ast.Define, is_late: bool) -> bool:
     program.defines.add(ir.Define(name, value, node.title))
     if is_late:
         program.late_columns[name] = value.type
-    elif isinstance(value, ir.Const):
+    elif is_fixed(value):
         program.scope.constants[name] = replace(value, name=name)
     else:
         program.scope.columns[name] = value.type
@@ -140,24 +169,29 @@ def _feature(program: Program, node: ast.Feature) -> bool:
     return True
 
 
-def written_list(value: ast.Expr, typer: Typer) -> ListValue | None:
-    """A list written out in the text: constants of one type."""
-    items = value.items if isinstance(value, ast.Tuple) else (value,)
-    constants = [typer.constant(item, "a list") for item in items]
-    if any(constant is None for constant in constants):
+def written_list(written: Sequence[ast.Expr], typer: Typer) -> tuple[Type, list[Held]] | None:
+    """Lists written out in the text: constants of one type, one set of them for each text; none with the problem noted."""
+    rows = [value.items if isinstance(value, ast.Tuple) else (value,) for value in written]
+    found = [[typer.constant(item, "a list") for item in row] for row in rows]
+    constants = [constant for row in found for constant in row if constant is not None]
+    if len(constants) < sum(map(len, rows)):
         return None
-    first = next(constant for constant in constants if constant is not None)
-    type_ = fit.settled(first).type
-    values = set()
-    for constant in constants:
-        made = fit.to_type(constant, type_) if constant is not None else None
-        if constant is None or made is None:
-            span = constant.span if constant is not None else value.span
-            kinds = f"{describe(type_)} and {describe(constant.type)}" if constant is not None else describe(type_)
-            typer.report.error("list-type", f"a list holds values of one type, here stand {kinds}", span)
-            return None
-        space = lists.edge(made.value) if type_.kind == "text" else None
-        if space is not None:
-            typer.report.warning("edge-space", space, constant.span, "if that is meant, leave it so")
-        values.add(made.value)
-    return ListValue("", None, replace(type_, choices=None), frozenset(values))
+    type_ = fit.settled(constants[0]).type
+    made = {id(constant): _listed(constant, type_, typer) for constant in constants}
+    if None in made.values():
+        return None
+    held: list[Held] = [frozenset(made[id(constant)].value for constant in row) for row in found]  # type: ignore[union-attr]  # none is none
+    return replace(type_, choices=None), held
+
+
+def _listed(constant: ir.Const, type_: Type, typer: Typer) -> ir.Const | None:
+    """A value of a list whose first has this type; none with the problem noted."""
+    made = fit.to_type(constant, type_)
+    if made is None:
+        message = f"a list holds values of one type, here stand {describe(type_)} and {describe(constant.type)}"
+        typer.report.error("list-type", message, constant.span)
+        return None
+    space = lists.edge(made.value) if type_.kind == "text" else None
+    if space is not None:
+        typer.report.warning("edge-space", space, constant.span, "if that is meant, leave it so")
+    return made

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from engine.lang import ir, judge
+from engine.lang import dated, ir, judge
 
 MOST_PARTS, DEEPEST = 5_000, 150
 """How much an expression may be once every define in it is put in; far beyond what anyone can read."""
+_MOST_CUTS = 50
+"""Of how many stretches of days is looked at whether a condition may hold."""
+
+_DAY = ir.day_of_event().name
 
 
 class Defines(Mapping[str, ir.Expr]):
@@ -22,6 +26,8 @@ class Defines(Mapping[str, ir.Expr]):
         self._weights: dict[str, tuple[int, int]] = {}
         self._leaves: dict[str, frozenset[str]] = {}
         self._expanded: dict[str, ir.Expr] = {}
+        self._cuts: dict[str, frozenset[int]] = {}
+        self._days: dict[int, _OnDay] = {}
 
     def __getitem__(self, name: str) -> ir.Expr:
         return self.statements[name].value
@@ -36,7 +42,26 @@ class Defines(Mapping[str, ir.Expr]):
         """The next define; those it reads are there already."""
         self.statements[define.name] = define
         self._weights[define.name] = self._weight(define.value)
-        self.verdicts[define.name] = judge.verdict(define.value, self, self.verdicts) if define.value.type.kind == "flag" else None
+        self._cuts[define.name] = self._changes(define.value)
+        self.verdicts[define.name] = self.verdict(define.value) if define.value.type.kind == "flag" else None
+
+    def verdict(self, expr: ir.Expr) -> bool | None:
+        """False where a condition can never be true, whatever the day, true where it always is, else none."""
+        cuts = self._changes(expr)
+        if not cuts:
+            return judge.verdict(expr, self, self.verdicts)
+        if len(cuts) > _MOST_CUTS:
+            return None
+        found = {self.on(day).verdict(expr) for day in map(dated.a_day, dated.stretches(cuts))}
+        return found.pop() if len(found) == 1 else None
+
+    def _changes(self, expr: ir.Expr) -> frozenset[int]:
+        """The days on which the expression, or a define it reads, becomes another."""
+        return frozenset(dated.cuts([expr])).union(*(self._cuts[name] for name in ir.reads(expr) if name in self._cuts))
+
+    def on(self, day: int) -> _OnDay:
+        """The defines as they are on one day."""
+        return self._days.setdefault(day, _OnDay(self, day))
 
     def _weight(self, expr: ir.Expr) -> tuple[int, int]:
         """Nodes and depth with every define put in; both stop counting where it is too much anyway."""
@@ -71,6 +96,31 @@ class Defines(Mapping[str, ir.Expr]):
         return self._expanded.get(node.name, node) if isinstance(node, ir.Read) else node
 
 
+class _OnDay(Mapping[str, ir.Expr]):
+    """The defines on one day, and what can be said of conditions then."""
+
+    def __init__(self, defines: Defines, day: int) -> None:
+        self._defines, self._day = defines, day
+        self._verdicts: dict[str, bool | None] = {}
+
+    def verdict(self, expr: ir.Expr) -> bool | None:
+        """As `Defines.verdict`, on this day."""
+        for name in ir.reads(expr):
+            if name in self._defines and name not in self._verdicts:
+                value = self._defines[name]
+                self._verdicts[name] = self.verdict(value) if value.type.kind == "flag" else None
+        return judge.verdict(dated.on(expr, self._day), self, self._verdicts)
+
+    def __getitem__(self, name: str) -> ir.Expr:
+        return dated.on(self._defines[name], self._day)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._defines)
+
+    def __len__(self) -> int:
+        return len(self._defines)
+
+
 class Inlined(Mapping[str, ir.Expr]):
     """The defines that read nothing but `may`, each with the defines it reads put in."""
 
@@ -80,7 +130,7 @@ class Inlined(Mapping[str, ir.Expr]):
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str) or name not in self._defines or self._defines.too_much(self._defines[name]):
             return False
-        return all(leaf in self._may for leaf in self._defines.leaves(name))
+        return all(leaf in self._may or leaf == _DAY for leaf in self._defines.leaves(name))
 
     def __getitem__(self, name: str) -> ir.Expr:
         return self._defines.expanded(name)

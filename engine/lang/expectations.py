@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from engine import zones
-from engine.lang import ast, ir, literals
+from engine.lang import ast, fit, history, ir, literals
 from engine.lang.cases import CaseRow, Expected, TestCase
+from engine.lang.dated import is_fixed
 from engine.lang.expressions import Typer
 from engine.lang.parse import parse_cell
+from engine.lang.problems import Report
+from engine.lang.ruleset import expressions
 from engine.lang.scope import Scope
-from engine.values import EPOCH_DAY, INTEGER, MISSING, Money, Type, Value, date_of
+from engine.record import border
+from engine.values import EPOCH_DAY, INTEGER, MISSING, Money, Type, Value, date_of, known
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
     from engine.lang.environment import Environment
-    from engine.lang.problems import Report
 
 _FIRST_DAY = dt.date(2000, 1, 1).toordinal() - EPOCH_DAY.toordinal()
 _RULE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+")
@@ -56,19 +59,20 @@ class _Maker:
         self.columns |= features
         sets = {s.name: s.type for s in ruleset.body if isinstance(s, ir.Set)}
         sets |= {column.name: column.type for table in ruleset.tables for column in table.outputs}
-        self.written = features | sets | {name: value.type for name, value in ruleset.defines.items()}
+        self.written = features | sets | {n: value.type for n, value in ruleset.defines.items() if "@" not in n}
         self.rules = {rule.id: rule for rule in ruleset.rules}
         self.flags = {s.name for s in ruleset.body if isinstance(s, ir.Flag)}
         decide = ruleset.decide
         self.outcomes = {name: None for name, _ in decide.rows} | {decide.undecided: None} if decide is not None else {}
-        self.start = max([_FIRST_DAY, *(rule.effective[0] for rule in ruleset.rules if rule.effective[0] is not None)])
+        self.start = max([_FIRST_DAY, *_starts(ruleset, env)])
 
     # --- the three kinds ---------------------------------------------------------------------------------------------
 
     def test(self, node: ast.Test) -> TestCase | None:
         params, common = self._with(node.params)
-        given = self._given(node.given, params)
-        expect = [self._expectation(one, params) for one in node.expect]
+        typer = self._typer(params, [(one.name.text, one.value) for one in node.given], common or {})
+        given = self._given(node.given, typer)
+        expect = [self._expectation(one, typer) for one in node.expect]
         if params is None or common is None or given is None or any(one is None for one in expect):
             return None
         row = CaseRow(self._filled(common | given, 1), tuple(one for one in expect if one is not None), node.span)
@@ -103,27 +107,38 @@ class _Maker:
             if param is None or node.value is None:
                 others.append(node)
                 continue
-            constant = Typer(self._scope({}), self.report).constant(node.value, "what a test is given")
-            if (
-                constant is None
-                or Typer(self._scope({}), self.report).fitted(constant, param.type, f"the param `{node.name.text}`") is None
-            ):
+            typer = Typer(self._scope({}), self.report)
+            value = typer.fixed(node.value, "what a test is given")
+            if value is None or typer.fit_fixed(value, param.type, f"the param `{node.name.text}`") is None:
                 sound = False
             params[node.name.text] = node.value
-        return (params if sound else None), self._given(tuple(others), params)
+        return (params if sound else None), self._given(
+            tuple(others), self._typer(params, [(one.name.text, one.value) for one in others], {})
+        )
+
+    def _typer(
+        self, params: Mapping[str, ast.Expr] | None, given: Iterable[tuple[str, ast.Expr | None]], common: Mapping[str, Value]
+    ) -> Typer:
+        """Types what is said of one row, with the params in force on its day."""
+        time = self.record.field(self.record.time)
+        node = next((value for name, value in given if name == time.name), None)
+        written = Typer(self._scope({}), Report()).typed(node) if node is not None else None
+        moment = fit.to_type(written, time.type) if isinstance(written, ir.Const) else None
+        now = moment.value if moment is not None else common.get(time.name)
+        return Typer(self._scope(params), self.report, self.start if now is None or not known(now) else border(self.record).day(now))
 
     def _scope(self, params: Mapping[str, ast.Expr] | None) -> Scope:
         """Params by their name, with the values a test gives them."""
         constants = dict(self.ruleset.params)
         for name, value in (params or {}).items():
             made = Typer(Scope(self.record.zone, constants=dict(self.ruleset.params)), self.report).typed(value)
-            if isinstance(made, ir.Const):
+            if is_fixed(made):
                 constants[name] = replace(made, name=name)
         return Scope(self.record.zone, columns=self.columns, constants=constants)
 
-    def _given(self, bindings: tuple[ast.Binding, ...], params: Mapping[str, ast.Expr] | None) -> dict[str, Value] | None:
+    def _given(self, bindings: tuple[ast.Binding, ...], typer: Typer) -> dict[str, Value] | None:
         given: dict[str, Value] = {}
-        typer, sound = Typer(self._scope(params), self.report), True
+        sound = True
         for node in bindings:
             name = node.name.text
             if name in given:
@@ -193,8 +208,7 @@ class _Maker:
         outputs = [self._output(cell) for cell in header.outputs]
         if not sound or any(kind is None for kind in outputs):
             return None
-        typer = Typer(self._scope(params), self.report)
-        made = [self._row(row, number, inputs, [o for o in outputs if o], typer, common or {}) for number, row in enumerate(rows, 1)]
+        made = [self._row(row, number, inputs, [o for o in outputs if o], params, common or {}) for number, row in enumerate(rows, 1)]
         return None if common is None or any(row is None for row in made) else tuple(row for row in made if row is not None)
 
     def _once(self, header: ast.Row) -> bool:
@@ -207,13 +221,18 @@ class _Maker:
         return True
 
     def _row(
-        self, row: ast.Row, number: int, inputs: list[str], outputs: list[tuple[str, str | None]], typer: Typer, common: Mapping[str, Value]
+        self,
+        row: ast.Row,
+        number: int,
+        inputs: list[str],
+        outputs: list[tuple[str, str | None]],
+        params: Mapping[str, ast.Expr] | None,
+        common: Mapping[str, Value],
     ) -> CaseRow | None:
         given, sound = dict(common), True
-        for name, cell in zip(inputs, row.inputs, strict=True):
-            if not cell.text:
-                continue
-            node = self._cell(cell)
+        cells = [(name, self._cell(cell)) for name, cell in zip(inputs, row.inputs, strict=True) if cell.text]
+        typer = self._typer(params, cells, common)
+        for name, node in cells:
             value = None if node is None else MISSING if _is_word(node, "missing") else self._value(node, self.columns[name], name, typer)
             sound = sound and value is not None
             given[name] = value
@@ -248,10 +267,7 @@ class _Maker:
             low, high = (int(limit.replace("_", "").replace(" ", "")) for limit in limits.groups())
             return Expected("range", None, (low, high), INTEGER, cell.span)
         if kind == "rule":
-            if cell.text in _STATES:
-                return Expected("rule", name, cell.text, span=cell.span)
-            self.report.error("bad-cell", "a rule is `hit`, `clear` or `undecided`", cell.span)
-            return None
+            return self._expected_state(name or "", cell)
         if kind in ("outcome", "possible"):
             return self._outcomes(kind, [ast.Word(word, span=cell.span) for word in cell.text.split(" or ")], cell.span)
         node = self._cell(cell)
@@ -260,6 +276,29 @@ class _Maker:
         if kind in ("flag", "robust"):
             return self._truth(kind, name, node, cell)
         return self._expected_value(kind, name, node, typer, cell.span)
+
+    def _expected_state(self, name: str, cell: ast.Cell) -> Expected | None:
+        if cell.text in _STATES:
+            return Expected("rule", name, cell.text, span=cell.span)
+        first, *by = cell.text.split()
+        if first == "silenced" and (not by or (len(by) == 2 and by[0] == "by")):
+            return self._silenced(name, [ast.Word(id_, span=cell.span) for id_ in by[1:]], cell.span, cell.span)
+        self.report.error("bad-cell", "a rule is `hit`, `clear`, `undecided` or `silenced`", cell.span)
+        return None
+
+    def _silenced(self, rule: str, by: list[ast.Word], span: Span, rule_span: Span) -> Expected | None:
+        """That an exception, or the one of this id, silences a rule."""
+        if not self._is_rule(rule, rule_span):
+            return None
+        exempt = self.rules[rule].exempt
+        if exempt and all(word.text in exempt for word in by):
+            return Expected("silenced", rule, by[0].text if by else True, span=span)
+        if not exempt:
+            self.report.error("unknown-exception", f"there is no exception for rule `{rule}`", span)
+        else:
+            hint = self.report.suggest(by[0].text, exempt) or "there is " + ", ".join(f"`{one}`" for one in exempt)
+            self.report.error("unknown-exception", f"there is no exception `{by[0].text}` for rule `{rule}`", by[0].span, hint)
+        return None
 
     def _truth(self, kind: str, name: str | None, node: ast.Expr, cell: ast.Cell) -> Expected | None:
         if isinstance(node, ast.Literal) and node.kind == "flag":
@@ -271,12 +310,14 @@ class _Maker:
 
     # --- what is expected --------------------------------------------------------------------------------------------
 
-    def _expectation(self, node: ast.Expectation, params: Mapping[str, ast.Expr] | None) -> Expected | None:
+    def _expectation(self, node: ast.Expectation, typer: Typer) -> Expected | None:
         name = node.name.text if node.name is not None else None
         span = node.name.span if node.name is not None else node.span
         match node.kind:
             case "rule":
                 return Expected("rule", name, node.word, span=node.span) if self._is_rule(name or "", span) else None
+            case "silenced":
+                return self._silenced(name or "", list(node.names), node.span, span)
             case "flag" | "no flag":
                 return Expected("flag", name, node.kind == "flag", span=node.span) if self._is_flag(name or "", span) else None
             case "outcome":
@@ -288,7 +329,7 @@ class _Maker:
             case "missing":
                 return Expected("value", name, MISSING, self.written[name or ""], node.span) if self._is_written(name or "", span) else None
             case _:
-                return self._expected_number(node, name, span, Typer(self._scope(params), self.report))
+                return self._expected_number(node, name, span, typer)
 
     def _expected_number(self, node: ast.Expectation, name: str | None, span: Span, typer: Typer) -> Expected | None:
         if node.low is None or (node.kind == "value" and not self._is_written(name or "", span)):
@@ -335,6 +376,17 @@ class _Maker:
             "unknown-name", f"nothing is called `{name}` that could be expected", span, self.report.suggest(name, self.written)
         )
         return False
+
+
+def _starts(ruleset: ir.RuleSet, env: Environment) -> Iterator[int]:
+    """The days from which rules, and the params and lists they read, are in force; those of the features they use too."""
+    sets = [env.features[use.path] for use in ruleset.uses if use.kind == "features" and use.path in env.features]
+    values = [feature.value for one in (*sets, ruleset.features) if one is not None for feature in one.features]
+    values += [value.inner for value in values if isinstance(value, ir.Aggregate) and value.inner is not None]
+    found = [*expressions(ruleset.body, ruleset.decide), *(part for value in values for part in history.expressions(value))]
+    found += [value for rule in ruleset.rules for _, value in rule.assume]
+    spans = [days for expr in found for node in ir.walk(expr) if isinstance(node, ir.Dated) for days in node.spans]
+    yield from (start for start, _ in (*spans, *(rule.effective for rule in ruleset.rules)) if start is not None)
 
 
 def _is_word(node: ast.Expr, word: str) -> bool:

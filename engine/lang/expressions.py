@@ -9,9 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import values
-from engine.lang import arithmetic, ast, fit, functions, ir, literals
+from engine.lang import arithmetic, ast, dated, fit, functions, ir, literals
 from engine.lang.builtins import BUILTINS
-from engine.lang.lists import ListValue
+from engine.lang.dated import Fixed, is_fixed
+from engine.lang.entries import Entries
+from engine.lang.lists import Held, ListValue
 from engine.values import FLAG, Type
 
 if TYPE_CHECKING:
@@ -26,10 +28,10 @@ _TEXT_FUNCTIONS = ("starts with", "contains", "matches")
 
 
 class Typer:
-    """Types the expressions that stand in one scope; problems go to `report`."""
+    """Types the expressions that stand in one scope; problems go to `report`. On a `day`, constants are what they are then."""
 
-    def __init__(self, scope: Scope, report: Report) -> None:
-        self.scope, self.report = scope, report
+    def __init__(self, scope: Scope, report: Report, day: int | None = None) -> None:
+        self.scope, self.report, self.day = scope, report, day
         self._depth = 0
 
     def condition(self, node: ast.Expr, what: str) -> ir.Expr | None:
@@ -49,10 +51,27 @@ class Typer:
         expr = self.typed(node)
         if expr is None:
             return None
-        if not isinstance(expr, ir.Const):
-            self.report.error("not-constant", f"{what} must be fixed in the text, this depends on the event", node.span)
-            return None
-        return expr
+        if self.day is not None and is_fixed(expr):
+            expr = dated.on(expr, self.day)
+            if not dated.in_force(expr):
+                self.report.error(
+                    "constant-missing", f"this has no value on {values.date_of(self.day).isoformat()}: not in force", node.span
+                )
+                return None
+        if isinstance(expr, ir.Const):
+            return expr
+        varies = "has other values on other days" if is_fixed(expr) else "depends on the event"
+        self.report.error("not-constant", f"{what} must be fixed in the text, this {varies}", node.span)
+        return None
+
+    def fixed(self, node: ast.Expr, what: str) -> Fixed | None:
+        """The expression as a value fixed in the text, for all days or for each."""
+        expr = self.typed(node)
+        return expr if expr is None or is_fixed(expr) else self.constant(node, what)
+
+    def fit_fixed(self, value: Fixed, wanted: Type, what: str) -> Fixed | None:
+        """As `fitted`, whatever days it holds for."""
+        return dated.each(lambda constant: self.fitted(constant, wanted, what), value)
 
     def fitted(self, constant: ir.Const, wanted: Type, what: str) -> ir.Const | None:
         """The constant as a value of a declared type, or none with the problem noted; `what` is what was declared so."""
@@ -78,8 +97,9 @@ class Typer:
             expr = self._dispatch(node)
         finally:
             self._depth -= 1
-        if isinstance(expr, ir.Const) and expr.value.__class__ is values.Missing:
-            self.report.error("constant-missing", f"this never has a value: {expr.value.cause}", node.span)
+        never = expr is not None and _never(expr)
+        if never:
+            self.report.error("constant-missing", f"this never has a value: {never}", node.span)
             return None
         return expr
 
@@ -204,6 +224,8 @@ class Typer:
         if fitted is None:
             return None
         left, right = fitted
+        if is_fixed(left) and is_fixed(right) and ir.Dated in (type(left), type(right)):
+            return fit.by_day(lambda a, b: ir.Const(values.compare(op, a.value, b.value), type=FLAG, span=span), left, right)
         if isinstance(left, ir.Const) and isinstance(right, ir.Const):
             return ir.Const(values.compare(op, left.value, right.value), type=FLAG, span=span)
         if left == right:
@@ -226,9 +248,11 @@ class Typer:
 
     def _is_choice(self, expr: ir.Expr, constant: ir.Expr) -> bool:
         """Whether a constant is one of the choices of what it is compared with; if not, that is noted."""
-        if not isinstance(constant, ir.Const) or isinstance(expr, ir.Const):
+        if not is_fixed(constant) or is_fixed(expr):
             return True
-        return self._is_among(expr.type.choices, constant, f"`{expr.name}`" if isinstance(expr, ir.Read) else "this")
+        what = f"`{expr.name}`" if isinstance(expr, ir.Read) else "this"
+        parts = constant.items if isinstance(constant, ir.Dated) else (constant,)
+        return all(self._is_among(expr.type.choices, part, what) for part in parts if isinstance(part, ir.Const))
 
     def _is_among(self, choices: tuple[str, ...] | None, constant: ir.Const, what: str) -> bool:
         if choices is None or constant.value in choices:
@@ -299,9 +323,15 @@ class Typer:
             message = f"the list `{found.name}` holds {arithmetic.describe(found.type)}, this is {arithmetic.describe(item.type)}"
             self.report.error("type-mismatch", message, node.span)
             return None
-        if isinstance(item, ir.Const):
-            return ir.Const(item.value in found.values, type=FLAG, span=node.span)
-        return ir.In(item, found.values, found.name, span=node.span)
+
+        def ask(held: Held) -> ir.Expr:
+            if isinstance(held, Entries):
+                return ir.Listed(item, ir.day_of_event(), held, found.name, span=node.span)
+            if isinstance(item, ir.Const):
+                return ir.Const(item.value in held, type=FLAG, span=node.span)
+            return ir.In(item, held, found.name, span=node.span)
+
+        return found.asked(ask, node.span)
 
     def _in_tuple(self, item: ir.Expr | None, choices: ast.Tuple, node: ast.Membership) -> ir.Expr | None:
         there = [self.typed(choice) for choice in choices.items]
@@ -343,8 +373,18 @@ class Typer:
         if isinstance(item, ir.Const):
             return item
         first, second = fitted
+        if is_fixed(first) and is_fixed(second):
+            return fit.joined(dated.by_day(lambda a, b: a if dated.in_force(a) else b, first, second, strict=False) or (), first)
         type_ = replace(first.type, interval=second.type.interval, choices=either(first.type, second))
         return ir.Else(first, second, type=type_, span=node.span)
+
+
+def _never(expr: ir.Expr) -> str | None:
+    """Why a value fixed in the text is missing, on some day on which it should be there."""
+    if isinstance(expr, ir.Dated) and not expr.items:
+        return "what it is computed from is never in force on the same day"
+    parts = expr.items if isinstance(expr, ir.Dated) else (expr,)
+    return next((part.value.cause for part in parts if isinstance(part, ir.Const) and part.value.__class__ is values.Missing), None)
 
 
 def negation(expr: ir.Expr, span: Span) -> ir.Expr:

@@ -6,14 +6,16 @@ It works on typed expressions alone; what to say about operands that do not fit 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
 from engine import values
-from engine.lang import ir
+from engine.lang import dated, ir
 from engine.lang.builtins import BUILTINS
+from engine.lang.dated import is_fixed
+from engine.lang.entries import Days
 from engine.values import INTEGER, NUMBER, PERCENT_UNIT, TEXT, Missing, Money, Type, Value
 
 NUMERIC = ("integer", "number", "percent")
@@ -32,12 +34,26 @@ def call(function: str, args: Sequence[ir.Expr], type_: Type) -> ir.Expr:
     Const(type=Type(kind='integer', currency=None, by=None, scale=1, item=None, choices=None, interval=False), value=3, name=None)
     """
     builtin = BUILTINS[function]
+    if all(map(is_fixed, args)) and any(isinstance(arg, ir.Dated) for arg in args):
+        return joined(dated.by_day(lambda *each: call(function, each, type_), *args) or (), args[0])
     if all(isinstance(arg, ir.Const) for arg in args):
         known = [arg.value for arg in args if isinstance(arg, ir.Const)]
         lacks = [value for value in known if not values.known(value)]
         return _reduced(values.first(lacks) if lacks else builtin.one(*known), type_, args[0])
     keeps = builtin.interval is not None and any(arg.type.interval for arg in args)
     return ir.Call(function, tuple(args), type=replace(type_, interval=keeps), span=args[0].span)
+
+
+def by_day(make: Callable[..., ir.Expr | None], *operands: ir.Expr) -> ir.Expr | None:
+    """What `make` gives of the operands on each day on which all of them are in force; none where it gives none."""
+    found = dated.by_day(make, *operands)
+    return None if found is None else joined(found, operands[0])
+
+
+def joined(found: Sequence[tuple[Days, ir.Expr]], like: ir.Expr) -> ir.Dated:
+    """What holds in each stretch of days as one value, money on one scale; `like` has its place."""
+    scale = math.lcm(*(item.type.scale for _, item in found))
+    return dated.joined([(days, item if item.type.scale == scale else rescaled(item, scale)) for days, item in found], like)
 
 
 def _reduced(value: Value, type_: Type, like: ir.Expr) -> ir.Const:
@@ -62,6 +78,8 @@ def rescaled(expr: ir.Expr, scale: int) -> ir.Expr:
     if factor == 1:
         return expr
     type_ = replace(expr.type, scale=scale)
+    if isinstance(expr, ir.Dated):
+        return replace(expr, items=tuple(rescaled(item, scale) for item in expr.items), type=type_)
     if isinstance(expr, ir.Const):
         return _rescaled_constant(expr, factor, type_)
     return call(f"rescale:{kind(expr.type)}", [expr, ir.Const(factor, type=INTEGER, span=expr.span)], type_)
@@ -78,6 +96,8 @@ def to_bymoney(expr: ir.Expr, by: str) -> ir.Expr:
     if expr.type.by is not None:
         return expr
     type_ = Type("money", by=by, scale=expr.type.scale, interval=expr.type.interval)
+    if isinstance(expr, ir.Dated):
+        return replace(expr, items=tuple(to_bymoney(item, by) for item in expr.items), type=type_)
     if isinstance(expr, ir.Const) and expr.value.__class__ is not Missing:
         return replace(expr, value=Money(expr.value, expr.type.currency or ""), type=type_)
     return call("money->bymoney", [expr, ir.Const(expr.type.currency, type=TEXT, span=expr.span)], type_)

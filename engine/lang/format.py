@@ -84,7 +84,7 @@ def _type(node: ast.TypeName) -> str:
     if node.choices:
         return "one of (" + ", ".join(literal(choice) for choice in node.choices) + ")"
     if node.item is not None:
-        return f"list of {_type(node.item)}"
+        return f"{node.kind} of {_type(node.item)}"
     return node.kind + (f" {node.currency}" if node.currency else "") + (f" by {node.by}" if node.by else "")
 
 
@@ -125,9 +125,14 @@ def _list(node: ast.ListDecl) -> list[Line]:
     if node.values:
         start = f"list {node.name.text} = " if node.name else "  values "
         return _dated(start, node.values, cites, node.span.line)
-    start = f"list {node.name.text}" if node.name else " "
+    start = f"list {node.name.text} " if node.name else "  "
+    return fill(start, [(_list_file(file), file.span.line) for file in node.files], node.span.line, end=cites)
+
+
+def _list_file(node: ast.ListFile) -> str:
     column = f' column "{node.column}"' if node.column is not None else ""
-    return [Line(f'{start} from "{node.file}"{column}{cites}', node.span.line)]
+    valid = f' valid "{node.valid[0]}" to "{node.valid[1]}"' if node.valid is not None else ""
+    return f'from "{node.file}"{column}{valid}{_effective(node.effective)}'
 
 
 def _define(node: ast.Define) -> list[Line]:
@@ -143,7 +148,8 @@ def _define(node: ast.Define) -> list[Line]:
 
 def _rule(node: ast.Rule) -> list[Line]:
     places = {tag: span.line for tag, span in node.places}
-    lines = [Line(f'rule {node.id.text} "{node.title}"', node.span.line), *_cites(node.cites)]
+    name = f"rule {node.id.text}".rstrip()  # the rule of a template has no id
+    lines = [Line(f'{name} "{node.title}"', node.span.line), *_cites(node.cites)]
     if node.severity is not None:
         lines.append(Line(f"  severity {node.severity}", places.get("severity", 0)))
     if node.when is not None:
@@ -163,6 +169,37 @@ def _rule(node: ast.Rule) -> list[Line]:
         keys = ", ".join(name.path for name in node.once.per)
         lines.append(Line(f"  once per {keys} per {window(node.once.window)}", node.once.span.line))
     return lines
+
+
+def _exemption(node: ast.Exemption) -> list[Line]:
+    rules = [(word.text, word.span.line) for word in node.rules]
+    lines = [*fill(f'exception {node.id.text} "{node.title}" for ', rules, node.span.line), *_cites(node.cites)]
+    if node.when is not None:
+        lines += broken("  when ", node.when, "", "    ")
+    days = [(word, day) for word, day in (("from", node.start), ("until", node.end)) if day is not None]
+    if days:
+        lines.append(Line("  " + " ".join(f"{word} {day.text}" for word, day in days), days[0][1].span.line))
+    texts = (("approved by", node.approved), ("because", node.because))
+    return lines + [Line(f'  {word} "{text.text}"', text.span.line) for word, text in texts if text is not None]
+
+
+def _template(node: ast.RuleTemplate) -> list[Line]:
+    slots = [(f"{slot.name.text}: {_type(slot.type)}{_default(slot)}", slot.span.line) for slot in node.slots]
+    lines = fill(f"template {node.name.text}{title(node.title)} (", slots, node.span.line, end=")")
+    for one in (*node.body, node.rule):
+        for line in _DECLARATIONS[type(one)](one):
+            line.text = f"  {line.text}"
+            lines.append(line)
+    return lines
+
+
+def _default(slot: ast.Slot) -> str:
+    return "" if slot.default is None else f" = {show(slot.default, OR)}"
+
+
+def _made(node: ast.MadeRule) -> list[Line]:
+    start = f"rule {node.id.text}{title(node.title)} is {node.template.text}"
+    return fill(f"{start} with ", _bindings(node.values), node.span.line) if node.values else [Line(start, node.span.line)]
 
 
 def _unless(node: ast.Unless) -> list[Line]:
@@ -231,6 +268,7 @@ def _expectation(node: ast.Expectation) -> str:
     high = "" if node.high is None else f" to {show(node.high, SUM)}"
     shapes = {
         "rule": f"{name} {node.word}",
+        "silenced": f"{name} silenced" + "".join(f" by {word.text}" for word in node.names),
         "score": f"score {low}{high}",
         "outcome": f"outcome {name}",
         "possible": "possible " + " or ".join(word.text for word in node.names),
@@ -275,6 +313,9 @@ _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.Feature: feature_lines,
     ast.Rule: _rule,
     ast.Table: _table,
+    ast.Exemption: _exemption,
+    ast.RuleTemplate: _template,
+    ast.MadeRule: _made,
     ast.Decide: _decide,
     ast.Test: _test,
     ast.Story: _story,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.lang import arithmetic, ast, builtins, fit, ir
 from engine.lang.builtins import BUILTINS, Builtin
+from engine.lang.dated import is_fixed
 from engine.values import FLAG, TEXT, Type
 
 if TYPE_CHECKING:
@@ -142,6 +143,8 @@ def text(typer: Typer, node: ast.Binary) -> ir.Expr | None:
         if side.type.kind != "text":
             typer.report.error("type-mismatch", f"`{node.op}` looks at texts, this is {arithmetic.describe(side.type)}", side.span)
             return None
+    if node.op == "matches" and isinstance(right, ir.Dated) and is_fixed(right):
+        return fit.by_day(lambda one: fit.call("matches", [left, one], FLAG) if _is_pattern(one, typer.report) else None, right)
     if node.op == "matches" and not _is_pattern(right, typer.report):
         return None
     return fit.call(node.op.replace(" ", "_"), [left, right], FLAG)

@@ -43,10 +43,16 @@ def feature_set(program: Program) -> ir.FeatureSet | None:
 def _aggregate_reads(value: ir.Aggregate) -> set[str]:
     """The fields an aggregate reads, of rows of history and of this event."""
     read = {*value.per, *value.matched} | ({value.window.field} if value.window.field is not None else set())
-    for part in (value.of, value.where, value.among, value.window.event):
-        if part is not None:
-            read |= {name.removeprefix("this.") for name in _expression_reads(part)}
+    for part in expressions(value):
+        read |= {name.removeprefix("this.") for name in _expression_reads(part)}
     return read if value.inner is None else read | _aggregate_reads(value.inner)
+
+
+def expressions(value: ir.Aggregate | ir.Expr) -> list[ir.Expr]:
+    """The expressions of a feature, without those of an aggregate inside it."""
+    if not isinstance(value, ir.Aggregate):
+        return [value]
+    return [part for part in (value.of, value.where, value.among, value.window.event) if part is not None]
 
 
 def _expression_reads(expr: ir.Expr) -> set[str]:

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
-from engine.values import FLAG, Type, Value
+from engine.lang.entries import Entries
+from engine.values import DATE, FLAG, Type, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,27 @@ class Item(Expr):
     """The list item a quantifier is looking at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dated(Expr):
+    """The item whose span holds the `day`, both ends included; missing, cause `not in force`, on a day in no span. Of several spans the
+    first; an open end is none. `day` is what `day_of_event` reads, no interval. `name` when it came from a param or list."""
+
+    day: Expr
+    spans: tuple[tuple[int | None, int | None], ...]
+    items: tuple[Expr, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Expr):
+    """Membership in a list whose entries have dates of their own: whether one of the item's spans holds the `day`."""
+
+    item: Expr
+    day: Expr
+    entries: Entries
+    name: str | None = None
+
+
 # --- statements ------------------------------------------------------------------------------------------------------
 
 
@@ -149,11 +171,12 @@ class Once:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear.
+    """Hit when ``when and not any(unless)`` is true on a day in `effective`; on other days clear. `exempt` are the ids of the exceptions
+    for it: they stand in the body as defines (`excepted` below), and a rule for which one holds is clear.
 
     `assume` gives, for this rule alone and only where policies are applied, a value to a column while it is missing;
     it reaches through defines (`assumed` below does it). `reason` holds texts and expressions in turn. With `once` a hit may be held
-    back: then the rule is clear, and ``@held("ID")`` is true.
+    back: then the rule is clear, and ``@held("ID")`` is true. `made` is the use of a template that it comes from, as written.
     """
 
     id: str
@@ -161,7 +184,7 @@ class Rule:
     when: Expr
     unless: tuple[tuple[Expr, str], ...] = ()
     policy: str = "refer"
-    assume: tuple[tuple[str, Const], ...] = ()
+    assume: tuple[tuple[str, Const | Dated], ...] = ()
     points: int = 0
     flags: tuple[str, ...] = ()
     sets: tuple[tuple[str, Expr], ...] = ()
@@ -171,6 +194,23 @@ class Rule:
     severity: str | None = None
     effective: tuple[int | None, int | None] = (None, None)
     once: Once | None = None
+    exempt: tuple[str, ...] = ()
+    made: str = ""
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """A named exception: who approved that these `rules` stay clear where its condition holds, and why. `days` are the first, if it has
+    one, and the last on which it holds; they are part of the condition."""
+
+    id: str
+    title: str
+    rules: tuple[str, ...]
+    days: tuple[int | None, int]
+    approved: str
+    because: str
+    cites: tuple[str, ...] = ()
     span: Span = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -285,7 +325,8 @@ class RuleSet:
     features: FeatureSet | None
     body: tuple[Statement, ...]
     decide: Decide | None
-    params: Mapping[str, Const] = field(default_factory=dict)
+    params: Mapping[str, Const | Dated] = field(default_factory=dict)
+    exemptions: tuple[Exemption, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -314,6 +355,13 @@ class RuleSet:
         if self.decide is not None:
             columns.append(Column("outcome", Type("text"), optional=True))
         return tuple(columns)
+
+    def asides(self) -> tuple[Column, ...]:
+        """What the engine itself learns from it, beside the outputs: of rules with `once` the state before it, of rules for which there
+        are exceptions whether they silence a hit."""
+        names = [before(rule.id) for rule in self.rules if rule.once is not None]
+        names += [silenced(rule.id, exemption) for rule in self.rules for exemption in rule.exempt]
+        return tuple(Column(name, FLAG) for name in names)
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -408,6 +456,11 @@ class FeatureSet:
 # --- walking ---------------------------------------------------------------------------------------------------------
 
 
+def day_of_event() -> Read:
+    """The event's local day; in a row of history that row's own."""
+    return Read("@date", type=DATE)
+
+
 def hit(rule: str) -> str:
     """The column that holds a rule's state."""
     return f'hit("{rule}")'
@@ -446,6 +499,16 @@ def held_by(rule: str) -> str:
     return f'@held by("{rule}")'
 
 
+def excepted(exemption: str) -> str:
+    """The define that says whether an exception holds."""
+    return f'@exception("{exemption}")'
+
+
+def silenced(rule: str, exemption: str) -> str:
+    """The column that says whether a rule would be hit, were there no exceptions for it, and this one holds."""
+    return f'@silenced("{rule}", "{exemption}")'
+
+
 def children(expr: Expr) -> Iterator[Expr]:
     for part in fields(expr):
         value = getattr(expr, part.name)
@@ -479,14 +542,25 @@ def transform(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
 
 
 def condition(rule: Rule) -> Expr:
-    """``when and not unless ...`` as one expression, without `effective` and assumptions."""
-    if not rule.unless:
-        return rule.when
-    return And((rule.when, *(Not(unless) for unless, _ in rule.unless)))
+    """``when and not unless ...`` and no exception as one expression, without `effective` and assumptions."""
+    against = [unless for unless, _ in rule.unless] + [Read(excepted(exemption)) for exemption in rule.exempt]
+    return And((rule.when, *map(Not, against))) if against else rule.when
+
+
+def unexcepted(rule: Rule) -> Rule:
+    """The rule as if there were no exceptions for it."""
+    return replace(rule, exempt=())
 
 
 def assumed(rule: Rule, defines: Mapping[str, Expr]) -> Expr:
-    """The condition under the rule's assumptions, which reach through the defines that read an assumed column."""
+    """The condition under the rule's assumptions."""
+    return assuming(rule, condition(rule), defines)
+
+
+def assuming(rule: Rule, expr: Expr, defines: Mapping[str, Expr]) -> Expr:
+    """An expression under the rule's assumptions, which reach through the defines that read an assumed column."""
+    if not rule.assume:
+        return expr
     values = dict(rule.assume)
 
     def touched(name: str) -> bool:
@@ -499,4 +573,4 @@ def assumed(rule: Rule, defines: Mapping[str, Expr]) -> Expr:
             return Else(node, values[node.name], type=node.type, span=node.span)
         return transform(defines[node.name], change)
 
-    return transform(condition(rule), change)
+    return transform(expr, change)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.lang import ir
-from engine.values import Money, known
+from engine.values import Missing, Money, known
 
 _MOST_PARTS = 400
 _NEGATED = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
@@ -21,7 +21,9 @@ def verdict(expr: ir.Expr, defines: Mapping[str, ir.Expr], known: Mapping[str, b
     """False where a condition can never be true, true where it always is, else none. `known` holds the verdicts on `defines`."""
     match expr:
         case ir.Const():
-            return bool(expr.value)
+            return expr.value is True
+        case ir.Compare(left=ir.Const(value=Missing())) | ir.Compare(right=ir.Const(value=Missing())):
+            return False
         case ir.Read():
             return known.get(expr.name)
         case ir.Not():
@@ -127,7 +129,7 @@ def _simple(part: ir.Expr) -> tuple[tuple[Any, ...], str, Any] | None:
         left, op, right = right, _TURNED[op], left
     if isinstance(left, ir.Call) and left.function.startswith("rescale:"):
         return None
-    if not isinstance(left, ir.Read) or not isinstance(right, ir.Const) or right.value.__class__ is Money:
+    if not isinstance(left, ir.Read) or not isinstance(right, ir.Const) or right.value.__class__ in (Money, Missing):
         return None
     kind = "number" if left.type.kind in ("integer", "number") else left.type.kind
     return (left.name, kind, left.type.scale), _NEGATED[op] if negated else op, right.value
@@ -159,6 +161,8 @@ def _truths(expr: ir.Expr, name: str) -> frozenset[bool | None]:
             return _all([_truths(item, name) for item in expr.items])
         case ir.Or():
             return frozenset(_flip(truth) for truth in _all([frozenset(map(_flip, _truths(item, name))) for item in expr.items]))
+        case ir.Dated():
+            return frozenset[bool | None]().union(*(_truths(item, name) for item in expr.items))
         case ir.Quantifier():
             return frozenset({None}) if _tainted(expr.of, name) or None in _truths(expr.where, name) else frozenset({True, False})
         case _:
@@ -182,6 +186,8 @@ def _tainted(expr: ir.Expr, name: str) -> bool:
     match expr:
         case ir.Read():
             return expr.name == name
+        case ir.Dated():
+            return _tainted(expr.day, name) or all(_tainted(item, name) for item in expr.items)
         case ir.Else():
             return _tainted(expr.item, name) and _tainted(expr.fallback, name)
         case ir.IsMissing() | ir.And() | ir.Or() | ir.Not():
@@ -226,14 +232,15 @@ def never_negative(expr: ir.Expr, fields: Container[str]) -> bool:
         case ir.Const():
             return (
                 expr.type.kind in ("integer", "number", "money", "percent", "duration")
-                and known(expr.value)
-                and not isinstance(expr.value, Money)
+                and not isinstance(expr.value, Money | Missing)
                 and bool(expr.value >= 0)
             )
         case ir.Read():
             return expr.name in fields
         case ir.Else():
             return never_negative(expr.item, fields) and never_negative(expr.fallback, fields)
+        case ir.Dated():
+            return all(never_negative(item, fields) for item in expr.items)
         case ir.Call() if expr.function.startswith("abs:") or expr.function == "length":
             return True
         case ir.Call() if expr.function.startswith("max:"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.lang import ast, ir
+from engine.lang.entries import Days, Entries
 from engine.lang.letters import mixed_words
 from engine.lang.source import check_text
-from engine.values import TEXT, Type, Value
+from engine.reading import read_value
+from engine.values import DATE, Type, Value, known
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
@@ -22,32 +25,58 @@ MAX_LINE: Final = 1_000_000
 """About how many bytes a line of a table may have."""
 
 
+Held = frozenset[Value] | Entries
+"""What a list holds: values, or entries that have dates of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListValue:
-    """A list by its full name, its values as run-time values of `type`. `file` is where they came from, if from a file."""
+    """A list by its full name: what it `holds`, as run-time values of `type`, in each stretch of days."""
 
     name: str
     version: str | None
     type: Type
-    values: frozenset[Value]
-    file: Path | None = None
+    holds: tuple[tuple[Days, Held], ...]
+
+    @property
+    def values(self) -> frozenset[Value]:
+        """All values that are ever on the list."""
+        parts = [held if isinstance(held, frozenset) else frozenset(held) for _, held in self.holds]
+        return parts[0] if len(parts) == 1 else frozenset[Value]().union(*parts)
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether what is on it depends on the day."""
+        return any(days != (None, None) or isinstance(held, Entries) for days, held in self.holds)
+
+    def asked(self, ask: Callable[[Held], ir.Expr], span: Span) -> ir.Expr:
+        """What `ask` makes of what the list holds, on the day of the event."""
+        if len(self.holds) == 1 and self.holds[0][0] == (None, None):
+            return ask(self.holds[0][1])
+        items = tuple(ask(held) for _, held in self.holds)
+        return ir.Dated(ir.day_of_event(), tuple(days for days, _ in self.holds), items, self.name, type=items[0].type, span=span)
 
 
 class _BadTable(Exception):
-    """A table that cannot be read; code, message and hint for the author."""
+    """A table that cannot be read; code and message for the author, a column that was sought and those that are there."""
+
+    def __init__(self, code: str, message: str, sought: str = "", there: Sequence[str] = ()) -> None:
+        super().__init__(code, message, sought, there)
 
 
-def read_column(report: Report, span: Span, file: str, column: str | None, folder: Path | None, workspace: Path | None) -> ListValue | None:
-    """The distinct texts of a CSV column; none, and a problem noted, when they cannot be read. Empty cells are left out.
+def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace: Path | None) -> Held | None:
+    """The distinct texts of a CSV column, with their dates where the file has them; none, and a problem noted, when they cannot be read.
+    Rows whose cell is empty are left out.
 
-    `file` is relative to `folder`; the file must lie in `workspace` (or in `folder`, where there is no workspace).
+    The file's name is relative to `folder`; the file must lie in `workspace` (or in `folder`, where there is no workspace).
     """
+    span, file, column = node.span, node.file, node.column
     path = _inside(report, span, file, folder, workspace)
     if path is None:
         return None
     try:
         status = path.stat()
-        values, odd = _column(path, column, status.st_mtime_ns, status.st_size)
+        values, odd = _column(path, column, node.valid, status.st_mtime_ns, status.st_size)
     except OSError as problem:
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
         report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
@@ -57,12 +86,13 @@ def read_column(report: Report, span: Span, file: str, column: str | None, folde
     except csv.Error as problem:
         report.error("list-unreadable", f"the file `{file}` is not a table: {str(problem).rstrip('.')}", span, "save it as CSV in UTF-8")
     except _BadTable as problem:
-        code, message, hint = problem.args
-        near = report.suggest(column, hint) if column and hint else None
-        report.error(code, f"the file `{file}` {message}", span, near)
+        code, message, sought, there = problem.args
+        report.error(code, f"the file `{file}` {message}", span, report.suggest(sought, there) if there else None)
     else:
         _tell(report, span, file, odd)
-        return ListValue("", None, TEXT, values, path)
+        if not values:
+            report.warning("empty-list", f"the file `{file}` holds no entry, so nothing is ever on this list", span)
+        return values
     return None
 
 
@@ -80,21 +110,63 @@ def _inside(report: Report, span: Span, file: str, folder: Path | None, workspac
 
 
 @lru_cache(maxsize=8)
-def _column(path: Path, column: str | None, changed: int, size: int) -> tuple[frozenset[str], tuple[_Odd, ...]]:
+def _column(path: Path, column: str | None, valid: tuple[str, str] | None, changed: int, size: int) -> tuple[Held, tuple[_Odd, ...]]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
     _look_over(path)
-    values: set[str] = set()
+    found: dict[Value, tuple[Days, ...]] = {}
     odd: dict[str, _Odd] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.reader(file, strict=True)
         header = [name.strip() for name in next(table, [])]
-        place = _place(header, column)
-        for number, text in _cells(table, place, len(header)):
-            values.add(text)
-            for code, message in _oddities(text):
-                there = odd.get(code)
-                odd[code] = _Odd(code, message, number, 1) if there is None else replace(there, number=there.number + 1)
-    return frozenset(values), tuple(odd.values())
+        place, dates = _place(header, column), [_place(header, name) for name in valid or ()]
+        for number, row in _rows(table, place, len(header)):
+            text = row[place]
+            if text not in found:
+                found[text] = ()
+                _note(odd, number, _oddities(text))
+            days = _span(*(row[at].strip() for at in dates)) if dates else _ALWAYS
+            if days is None:
+                _note(odd, number, _misdated(text, [row[at].strip() for at in dates]))
+            elif days not in found[text]:
+                found[text] = (*found[text], days)
+    return (frozenset(found) if valid is None else Entries(found)), tuple(odd.values())
+
+
+def _note(odd: dict[str, _Odd], row: int, found: Iterable[tuple[str, str]]) -> None:
+    for code, message in found:
+        there = odd.get(code)
+        odd[code] = _Odd(code, message, row, 1) if there is None else replace(there, number=there.number + 1)
+
+
+_ALWAYS: Days = (None, None)
+
+
+@lru_cache(maxsize=100_000)
+def _span(start: str, end: str) -> Days | None:
+    """The days from one date to another, an empty one open; none where that is no span of days.
+
+    >>> _span("1970-01-11", ""), _span("", "1970-01-11"), _span("1970-01-11", "1970-01-10"), _span("11.01.1970", "")
+    ((10, None), (None, 10), None, None)
+    """
+    first, last = _day(start), _day(end)
+    if first is None or last is None or (start and end and last < first):
+        return None
+    return first if start else None, last if end else None
+
+
+def _day(text: str) -> int | None:
+    """The day of an ISO date, some day for an empty cell, and nothing where it is no date."""
+    day = read_value(DATE, text) if text else 0
+    return day if known(day) else None
+
+
+def _misdated(text: str, dates: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the dates of an entry: code and message."""
+    wrong = next((one for one in dates if _day(one) is None), None)
+    if wrong is not None:
+        yield "bad-date", f"there is no day `{wrong[:40]}`, which the entry `{text[:40]}` names"
+    else:
+        yield "effective-order", f"the entry `{text[:40]}` ends on {dates[1]}, before it begins on {dates[0]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +211,10 @@ def _tell(report: Report, span: Span, file: str, odd: tuple[_Odd, ...]) -> None:
         if one.code in ("edge-space", "mixed-script"):
             report.warning(one.code, message, span, "if that is meant, leave it so")
         else:
-            report.error(one.code, message, span, "delete it in the file")
+            report.error(one.code, message, span, _MENDED.get(one.code, "delete it in the file"))
+
+
+_MENDED: Final = {"bad-date": "write dates as `2026-12-25`, or leave the cell empty", "effective-order": "exchange the two dates"}
 
 
 def _look_over(path: Path) -> None:
@@ -150,9 +225,9 @@ def _look_over(path: Path) -> None:
             zero = block.find(b"\0")
             if zero >= 0:
                 line += block.count(b"\n", 0, zero)
-                raise _BadTable("list-unreadable", f"holds zero bytes in line {line}: it is damaged, or not saved as UTF-8", ())
+                raise _BadTable("list-unreadable", f"holds zero bytes in line {line}: it is damaged, or not saved as UTF-8")
             if len(block) == MAX_LINE and b"\n" not in block and b"\r" not in block:
-                raise _BadTable("list-unreadable", f"has more than {MAX_LINE:_} bytes in line {line}", ())
+                raise _BadTable("list-unreadable", f"has more than {MAX_LINE:_} bytes in line {line}")
             line += block.count(b"\n")
 
 
@@ -169,25 +244,24 @@ def _line_at_fault(path: Path) -> int:
 
 def _place(header: list[str], column: str | None) -> int:
     if not header:
-        raise _BadTable("list-unreadable", "is empty", ())
+        raise _BadTable("list-unreadable", "is empty")
     there = ", ".join(f"`{name}`" for name in header[:20])
     if column is None:
         if len(header) == 1:
             return 0
-        raise _BadTable("unknown-column", f"has several columns: {there}; name one with `column`", ())
+        raise _BadTable("unknown-column", f"has several columns: {there}; name one with `column`")
     if header.count(column) > 1:
-        raise _BadTable("list-unreadable", f"has two columns `{column}`", ())
+        raise _BadTable("list-unreadable", f"has two columns `{column}`")
     if column not in header:
-        raise _BadTable("unknown-column", f"has no column `{column}`; it has {there}", tuple(header))
+        raise _BadTable("unknown-column", f"has no column `{column}`; it has {there}", column, header)
     return header.index(column)
 
 
-def _cells(table: Iterator[list[str]], place: int, width: int) -> Iterator[tuple[int, str]]:
+def _rows(table: Iterator[list[str]], place: int, width: int) -> Iterator[tuple[int, list[str]]]:
+    """The rows that have an entry, by their number."""
     for number, row in enumerate(table, 2):
         # a comma that should stand in quotes moves every cell after it to another column
         if row and len(row) != width:
-            raise _BadTable(
-                "list-unreadable", f"has another number of cells in row {number} than in its header: {len(row)}, not {width}", ()
-            )
+            raise _BadTable("list-unreadable", f"has another number of cells in row {number} than in its header: {len(row)}, not {width}")
         if row and row[place]:
-            yield number, row[place]
+            yield number, row

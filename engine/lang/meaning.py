@@ -8,9 +8,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final
 
 from engine.lang import ir
+from engine.lang.entries import Entries
 from engine.values import Missing
 
-_NAMES_ONLY: Final = {ir.Const: "name", ir.In: "name"}
+_LEFT_OUT: Final = {ir.Const: "name", ir.In: "name", ir.Dated: "name", ir.Listed: "name", ir.Rule: "exempt"}
 
 
 def canonical(thing: Any) -> Any:
@@ -18,10 +19,12 @@ def canonical(thing: Any) -> Any:
     if isinstance(thing, Missing):
         return ["missing", thing.cause]
     if is_dataclass(thing):
-        skipped = {"span", "title", _NAMES_ONLY.get(type(thing))}
+        skipped = {"span", "title", _LEFT_OUT.get(type(thing))}
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
+    if isinstance(thing, Entries):
+        return ["entries", *sorted(([canonical(value), canonical(spans)] for value, spans in thing.items()), key=json.dumps)]
     if isinstance(thing, tuple | list):
         return [canonical(item) for item in thing]
     return thing
@@ -35,7 +38,8 @@ def digest(meaning: Any) -> str:
 def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
     """When a rule hits, as a fingerprint: its conditions, assumptions and `once`, with everything of its rule set that they read.
 
-    Its title, citations, reason, points and flags do not count, nor what the inputs stand for that other steps give.
+    Its title, citations, reason, points and flags do not count, nor the exceptions for it, nor what the inputs stand for that other steps
+    give.
     """
     statements = {column: statement for statement in rules.body for column in ir.written(statement)}
     waiting, found = [ir.hit(rule.id)], dict[str, Any]()
@@ -59,5 +63,6 @@ def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
         case ir.Table():
             return replace(statement, cites=()), set[str]().union(*map(ir.reads, statement.expressions()))
     unless = tuple((condition, "") for condition, _ in statement.unless)
-    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, reason=(), cites=(), severity=None)
-    return bare, ir.reads(ir.condition(statement))
+    worded: dict[str, Any] = {"reason": (), "cites": (), "severity": None, "made": ""}
+    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, exempt=(), **worded)
+    return bare, ir.reads(ir.condition(bare))

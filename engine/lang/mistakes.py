@@ -286,6 +286,32 @@ def _row_mixed(m: Mistake) -> Answer | None:
     return "stray-row", "a row of a table stands outside `story`, `examples` and `table`", None
 
 
+_NO_ID: Final = 'write `rule "title"`; each rule made from it gets its own id'
+
+
+def _template(m: Mistake) -> Answer | None:
+    if m.tokens[0].type != "TEMPLATE":
+        return None
+    inside = m.before is not None and m.before.value == m.words.shown["RULE"]
+    if m.found is not None and m.found.kind == "RULEID" and inside:
+        return "syntax", "the rule of a template has no id", _NO_ID
+    if m.found is not None and m.found.type == "IS" and not m.accepts & {"IS"}:
+        hint = "say here what it says; what rules have in common stands in one template"
+        return "template-nested", "a template cannot use another template", hint
+    if m.accepts == {"DEFINE", "FEATURE", "RULE"} or (m.found is None and "RULE" in m.accepts):
+        if m.after is not None and m.after.value == m.words.shown["RULE"]:
+            return "syntax", "a template ends with its rule, which has no id", _NO_ID
+        return "syntax", "a template ends with its rule, and none follows here", 'write `rule "title" when ... then ...`'
+    return None
+
+
+def _made(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.type not in _CLAUSES or not any(token.type == "IS" for token in m.tokens[:4]):
+        return None
+    what = m.tokens[m.index].value
+    return "syntax", f"`{what}` stands in the template; a rule made from it only fills slots", "make a slot of what differs"
+
+
 _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _no_header,
     _one_part_name,
@@ -310,6 +336,8 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _unclosed,
     _bare_interval,
     _row_mixed,
+    _template,
+    _made,
 )
 
 
@@ -355,7 +383,8 @@ _GROUPS: Final = (
     (frozenset(("NUMBER", "STRING", "PATH", "LPAR")), _OPERANDS, "a value"),
     (frozenset(("EQ", "COMPARE", "AND")), _OPERATORS, "`=`, `and` or another operator"),
     (frozenset(("PLUS", "TIMES")), _OPERATORS, "an operator such as `+`"),
-    (_CLAUSES, _CLAUSES, "a clause of the rule such as `when` or `then`"),
+    (frozenset(("STRING", "IS")), frozenset(("STRING", "IS")), "a text in double quotes"),
+    (_CLAUSES, _CLAUSES | {"IS"}, "a clause of the rule such as `when` or `then`"),
     (frozenset(("OWNER", "USES", "ZONE")), _ITEMS, "an item of the header such as `owner` or `uses`"),
     (frozenset(("COUNT", "SUM_OF")), _AGGREGATES, "an aggregate such as `count` or `sum of amount`"),
     (frozenset(("CALENDAR", "SINCE")), _WINDOWS, "a window such as `7 days` or `calendar month`"),

@@ -257,13 +257,25 @@ def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Dia
 
 def _chunks(tokens: list[Tok]) -> Iterator[tuple[list[Tok], Tok | None]]:
     """The header, then one piece a declaration, each with the token that follows it."""
-    cuts = [0, *(i for i, token in enumerate(tokens) if i and token.first and _declares(token)), len(tokens)]
+    cuts = [0, *_cuts(tokens), len(tokens)]
     for start, end in pairwise(cuts):
         yield tokens[start:end], tokens[end] if end < len(tokens) else None
 
 
 def _declares(token: Tok) -> bool:
     return token.kind == "WORD" and token.value in load_words().declarations
+
+
+def _cuts(tokens: list[Tok]) -> Iterator[int]:
+    """Where declarations begin. A template goes on to its rule, which has no id."""
+    shown = load_words().shown
+    own, inside = (shown["DEFINE"], shown["FEATURE"]), False
+    for place, token in enumerate(tokens):
+        if place and token.first and _declares(token):
+            ends = token.value == shown["RULE"] and place + 1 < len(tokens) and tokens[place + 1].kind == "STRING"
+            if not inside or not (ends or token.value in own):
+                yield place
+            inside = token.value == shown["TEMPLATE"] or (inside and token.value in own)
 
 
 def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:

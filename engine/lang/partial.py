@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _OF_NAMES: Final = frozenset(
     {
         "unknown-name", "unknown-rule", "unknown-flag", "reason-unknown-name", "never-used", "assume-unread", "duplicate-name",
-        "outcome-only-otherwise", "unknown-outcome",
+        "outcome-only-otherwise", "unknown-outcome", "unknown-template",
     }
 )  # fmt: skip
 _OF_WHOLES: Final = frozenset({"no-otherwise", "circle", "decision-without-decide"})

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine.lang import ast, ir
+from engine.lang.dated import Fixed
 from engine.lang.defines import Defines, Inlined
 from engine.lang.environment import Environment, base_scope
 from engine.lang.scope import RESERVED, Refusal
@@ -36,7 +37,7 @@ class Program:
         self.nodes: dict[str, Declared] = {}
         self.defines = Defines()
         self.features: dict[str, ir.Feature] = {}
-        self.params: dict[str, ir.Const] = {}
+        self.params: dict[str, Fixed] = {}
         self.names: dict[str, tuple[str, Span]] = {}
         self.history = Names(self)
 

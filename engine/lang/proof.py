@@ -16,7 +16,6 @@ from engine.lang.cover import Box, Space, TooMuch
 from engine.values import Type, Value, decimal, show
 
 if TYPE_CHECKING:
-    from engine.diagnostics import Span
     from engine.lang.problems import Report
 
 _MOST_TOLD: Final = 5

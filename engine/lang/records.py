@@ -30,21 +30,12 @@ _HEADER = {
 _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
     "ruleset": (
-        ast.Input,
-        ast.Param,
-        ast.ListDecl,
-        ast.Define,
-        ast.Feature,
-        ast.Rule,
-        ast.Table,
-        ast.Decide,
-        ast.Test,
-        ast.Story,
-        ast.Examples,
+        *(ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.RuleTemplate, ast.MadeRule, ast.Rule, ast.Exemption, ast.Table),
+        *(ast.Decide, ast.Test, ast.Story, ast.Examples),
     ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
     "list": (ast.ListDecl,),
-}
+}  # fmt: skip
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {
     "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
@@ -52,6 +43,7 @@ _WORDS = {
 }  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.Input: "input", ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
+    ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
     ast.Rule: "rule", ast.Table: "table", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
 

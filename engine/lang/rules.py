@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
-from engine.lang import ast, ir, judge, literals
+from engine.lang import ast, effective, ir, judge
 from engine.lang.aggregates import named
+from engine.lang.dated import Fixed
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.windows import window
@@ -28,13 +29,13 @@ class _Effects(NamedTuple):
     outcome: str | None
 
 
-def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | None:
+def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[str, ...] = ()) -> ir.Rule | None:
     """The typed rule without its reason and what it sets (both come once all columns are known), or none with the problems noted."""
     typer = Typer(program.scope, program.report)
     when = _when(node, typer, program)
     unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
     effects = _effects(node, typer, program)
-    effective = _effective(node.effective, program)
+    days = effective.days(node.effective, program.report) or effective.ALWAYS
     once = None if node.once is None else _once(node.once, program)
     if when is None or any(condition is None for condition, _ in unless) or effects is None or (node.once is not None and once is None):
         return None
@@ -46,8 +47,10 @@ def rule(node: ast.Rule, program: Program, default_policy: str) -> ir.Rule | Non
         policy=node.on_missing.text if node.on_missing is not None else default_policy,
         cites=tuple(word.text for word in node.cites),
         severity=node.severity,
-        effective=effective,
+        effective=days,
         once=once,
+        exempt=exempt,
+        made=node.made,
         span=node.span,
         points=effects.points,
         flags=effects.flags,
@@ -112,18 +115,6 @@ def points(value: ast.Expr, typer: Typer) -> int | None:
     return worth
 
 
-def _effective(node: ast.Effective | None, program: Program) -> tuple[int | None, int | None]:
-    if node is None:
-        return None, None
-    start = literals.date(node.start, node.span, program.report)
-    end = literals.date(node.end, node.span, program.report) if node.end is not None else None
-    if start is not None and end is not None and end < start:
-        program.report.error(
-            "effective-order", f"this ends on {node.end}, before it begins on {node.start}", node.span, "exchange the two dates"
-        )
-    return start, end
-
-
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
     per, over = named(node.per, "the key", program), window(node.window, program)
     if per is None or over is None:
@@ -136,7 +127,7 @@ def _once(node: ast.Once, program: Program) -> ir.Once | None:
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
     if program.overrides or node.when is None:
         return  # a test may well set a param to where a rule cannot hit
-    found = judge.verdict(ir.condition(made), program.defines, program.defines.verdicts)
+    found = program.defines.verdict(ir.condition(made))
     if found is False:
         program.report.error("never-hits", f"rule `{made.id}` can never hit: its condition contradicts itself", node.when.span)
     elif found is True:
@@ -161,7 +152,7 @@ def _judge_once(made: ir.Rule, node: ast.Rule, once: ast.Once, program: Program)
             program.report.warning("once-key-missing", message, name.span, f"add `and {name.path} is known` to the condition")
 
 
-def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, ir.Const], ...]:
+def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple[str, Fixed], ...]:
     if not node.assume:
         return ()
     condition, inside = ir.condition(made), program.defines.get
@@ -171,7 +162,7 @@ def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple
         )
         return ()
     read = judge.closure(ir.reads(condition), inside)
-    done: dict[str, ir.Const] = {}
+    done: dict[str, Fixed] = {}
     for assumed in node.assume:
         name = assumed.name.text
         value = _assumed_value(assumed, name, program)
@@ -193,16 +184,16 @@ def _assumptions(made: ir.Rule, node: ast.Rule, program: Program) -> tuple[tuple
     return tuple(done.items())
 
 
-def _assumed_value(node: ast.Assume, name: str, program: Program) -> ir.Const | None:
+def _assumed_value(node: ast.Assume, name: str, program: Program) -> Fixed | None:
     typer = Typer(program.scope, program.report)
     column = typer.typed(ast.Name(name, span=node.name.span))
-    value = typer.constant(node.value, "an assumed value")
+    value = typer.fixed(node.value, "an assumed value")
     if column is None or value is None:
         return None
     if not isinstance(column, ir.Read) or name == "now":
         program.report.error("assume-unread", f"`{name}` is never missing, so there is nothing to assume", node.name.span)
         return None
-    return typer.fitted(value, column.type, f"`{name}`")
+    return typer.fit_fixed(value, column.type, f"`{name}`")
 
 
 # --- reasons -------------------------------------------------------------------------------------------------------
@@ -213,12 +204,14 @@ def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
     if node.because is None:
         return ()
     parts: list[str | ir.Expr] = []
+    names = dict(node.because.names)
     for text, at in _pieces(node.because.text):
         span = _inside(node.because.span, at, len(text))
         if text in ("{", "}"):
             program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
         elif text.startswith("{"):
-            found = _named(text[1:-1].strip(), span, program)
+            name = text[1:-1].strip()
+            found = _named(names.get(name, name), span, program)
             if found is not None:
                 parts.append(found)
         else:
@@ -240,7 +233,7 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
 def _inside(span: Span, at: int, length: int) -> Span:
     """A place inside a text: its quote comes first."""
     start = span.column + 1 + at
-    return Span(span.file, span.line, start, start + length)
+    return replace(span, column=start, end=start + length)
 
 
 def _named(name: str, span: Span, program: Program) -> ir.Expr | None:

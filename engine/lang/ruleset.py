@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from engine.lang import ast, declarations, ir, rules, tables
+from engine.lang import ast, declarations, exemptions, ir, rules, tables
 from engine.lang.environment import alias, list_name, record_use, use
 from engine.lang.expressions import Typer, as_choice, converted, join
 from engine.lang.history import feature_set
@@ -34,6 +34,8 @@ class RuleSetCheck:
         self.parts = _Parts()
         self.tables: dict[str, tables.Draft] = {}
         self.typed: dict[str, ir.Statement] = {}
+        self.exceptions: dict[str, ast.Exemption] = {}
+        self.exemptions: dict[str, ir.Exemption] = {}
         self.policy = program.tree.on_missing.text if program.tree.on_missing is not None else "refer"
 
     def run(self) -> ir.RuleSet | None:
@@ -42,6 +44,7 @@ class RuleSetCheck:
         shared = declarations.collect(program)
         self.tables = tables.collect(program)
         self._collect_rules()
+        self.exceptions = exemptions.collect(program, self.parts.rules)
         order, broken = ordered(program.nodes, self.report)
         program.scope.silent.update(broken)
         late = self._late(order)
@@ -57,6 +60,7 @@ class RuleSetCheck:
                 self._write(name, name in late)
         decide = self._decide()
         self._complete_rules()
+        exemptions.check_days(program, self.exemptions.values(), self.typed)
         program.warn_unused(("param", "list", "define", "feature", "input"))
         self._warn_unused_components()
         return None if self.report.failed else self._assembled([name for name in order if name in self.typed], decide)
@@ -106,7 +110,7 @@ class RuleSetCheck:
         for name in order:
             node = self.program.nodes[name]
             through = next((read for read in sorted(node.reads) if read in late), None)
-            if through is not None and not name.startswith(("hit(", "flags.")):
+            if through is not None and not name.startswith(("hit(", "flags.", "@")):
                 late.add(name)
                 message = f"a rule cannot read `{name}`: it reads the `score` of its own rule set"
                 self.program.refused[name] = Refusal("reads-own-result", message, "read it in `decide`, or in a rule set of its own")
@@ -115,17 +119,31 @@ class RuleSetCheck:
     # --- statements --------------------------------------------------------------------------------------------------
 
     def _write(self, name: str, is_late: bool) -> None:
-        """Type a rule, a flag or a set, by the column it writes."""
+        """Type a rule, an exception, a flag or a set, by the column it writes."""
         if name.startswith("flags."):
             flag = name.removeprefix("flags.")
             self.typed[name] = ir.Flag(flag, tuple(dict.fromkeys(self.parts.flags[flag])))
         elif name in self.parts.sets:
             self._write_set(name, is_late)
+        elif name in self.exceptions:
+            self._write_exemption(name)
         else:
             node = self.parts.rules[name[5:-2]]
-            made = rules.rule(node, self.program, self.policy)
+            made = rules.rule(node, self.program, self.policy, self._exempt(node.id.text))
             if made is not None:
                 self.typed[name] = made
+
+    def _write_exemption(self, name: str) -> None:
+        made = exemptions.exemption(self.exceptions[name], self.program)
+        if made is not None:
+            self.exemptions[name], define = made
+            self.program.defines.add(define)
+            self.typed[name] = define
+
+    def _exempt(self, rule: str) -> tuple[str, ...]:
+        """The ids of the exceptions for a rule, in the order of the text."""
+        found = [self.exemptions[name] for name in self.exceptions if name in self.exemptions]
+        return tuple(one.id for one in found if rule in one.rules)
 
     def _write_set(self, name: str, is_late: bool) -> None:
         scope = self.program.late if is_late else self.program.scope
@@ -247,7 +265,7 @@ class RuleSetCheck:
         program, tree = self.program, self.program.tree
         body = tuple(self.typed[name] for name in order)
         read: set[str] = set()
-        for expr in _expressions(body, decide):
+        for expr in expressions(body, decide):
             read |= ir.reads(expr)
         inputs = tuple(
             ir.Column(node.name.text, program.scope.columns[node.name.text], node.optional, node.title)
@@ -268,10 +286,12 @@ class RuleSetCheck:
             body,
             decide,
             program.params,
+            tuple(self.exemptions[name] for name in self.exceptions),
         )
 
 
-def _expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
+def expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
+    """Every expression of these statements and rows, those in reasons among them."""
     found: list[ir.Expr] = []
     for statement in body:
         match statement:

@@ -70,6 +70,7 @@ _TOKEN: Final = re.compile(
     | (?P<CLOCK>\d{1,2}:\d\d(?!\d))
     | (?P<NUMBER>\d+(?:_\d+)*(?:\.\d+)?)
     | (?P<capitals>[A-Z]{3}(?![\w.-]))
+    | (?P<PATH>[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+\.[a-z_][a-z0-9_]*(?!\w))
     | (?P<RULEID>[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)+(?!\w))
     | (?P<word>\w[\w.]*)
     | (?P<comment>\#[^\n]*)

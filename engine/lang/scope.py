@@ -11,6 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from engine.lang import ir
+from engine.lang.dated import Fixed
 from engine.lang.lists import ListValue
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Scope:
 
     zone: str = "UTC"
     columns: dict[str, Type] = field(default_factory=dict)
-    constants: dict[str, ir.Const] = field(default_factory=dict)
+    constants: dict[str, Fixed] = field(default_factory=dict)
     lists: dict[str, ListValue] = field(default_factory=dict)
     inlined: Mapping[str, ir.Expr] = field(default_factory=dict)
     extra: Mapping[str, Type] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""Decision tables, typed: columns resolved, cells made conditions about their column, outputs given a type; then what can be proved of them."""
+"""Decision tables, typed: columns resolved, cells made conditions about their column, outputs given a type; then what is proved of
+them."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from engine.lang.rules import points
 from engine.values import INTEGER, TEXT, Type, missing
 
 if TYPE_CHECKING:
-    from engine.diagnostics import Diagnostic, Span
+    from engine.diagnostics import Diagnostic
     from engine.lang.program import Program
     from engine.lang.scope import Scope
 
@@ -30,7 +31,7 @@ _SAYS_NOTHING: Final = missing("no row")
 
 def node_name(table: str) -> str:
     """How a table is called among the declarations that are put in order."""
-    return f'@table("{table}")'
+    return f'table("{table}")'
 
 
 @dataclass(slots=True)
@@ -269,8 +270,8 @@ class _Typed:
             type_ = self._joined(word, [value for _, value in said])
         if type_ is None:
             return None
-        for key, value in said:
-            self.typed[key] = converted(value, type_)
+        for key, given in said:
+            self.typed[key] = converted(given, type_)
         for key, value in self.typed.items():
             if key[0] == place and value is not None and _is_nothing(value):
                 self.typed[key] = replace(value, type=type_)

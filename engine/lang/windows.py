@@ -155,6 +155,10 @@ def _holidays(node: ast.Name, program: Program) -> frozenset[int] | None:
     if not isinstance(found, ListValue):
         program.report.error("holidays-type", f"`{node.path}` is {describe(found.type)}, not a list of dates", node.span)
         return None
+    if found.is_dated:
+        message = f"the list `{node.path}` has dates of its own, and holidays are dates already"
+        program.report.error("holidays-type", message, node.span, "put the holidays of all years into one list")
+        return None
     if found.type.kind == "date":
         return frozenset(day for day in found.values if known(day))
     if found.type.kind != "text":

@@ -8,7 +8,8 @@ from functools import cache
 from engine.resources import grammar_text
 
 DECLARATIONS = (
-    "FIELD", "INPUT", "PARAM", "LIST", "DEFINE", "FEATURE", "RULE", "TABLE", "DECIDE", "TEST", "STORY", "EXAMPLES",
+    "FIELD", "INPUT", "PARAM", "LIST", "DEFINE", "FEATURE", "RULE", "TEMPLATE", "EXCEPTION", "TABLE", "DECIDE",
+    "TEST", "STORY", "EXAMPLES",
 )  # fmt: skip
 """Terminals that begin a declaration."""
 

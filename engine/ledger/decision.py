@@ -56,6 +56,29 @@ LATE_EVENTS: Final = "late events"
 """Events entered its history that were not there when it was decided."""
 
 
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """A hit that an exception silenced: of which rule, which exception, who approved it, its last day, and its grounds."""
+
+    rule: str
+    exception: str
+    approved: str
+    until: str
+    because: str
+
+    def __str__(self) -> str:
+        return f"{self.rule} by {self.exception}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "exception": self.exception,
+            "approved_by": self.approved,
+            "until": self.until,
+            "because": self.because,
+        }
+
+
 class Explainer(Protocol):
     """What makes texts from a decision's recorded rows."""
 
@@ -72,7 +95,8 @@ class Decision:
     `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
     history was looked at. `score` and `score_range` are those of the
     deciding step: the points of its rules that hit, after policies, and the lowest and highest they can come to before them. `hits` are
-    rules hit after policies, `undecided` those that could not be judged before them, `held` those whose hit `once` holds back.
+    rules hit after policies, `undecided` those that could not be judged before them, `held` those whose hit `once` holds back,
+    `silenced` the hits that exceptions took away.
     `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
     columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
     """
@@ -96,6 +120,7 @@ class Decision:
     id: str | None = None
     revises: Revises | None = None
     held: tuple[str, ...] = ()
+    silenced: tuple[Silenced, ...] = ()
 
     @property
     def robust(self) -> bool:
@@ -147,6 +172,7 @@ class Decision:
             "hits": list(self.hits),
             "undecided": list(self.undecided),
             **({"held": list(self.held)} if self.held else {}),
+            **({"silenced": [one.to_dict() for one in self.silenced]} if self.silenced else {}),
             "reasons": [reason.to_dict() for reason in self.reasons],
             "missing": self.missing,
             "values": self.values,

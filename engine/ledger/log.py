@@ -160,7 +160,7 @@ class Ledger:
     def read(cls, path: Path) -> Ledger:
         """Open a ledger that is there, to read it. Raises `LedgerError`."""
         if not path.is_file():
-            raise LedgerError(f"there is no ledger `{path}`")
+            raise LedgerError(f"`{path}` is a folder, and no ledger" if path.is_dir() else f"there is no ledger `{path}`")
         with _told(path), _closing_on_error(_readable(path)) as connection:
             _check_kind(path, connection)
             return cls(path, connection)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.lang import ir
 from engine.monitor import columnar
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from engine.record import Record
 
 BUSIEST = 10
+
+
+_KEY: Final = re.compile(r" with `.+ was there before", re.DOTALL)
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Summary:
     months: Counter[tuple[str, str]] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
     open: Counter[tuple[str, str]] = field(default_factory=Counter)
+    silenced: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     possible: Counter[tuple[str, ...]] = field(default_factory=Counter)
     fields: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -84,6 +89,8 @@ class Summary:
         self.robust += int(decisions["robust"].sum())
         self.months.update(columnar.outcomes(decisions, self.record))
         self.hits.update(columnar.names(decisions, "hits"))
+        if "silenced" in decisions.columns:
+            self.silenced.update(columnar.names(decisions, "silenced"))
         self.open.update(columnar.undecided(decisions, self.record))
         self.flags.update(columnar.names(decisions, "flags"))
         self.possible.update(columnar.possibles(decisions))
@@ -91,8 +98,8 @@ class Summary:
         self.lacks.update(columnar.lacks(typed, decisions, self.reads))
 
     def reject(self, reasons: Iterable[str]) -> None:
-        """Count rows that could not be decided at all, one reason a row; the value a reason quotes at its end is left out."""
-        self.rejects.update(reason.partition(": ")[0] for reason in reasons)
+        """Count rows that could not be decided at all, one reason a row; the key it names, and a value at its end, are left out."""
+        self.rejects.update(_KEY.sub(" was there before", reason).partition(": ")[0] for reason in reasons)
 
     @property
     def rejected(self) -> int:
@@ -126,9 +133,10 @@ class Summary:
 
     def text(self) -> str:
         """The summary for a terminal."""
-        parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._undecided()]
+        parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._silenced(), self._undecided()]
         if self.ticks is not None:
-            parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event", self.ticks._outcomes("outcomes of ticks")]
+            why = "" if self.ticks.decided else ": none lies between the first event that bears a key and the last day asked for"
+            parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event{why}", self.ticks._outcomes("outcomes of ticks")]
             parts.append(self.ticks._busiest("busiest rules at ticks"))
         return "\n\n".join(part for part in parts if part)
 
@@ -156,6 +164,9 @@ class Summary:
 
     def _busiest(self, title: str = "busiest rules") -> str:
         return _table(title, [(n, f"{rule:<16} {self.rules.get(rule, '')}".rstrip()) for rule, n in self.hits.most_common(BUSIEST)])
+
+    def _silenced(self) -> str:
+        return _table("hits that exceptions silenced", [(n, pair) for pair, n in self.silenced.most_common()])
 
     def _undecided(self) -> str:
         rows = [(n, f"{rule:<16} {self._lacked(rule)}".rstrip()) for rule, n in self.undecided.most_common()]

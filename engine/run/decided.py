@@ -47,6 +47,7 @@ class Columns:
             self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
             *((self._names(plan.rules, self._held, "held"),) if plan.held else ()),
+            *((self._names(self._silenced, _true, "silenced"),) if plan.silenced else ()),
             *(self._values() if self.values else ()),
         )
         second = opened.select(
@@ -105,6 +106,10 @@ class Columns:
     def _held(self, column: str) -> pl.Expr:
         held = self.plan.held.get(self.plan.rules[column])
         return pl.lit(False) if held is None else _true(held.before) & _true(held.held)
+
+    @property
+    def _silenced(self) -> dict[str, str]:
+        return {column: f"{one.rule} by {one.exception}" for column, one in self.plan.silenced.items()}
 
     def _values(self) -> Sequence[pl.Expr]:
         return [column for name, type_ in self.plan.outputs.items() for column in shown(name, type_)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.backends.holding import Holder, bound
 from engine.backends.rules import POSSIBLE
-from engine.ledger.decision import Decision, Explainer
+from engine.ledger.decision import Decision, Explainer, Silenced
 from engine.plan import NOW, Plan, Row
 from engine.values import Interval, Missing, Value, plain, show
 
@@ -43,6 +43,7 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         hits=tuple(name for column, name in plan.rules.items() if row[column] is True),
         undecided=tuple(name for column, name in plan.rules.items() if unjudged(open_row[column])),
         held=tuple(name for name, held in plan.held.items() if row[held.before] is True and row[held.held] is True),
+        silenced=tuple(Silenced(*silenced) for column, silenced in plan.silenced.items() if row[column] is True),
         versions=versions,
         row=row,
         open_row=open_row,

@@ -231,7 +231,7 @@ def _failures(case: TestCase, row: CaseRow, outcome: Outcome) -> Iterator[Failur
         met, wanted, got = _compare(expected, outcome)
         if not met:
             span = expected.span if expected.span.line else row.span
-            yield Failure(span, case.title, wanted, got, outcome.why(expected.name if expected.kind == "rule" else None))
+            yield Failure(span, case.title, wanted, got, outcome.why(expected.name if expected.kind in ("rule", "silenced") else None))
 
 
 def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
@@ -241,6 +241,8 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
         state = closed[ir.hit(name or "")]
         got = "hit" if state is True else "clear" if state is False else "undecided"
         return got == value, f"{name} {value}", f"{name} {got}"
+    if expected.kind == "silenced":
+        return _silenced(name or "", value, outcome)
     if expected.kind == "flag":
         return _same(closed[f"flags.{name}"], value), _flag(name, value), _flag(name, closed[f"flags.{name}"])
     if expected.kind == "range":
@@ -255,6 +257,17 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
         there, type_ = outcome.value(name or ""), expected.type or INTEGER
         return _same(there, value), f"{name} {_shown(value, type_)}", f"{name} {_shown(there, type_)}"
     return closed["outcome"] == value, f"outcome {value}", f"outcome {closed['outcome']}"
+
+
+def _silenced(rule: str, by: Value, outcome: Outcome) -> tuple[bool, str, str]:
+    """Whether an exception silenced a hit of the rule; `by` is its id, or true for any."""
+    exempt = next(one.exempt for one in outcome.bench.rules.rules if one.id == rule)
+    found = [one for one in exempt if outcome.closed[ir.silenced(rule, one)] is True]
+    state = outcome.closed[ir.hit(rule)]
+    word = "hit" if state is True else "clear" if state is False else "undecided"
+    got = f"silenced by {' and '.join(found)}" if found else word
+    wanted = f"{rule} silenced" if by is True else f"{rule} silenced by {by}"
+    return bool(found) if by is True else by in found, wanted, f"{rule} {got}"
 
 
 def _possible(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
@@ -284,10 +297,15 @@ def _flag(name: str | None, value: Value) -> str:
 
 
 def _untested(rules: ir.RuleSet, cases: Iterable[TestCase]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The states that no test expects of a rule; one whose policy settles it is never undecided."""
+    """The states that no test expects of a rule; one whose policy settles it is never undecided. Of an exception, that it silences."""
+    cases = list(cases)
     seen = {(one.name, one.value) for case in cases for row in case.rows for one in row.expect if one.kind == "rule"}
     for rule in sorted(rules.rules, key=lambda rule: rule.span):
         wanted = STATES if rule.policy == "refer" else STATES[:2]
         lacking = tuple(state for state in wanted if (rule.id, state) not in seen)
         if lacking:
             yield rule.id, lacking
+    silencing = {one.value for case in cases for row in case.rows for one in row.expect if one.kind == "silenced"}
+    for exemption in rules.exemptions:
+        if exemption.id not in silencing:
+            yield exemption.id, ("silenced",)

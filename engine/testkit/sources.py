@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from engine.api import load
@@ -15,6 +16,7 @@ from engine.cascade.components import Components
 from engine.diagnostics import Diagnostic, Span, errors, in_order, render
 from engine.errors import SourceError
 from engine.lang.check import check_tests
+from engine.lang.exemptions import past
 from engine.lang.format import format_file
 from engine.lang.parse import parse
 from engine.registry.store import Workspace
@@ -84,16 +86,17 @@ def _below(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def check(*paths: str | Path) -> list[Diagnostic]:
-    """Every problem of the rule files and cascades at `paths`, folders or files, sorted by place; warnings among them.
+def check(*paths: str | Path, on: date | None = None) -> list[Diagnostic]:
+    """Every problem of the rule files and cascades at `paths`, folders or files, sorted by place; warnings among them. With `on`, a day,
+    also which exceptions have ended before it: nothing here asks the clock.
 
     >>> check("examples/purchase_cards")                                             # doctest: +SKIP
     []
     """
-    return check_all(find(paths or ["."])).diagnostics
+    return check_all(find(paths or ["."]), on).diagnostics
 
 
-def check_all(found: Iterable[Found]) -> Checked:
+def check_all(found: Iterable[Found], day: date | None = None) -> Checked:
     """As `check`, with the texts the diagnostics point into. Every workspace's components are loaded once, cascades one by one."""
     checked = Checked()
     shared: dict[Path, Components] = {}
@@ -104,14 +107,14 @@ def check_all(found: Iterable[Found]) -> Checked:
             _, components = load(one.path, Workspace(folder))
             checked.take(components, leading(folder))
         else:
-            check_rules(shared.setdefault(folder, Components(one.workspace)), one)
+            check_rules(shared.setdefault(folder, Components(one.workspace)), one, day)
     for folder, components in shared.items():
         checked.take(components, leading(folder))
     return checked
 
 
-def check_rules(components: Components, found: Found) -> None:
-    """Check one file of the language, and the tests in it."""
+def check_rules(components: Components, found: Found, day: date | None = None) -> None:
+    """Check one file of the language, and the tests in it; with a `day`, whether its exceptions have ended before it."""
     tree = components.tree(found.path)
     if tree is None:
         return
@@ -128,7 +131,7 @@ def check_rules(components: Components, found: Found) -> None:
     else:
         rules, env = components.rules(name, None, span), components.environment(name)
         if rules is not None and env is not None:
-            components.diagnostics += check_tests(tree, rules, env)[1]
+            components.diagnostics += check_tests(tree, rules, env)[1] + ([] if day is None else past(rules, day))
 
 
 def leading(folder: Path) -> str:

@@ -25,7 +25,7 @@ def tell(engine: Command, shop: Path) -> Tell:
         if content is not None:
             LIST.write_bytes(content.encode() if isinstance(content, str) else content)
         checked, decided = engine("check"), engine("decide", CASCADE, "event.json")
-        assert checked.code == decided.code == 1 and "checks.rules:10:1: error[" in checked.out
+        assert checked.code == decided.code == 1 and "checks.rules:10:13: error[" in checked.out
         assert decided.err.splitlines()[0] == checked.out.splitlines()[0]
         return checked.out
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.cli.main import COMMANDS
+from engine.cli.main import COMMANDS, main
 from engine.ledger.log import Ledger
 from engine.version import LANGUAGE_VERSION, VERSION
 
@@ -531,3 +531,17 @@ def test_an_ascii_terminal_shows_every_message(payments):
     command = [sys.executable, "-m", "engine", "decide", CASCADE, "event.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin"})
     assert done.returncode == 0 and "Z\\xfcrich-\\u6f22" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("run", "c.yaml", "--outptu", "x"), "engine run: error: `run` has no option `--outptu`; did you mean `--output`?"),
+        (("run", "c.yaml", "--histroy-from=2020-01-01"), "did you mean `--history-from`?"),
+        (("rnu", "c.yaml"), "engine: error: there is no command `rnu`; did you mean `run`?"),
+    ],
+)
+def test_a_word_that_is_misspelt_gets_the_right_one(args, words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(args)
+    assert stopped.value.code == 2 and words in capsys.readouterr().err

@@ -79,7 +79,7 @@ def input_types(record: Record, ruleset: ir.RuleSet) -> dict[str, Type]:
 
 
 def output_types(ruleset: ir.RuleSet) -> dict[str, Type]:
-    return {column.name: column.type for column in ruleset.outputs()} | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
+    return {c.name: c.type for c in (*ruleset.outputs(), *ruleset.asides())} | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
 
 
 def wanted(name: str, raw: Any, types: dict[str, Type]) -> tuple[str, Value]:

@@ -441,7 +441,7 @@ def test_postgres_that_may_only_be_read_is_down(no_pause: None) -> None:
 def test_a_file_locked_for_too_long_and_a_full_disk_are_down(tmp_path: Path, no_pause: None) -> None:
     path = tmp_path / "history.db"
     with open_store(f"sqlite:{path}", [GROUP], record(), 0) as store, sqlite3.connect(path, isolation_level=None) as other:
-        db = vars(vars(store)["log"])["_db"]
+        db = vars(vars(store)["log"])["db"]
         db.execute("PRAGMA busy_timeout = 20")
         step = HistoryStep((GROUP,), record()).bind(store)
         assert step.one(event(START))["profile.n"] == 1

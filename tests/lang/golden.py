@@ -1,14 +1,18 @@
 """Checks a rule text of any kind beside the components of a small workspace, and draws what is wrong with it."""
 
+from datetime import date
 from pathlib import Path
 
 from engine.diagnostics import render
 from engine.lang import check
+from engine.lang.exemptions import past
 from engine.lang.parse import parse, read_text
 
 HERE = Path(__file__).parent
 BAD = HERE / "bad"
 WORKSPACE = BAD / "workspace"
+DAY = date(2026, 11, 20)
+"""The day on which exceptions are asked whether they have ended."""
 
 
 def problems(text, file, folder=WORKSPACE / "rulesets"):
@@ -25,7 +29,7 @@ def problems(text, file, folder=WORKSPACE / "rulesets"):
         return found + check.check_features(tree, env)[1]
     ruleset, meaning = check.check_ruleset(tree, env)
     found = found + meaning
-    return found if ruleset is None else found + check.check_tests(tree, ruleset, env)[1]
+    return found if ruleset is None else found + check.check_tests(tree, ruleset, env)[1] + past(ruleset, DAY)
 
 
 def file_problems(path, folder=WORKSPACE / "rulesets"):

@@ -1,5 +1,7 @@
 """Random syntax trees that an author could have written: whole files of every kind, and expressions."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 
 from engine.lang import ast
@@ -7,7 +9,7 @@ from engine.lang import ast
 NAMES = (
     "amount", "channel", "date", "time", "number", "count_x", "limit", "score", "now", "tier", "key", "list", "table", "zone", "_x", "a1",
 )  # fmt: skip
-PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour")
+PATHS = (*NAMES, "customer.segment", "a.when", "cash.flags.big", "x.Not", "this.amount", "hour", "VEL-01.n")
 OUTCOMES = ("approve", "review", "block", "none_of_them")
 RULE_IDS = ("CASH-01", "A-B-C", "X9-2")
 
@@ -78,13 +80,16 @@ policies = words(st.sampled_from(["ignore", "alert", "refer"]))
 
 fields = st.builds(ast.Field, words(paths), types, st.booleans(), st.booleans(), st.booleans(), titles, some(texts))
 inputs = st.builds(ast.Input, words(names), types, st.booleans(), titles)
-params = st.builds(ast.Param, words(names), st.none() | types, st.tuples(st.builds(ast.Dated, expressions, st.none() | effectives)), titles)
-tuples = st.tuples(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives))
+params = st.builds(
+    ast.Param, words(names), st.none() | types, some(st.builds(ast.Dated, expressions, st.none() | effectives), 1, 3), titles
+)
+tuples = some(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives), 1, 3)
+list_files = some(st.builds(ast.ListFile, texts, titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
 lists = st.one_of(
     st.builds(ast.ListDecl, words(names), tuples, cites=titles),
-    st.builds(ast.ListDecl, words(names), st.just(()), texts, titles, cites=titles),
+    st.builds(ast.ListDecl, words(names), files=list_files, cites=titles),
 )
-listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), st.just(()), texts, titles))
+listings = st.one_of(st.builds(ast.ListDecl, st.none(), tuples), st.builds(ast.ListDecl, st.none(), files=list_files))
 defines = st.builds(ast.Define, words(names), titles, expressions)
 
 lengths = durations | names.map(ast.Name)
@@ -164,6 +169,31 @@ rules = st.builds(
     some(st.builds(ast.Assume, words(paths), expressions), high=2),
     st.none() | effectives,
 )
+exemptions = st.builds(
+    ast.Exemption,
+    words(st.sampled_from(RULE_IDS)),
+    texts,
+    some(words(st.sampled_from(RULE_IDS)), 1),
+    st.none() | expressions,
+    st.none() | words(days),
+    st.none() | words(days),
+    st.none() | words(texts),
+    st.none() | words(texts),
+    cites,
+)
+values = expressions | some(expressions, 2, 3).map(ast.Tuple)
+slots = st.builds(ast.Slot, words(names), types | types.map(lambda type_: ast.TypeName("field", item=type_)), st.none() | values)
+templates = st.builds(
+    lambda name, title, slots, body, rule: ast.RuleTemplate(name, title, slots, body, replace(rule, id=ast.Word(""))),
+    words(names),
+    titles,
+    some(slots, 1),
+    some(defines | features, high=2),
+    rules,
+)
+made = st.builds(
+    ast.MadeRule, words(st.sampled_from(RULE_IDS)), titles, words(paths), some(st.builds(ast.Binding, words(paths), values), high=3)
+)
 decisions = st.builds(
     ast.Decide,
     some(st.builds(ast.DecideRow, words(st.sampled_from(OUTCOMES)), st.none() | expressions), 1),
@@ -174,6 +204,7 @@ readable = words(st.sampled_from([path for path in PATHS if path != "score"]))
 overrides = some(st.builds(ast.Binding, readable, expressions), high=2)
 expectations = st.one_of(
     st.builds(ast.Expectation, st.just("rule"), words(st.sampled_from(RULE_IDS)), st.sampled_from(["hit", "clear", "undecided"])),
+    st.builds(ast.Expectation, st.just("silenced"), words(st.sampled_from(RULE_IDS)), names=some(words(st.sampled_from(RULE_IDS)), high=1)),
     st.builds(ast.Expectation, st.just("score"), low=expressions, high=st.none() | expressions),
     st.builds(ast.Expectation, st.just("outcome"), words(st.sampled_from(OUTCOMES))),
     st.builds(ast.Expectation, st.just("possible"), names=some(words(st.sampled_from(OUTCOMES)), 1)),
@@ -225,7 +256,9 @@ tables = st.one_of(
     st.builds(ast.Table, words(names), titles, st.sampled_from(["unique", "first", "all"]), cites, source=sheets),
 )
 
-declarations = st.one_of(fields, inputs, params, lists, defines, features, rules, tables, decisions, tests, stories, examples)
+declarations = st.one_of(
+    fields, inputs, params, lists, defines, features, rules, templates, made, exemptions, tables, decisions, tests, stories, examples
+)
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")

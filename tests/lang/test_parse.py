@@ -116,9 +116,15 @@ def test_fields(text, field):
 def test_lists():
     values = (ast.Dated(ast.Tuple((ast.Literal("text", "a"), ast.Literal("text", "b")))),)
     assert one('list x = ("a", "b") cites "c"') == ast.ListDecl(word("x"), values, cites="c")
-    assert one('list x from "x.csv" column "iso2"') == ast.ListDecl(word("x"), file="x.csv", column="iso2")
+    assert one('list x from "x.csv" column "iso2"') == ast.ListDecl(word("x"), files=(ast.ListFile("x.csv", "iso2"),))
     assert one('values ("a", "b")', "list a/b version 1.0.0\n") == ast.ListDecl(None, values)
-    assert one('from "x.csv" column "iso2"', "list a/b version 1.0.0\n") == ast.ListDecl(None, file="x.csv", column="iso2")
+    assert one('from "x.csv" column "iso2"', "list a/b version 1.0.0\n") == ast.ListDecl(None, files=(ast.ListFile("x.csv", "iso2"),))
+    dated = (
+        'from "x.csv" column "iso2" valid "from" to "to" effective from 2019-01-15 to 2021-07-06, from "y.csv" effective from 2021-07-07'
+    )
+    first = ast.ListFile("x.csv", "iso2", ("from", "to"), ast.Effective("2019-01-15", "2021-07-06"))
+    second = ast.ListFile("y.csv", None, None, ast.Effective("2021-07-07", None))
+    assert one(dated, "list a/b version 1.0.0\n") == ast.ListDecl(None, files=(first, second))
 
 
 def test_params_keep_type_dates_and_citation():

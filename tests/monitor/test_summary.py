@@ -222,3 +222,10 @@ def test_a_summary_of_a_cascade_knows_its_rules_and_its_outcomes_in_order() -> N
     made = Summary.of(Engine.load(cascade).linked, licence="Licence.")
     assert (made.title, made.order, made.licence) == ("council/training 1.0.0", ("train", "leave"), "Licence.")
     assert made.record.name == "council/purchase"
+
+
+def test_a_reason_is_counted_whatever_key_it_names() -> None:
+    summary = Summary(record(), "a/thing 1.0.0")
+    there = "an event with `file` = '{}', `row` = 1 was there before with a higher revision: `version` is {}, it was 2"
+    summary.reject([there.format("a", 1), there.format("b: with `c`", 0), "time `at` is missing"])
+    assert summary.rejects == {"an event was there before with a higher revision": 2, "time `at` is missing": 1}

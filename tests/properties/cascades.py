@@ -139,7 +139,10 @@ class Maker:
         lines.append(f"define d = {self.integer(names)}")
         rows = [(random.choice(OUTCOMES), self.row(names)) for _ in range(random.randint(1, 4))] if decides else []
         for number in range(random.randint(1, 4)):
-            lines += self.rule(number, names, [outcome for outcome, _ in rows])
+            rule = self.rule(number, names, [outcome for outcome, _ in rows])
+            lines += rule
+            if self.chance(0.25) and "assume" not in "".join(rule):
+                lines += self.exception(number, names)
         if decides:
             lines += ["decide outcome first match", *(f"  {outcome} when {when}" for outcome, when in rows)]
             lines += ["  approve otherwise", "  otherwise undecided refer"]
@@ -171,6 +174,12 @@ class Maker:
         if self.chance(0.1):
             lines.append(f"  effective from 2026-01-0{random.randint(1, 6)}")
         return lines
+
+    def exception(self, number: int, names: Names) -> list[str]:
+        days = [f"until 2026-01-0{self.random.randint(1, 9)}"]
+        days += [f"from 2025-12-{self.random.randint(10, 31)}"] if self.chance(0.3) else []
+        lines = [f'exception R-{number}-E "for {number}" for R-{number}', f"  when {self.condition(names, 1)}"]
+        return [*lines, *days, 'approved by "somebody" because "so it is"']
 
     # --- cascades ------------------------------------------------------------------------------------------------------
 

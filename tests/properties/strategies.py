@@ -13,6 +13,7 @@ from typing import Any, Final
 from engine.backends.outline import may_open
 from engine.lang import ir, proof
 from engine.lang.builtins import BUILTINS
+from engine.lang.entries import Days, Entries
 from engine.lang.problems import Report
 from engine.values import (
     CAUSES,
@@ -182,6 +183,8 @@ class Maker:
         if not self.pure and self.random.random() < 0.15:
             item, fallback = self.expr(kind, depth - 1, scale), self.expr(kind, depth - 1, scale)
             return ir.Else(item, fallback, type=item.type)
+        if self.random.random() < 0.1:
+            return self._dated(kind, depth, scale)
         if kind == "flag" and self.random.random() < 0.85:
             return self._flag(depth)
         if kind == "integer" and self.random.random() < 0.2:
@@ -192,7 +195,7 @@ class Maker:
         return self._call(self.random.choice(keys), depth - 1, scale) if keys else self._leaf(kind, scale)
 
     def _flag(self, depth: int) -> ir.Expr:
-        makers = [self._compare, self._compare, self._compare, self._logic, self._logic, self._not, self._in, self._any_or_all]
+        makers = [self._compare] * 3 + [self._logic] * 2 + [self._not, self._in, self._listed, self._any_or_all]
         if not self.pure:
             makers.append(self._is_missing)
         return self.random.choice(makers)(depth)
@@ -219,6 +222,25 @@ class Maker:
         kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
         chosen = frozenset(self.values.known(TYPES[kind]) for _ in range(self.random.randrange(4)))
         return ir.In(self.expr(kind, depth - 1), chosen)
+
+    def _listed(self, depth: int) -> ir.Expr:
+        kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
+        entries = {self.values.known(TYPES[kind]): self.spans() for _ in range(self.random.randrange(5))}
+        return ir.Listed(self.expr(kind, depth - 1), self.day(), Entries(entries))
+
+    def _dated(self, kind: str, depth: int, scale: int) -> ir.Expr:
+        spans = self.spans()
+        items = tuple(self.expr(kind, depth - 1, scale) for _ in spans)
+        return ir.Dated(self.day(), spans, items, type=replace(TYPES[kind], scale=scale))
+
+    def day(self) -> ir.Expr:
+        """Nearly always the event's own."""
+        return ir.day_of_event() if self.random.random() < 0.8 else ir.Read(self.random.choice(("date_a", "date.b")), type=DATE)
+
+    def spans(self) -> tuple[Days, ...]:
+        """Some spans with the days of `row` about their ends: open or not, overlapping or with holes."""
+        days = (None, 0, 5, 10, 11, 18_000)
+        return tuple((self.random.choice(days), self.random.choice(days)) for _ in range(self.random.randrange(4)))
 
     def _any_or_all(self, depth: int) -> ir.Expr:
         return self._quantifier(self.random.choice(("any", "all")), depth)
@@ -287,6 +309,7 @@ class _Writer:
     def __init__(self, values: Values, depth: int, pure: bool) -> None:
         self.maker, self.depth, self.pure = Maker(values, dict(FIELDS), pure), depth, pure
         self.random, self.body, self.rules = values.random, list[ir.Statement](), list[str]()
+        self.exempt = list[str]()
 
     def ruleset(self, size: int) -> ir.RuleSet:
         for number in range(size):
@@ -319,10 +342,25 @@ class _Writer:
             points=self.random.choice((0, 10, 40, -5, -30)),
             effective=self.random.choice(((None, None), (None, None), (day, None), (None, day), (0, 18_000))),
             once=self.random.choice((None, None, None, ONCE)),
+            exempt=self.exceptions(),
         )
         self.body.append(rule)
         self.rules.append(rule.id)
         self.maker.reads[ir.hit(rule.id)] = FLAG
+
+    def exceptions(self) -> tuple[str, ...]:
+        """The exceptions for a rule: none, some that are for others too, or a new one."""
+        if self.random.random() < 0.7:
+            return ()
+        if self.random.random() < 0.7:
+            id_ = f"E-{len(self.exempt)}"
+            days = [
+                ir.Compare(op, ir.Read("@date", type=DATE), ir.Const(self.random.choice((5, 10, 18_000)), type=DATE)) for op in (">=", "<=")
+            ]
+            when = self.maker.expr("flag", self.depth)
+            self.body.append(ir.Define(ir.excepted(id_), ir.And((*self.random.sample(days, self.random.choice((1, 2))), when))))
+            self.exempt.append(id_)
+        return tuple(self.random.sample(self.exempt, min(len(self.exempt), self.random.choice((1, 1, 2)))))
 
     def some(self, names: list[str]) -> list[str]:
         return self.random.sample(names, self.random.choice((0, 0, 1, 2)))

@@ -31,8 +31,7 @@ def some_rows(values: Values, height: int) -> list[dict[str, object]]:
 
 
 def output_types(ruleset: ir.RuleSet) -> dict[str, Type]:
-    types = {column.name: column.type for column in ruleset.outputs()}
-    types |= {ir.before(rule.id): FLAG for rule in ruleset.rules if rule.once is not None}
+    types = {column.name: column.type for column in (*ruleset.outputs(), *ruleset.asides())}
     return types | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
 
 
@@ -79,5 +78,5 @@ def test_every_builtin_and_node_is_made() -> None:
             exprs += [statement.when] if isinstance(statement, ir.Rule) else []
             for node in (node for expr in exprs for node in ir.walk(expr)):
                 seen.add(node.function if isinstance(node, ir.Call) else type(node).__name__)
-    nodes = {"Const", "Read", "Compare", "And", "Or", "Not", "IsMissing", "In", "Else", "Quantifier", "Item"}
+    nodes = {"Const", "Read", "Compare", "And", "Or", "Not", "IsMissing", "In", "Else", "Quantifier", "Item", "Dated", "Listed"}
     assert {*BUILTINS, *nodes} <= seen

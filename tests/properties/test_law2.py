@@ -21,6 +21,7 @@ from engine.record import Record
 from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Missing, Money, Type, Value, known, missing
 from tests.features import oracle
 from tests.features.events import HOUR, INCOMING, batch, bound, calendar, feature, full, live, read, record, this, tick
+from tests.properties.strategies import FUZZ
 
 HALF = Type("money", currency="USD", scale=10**8)
 PART = ir.Const(12_345_678, type=Type("percent"))
@@ -214,7 +215,7 @@ def test_live_and_batch_say_what_features_mean(case: Any) -> None:
     everywhere(*case)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25 * FUZZ, deadline=None)
 @given(st.integers(0, 2**32))
 def test_long_streams_agree(seed: int) -> None:
     """Few keys and many rows, drawn by a plain generator: windows fill, rows come late, and what is forgotten would be missed."""
@@ -293,7 +294,7 @@ def _between(said: Interval, truth: Value) -> bool:
     return above and (said.high is None or (high is not None and high <= said.high))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15 * FUZZ, deadline=None)
 @given(st.integers(0, 2**32))
 def test_ticks_see_what_events_left(seed: int) -> None:
     """Moments between the events of a stream, in every role a key can have: the batch says of them what the definition does, and of the

@@ -18,6 +18,7 @@ from engine.record import Record
 from engine.values import DATE, DATETIME, DAY, MISSING
 from tests.features import oracle
 from tests.features.events import REFUSED, batch, bound, corrected, live, record
+from tests.properties.strategies import FUZZ
 from tests.properties.test_law2 import THIS, WHERES, exactly, features, long_stream
 
 Answer = Callable[[list[Row], BoundFeatures, Record, int | None, Random], list[Row]]
@@ -103,7 +104,7 @@ ANSWERED: list[Answer] = [by_memory, by_file, by_batch]
 
 
 @pytest.mark.parametrize("answer", ANSWERED)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=15 * FUZZ, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_corrections_mean_the_same_everywhere(answer: Answer, seed: int) -> None:
     under, group, stream, since, random = cases(seed)
