@@ -42,9 +42,23 @@ class Span:
 NOWHERE = Span("", 0, 0)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Fix:
+    """What to write in place of the characters at `span`, on one line; `safe` where the meaning cannot be in doubt."""
+
+    span: Span
+    text: str
+    safe: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form of ``--json``."""
+        place = {"line": self.span.line, "column": self.span.column, "end": self.span.end}
+        return {**place, "text": self.text, "safe": self.safe}
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem. `related` are other places with a word each; `hint` says what to do.
+    """One problem. `related` are other places with a word each; `hint` says what to do, `fix` how to mend it, where that is one edit.
 
     >>> Diagnostic("unknown-name", "unknown field `amoutn`", Span("a.rules", 3, 8, 14), hint="did you mean `amount`?").code
     'unknown-name'
@@ -56,6 +70,7 @@ class Diagnostic:
     related: tuple[tuple[str, Span], ...] = ()
     hint: str | None = None
     severity: str = field(default="error")
+    fix: Fix | None = None
 
     def __post_init__(self) -> None:
         if "\n" in self.message or self.message.endswith(".") or not re.fullmatch(r"[a-z][a-z0-9-]*", self.code):
@@ -65,7 +80,16 @@ class Diagnostic:
         """The form of ``--json``."""
         place = {"file": self.span.file, "line": self.span.line, "column": self.span.column, "end": self.span.end}
         related = [{"message": m, "file": s.file, "line": s.line, "column": s.column} for m, s in self.related]
-        return {"code": self.code, "severity": self.severity, "message": self.message, **place, "hint": self.hint, "related": related}
+        fix = {} if self.fix is None else {"fix": self.fix.to_dict()}
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            **place,
+            "hint": self.hint,
+            "related": related,
+            **fix,
+        }
 
 
 def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -14,6 +14,7 @@ import polars as pl
 from engine.backends import single
 from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpacked
 from engine.backends.columnar_native import MIRRORED, NATIVE, compare_exact, own_cause, provable
+from engine.backends.names import resembles
 from engine.backends.outline import may_open
 from engine.backends.reference import call, evaluate, listed, member
 from engine.lang import ir
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 FEW: Final = 32
 """Up to so many rows a Python function is called for every one, without looking for equal ones first."""
+MANY: Final = 5_000
+"""A list of more values is looked up in Python."""
 NO_CODE: Final = pl.lit(0, dtype=pl.UInt8)
 _NOT_IN_FORCE: Final = pl.lit(CODE["not in force"], dtype=pl.UInt8)
 _NO_TEXT: Final = pl.lit(None, dtype=pl.String)
@@ -171,6 +174,10 @@ class Program:
                 return Col(expr.type, item.value.is_null(), level=item.level, height=item.height + 1)
             case ir.In():
                 return self._in(expr, causes)
+            case ir.Resembles():
+                return self._by_row(partial(resembles, expr), [expr.item, *([] if expr.day is None else [expr.day])], expr, causes)
+            case ir.Match():
+                return self._match(expr, causes)
             case ir.Call():
                 return self._call(expr, causes)
             case ir.Else():
@@ -180,7 +187,7 @@ class Program:
             case ir.Dated():
                 return self._dated(expr, causes)
             case ir.Listed():
-                return self._by_row(lambda values: listed(expr.entries, *values), [expr.item, expr.day], expr, causes)
+                return self._listed(expr, causes)
         raise TypeError(f"no column for {expr!r}")
 
     def _logic(self, expr: ir.And | ir.Or, causes: bool) -> Col:
@@ -198,6 +205,8 @@ class Program:
             return self._by_row(lambda values: member(expr.values, *values), [expr.item], expr, causes)
         # a column, for polars would not spread a literal here
         item = self.place(self.expr(expr.item, causes))
+        if len(expr.values) > MANY and item.low is None:
+            return self._looked_up(expr, expr.values.__contains__, [item], causes)
         values = pl.Series(list(expr.values), dtype=dtype(expr.item.type))
         cause = item.cause
         # an open interval has no value, and counts as undecided
@@ -206,6 +215,25 @@ class Program:
             cause = pl.when(open_).then(code("undecided")).otherwise(cause)
         found = item.value.is_in(values.implode()) if len(values) else pl.when(item.value.is_not_null()).then(pl.lit(False))
         return Col(expr.type, found, cause, level=item.level, height=item.height + 1)
+
+    def _listed(self, expr: ir.Listed, causes: bool) -> Col:
+        if by_currency(expr.item.type) or expr.item.type.kind == "list" or not _narrow(expr.item) or may_open(expr.item):
+            return self._by_row(lambda values: listed(expr.entries, *values), [expr.item, expr.day], expr, causes)
+        item, day = self.place(self.expr(expr.item, causes)), self.place(self.expr(expr.day, causes))
+        return self._looked_up(expr, expr.entries.has, [item, day], causes)
+
+    def _looked_up(self, expr: ir.Expr, holds: Callable[..., bool], cols: Sequence[Col], causes: bool) -> Col:
+        """Membership in a list that is too long for polars, which would look through it again in every frame; `cols` are placed, and
+        after the first hold numbers."""
+        name, level, (first, *others) = self.fresh(), _level(cols), [col.value.meta.output_name() for col in cols]
+
+        def look(frame: pl.DataFrame) -> list[pl.Series]:
+            columns = [frame[first].to_list(), *(frame[other].fill_null(0).to_list() for other in others)]
+            return [pl.Series(name, list(map(holds, *columns)), dtype=pl.Boolean)]
+
+        self.stage(level).calls.append(look)
+        there = pl.all_horizontal(*(col.value.is_not_null() for col in cols))
+        return Col(expr.type, pl.when(there).then(pl.col(name)), least(col.cause for col in cols) if causes else None, level=level + 1)
 
     def _else(self, expr: ir.Else, causes: bool) -> Col:
         item, fallback = self.place(self.expr(expr.item, False)), self.expr(expr.fallback, causes)
@@ -356,6 +384,11 @@ class Program:
         args = [self.expr(expr.of, causes), *(self.read(name, node.type, causes) for name, node in outer.items())]
         judge, names = single.compile_expr(replace(expr, of=of)), ("@of", *outer)
         return self.python(lambda *given: judge(dict(zip(names, given, strict=True))), args, expr.type, may_open(expr), causes)
+
+    def _match(self, expr: ir.Match, causes: bool) -> Col:
+        outer = {node.name: node for node in ir.walk(expr) if isinstance(node, ir.Read)}
+        args = [self.read(name, node.type, causes) for name, node in outer.items()]
+        return self.python(lambda *given: evaluate(expr, dict(zip(outer, given, strict=True))), args, expr.type, False, causes)
 
     # --- the end of a calculation ---
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from engine.backends import matching
+from engine.backends import matching, names
 from engine.backends.matching import UNDECIDED
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
@@ -16,7 +16,7 @@ from engine.lang.entries import holds
 from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from engine.lang.entries import Entries
     from engine.plan import Row
@@ -53,6 +53,8 @@ def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
     """`evaluate`, with the value of every part."""
     if isinstance(expr, ir.Quantifier):
         return _trace_quantifier(expr, row, item)
+    if isinstance(expr, ir.Match):
+        return _trace_match(expr, row)
     if isinstance(expr, ir.Dated):
         return _trace_dated(expr, row, item)
     children = tuple(trace(child, row, item) for child in ir.children(expr))
@@ -80,6 +82,8 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
             return not known(*values)
         case ir.In():
             return member(expr.values, *values)
+        case ir.Resembles():
+            return names.resembles(expr, values)
         case ir.Listed():
             return listed(expr.entries, *values)
         case ir.Call():
@@ -95,6 +99,19 @@ def _trace_quantifier(expr: ir.Quantifier, row: Row, item: Value) -> Trace:
         return Trace(expr, first([of.value]), (of,))
     items = tuple(trace(expr.where, row, one) for one in of.value)
     return Trace(expr, QUANTIFIERS[expr.kind]([one.value for one in items]), (of, *items))
+
+
+def _trace_match(expr: ir.Match, row: Row) -> Trace:
+    asked = tuple(trace(part, row) for part in expr.of)
+    return Trace(expr, names.match(expr.part, [one for part in asked for one in compared(part)]), asked)
+
+
+def compared(asked: Trace) -> Iterator[tuple[ir.Resembles, list[Value]]]:
+    """Every comparison with a list of names that stands in a trace, and what it compared."""
+    if isinstance(asked.expr, ir.Resembles):
+        yield asked.expr, [child.value for child in asked.children]
+    for child in asked.children:
+        yield from compared(child)
 
 
 def _trace_dated(expr: ir.Dated, row: Row, item: Value) -> Trace:

@@ -156,6 +156,10 @@ class Function:
                 return self._is_missing(expr)
             case ir.In():
                 return self._in(expr)
+            case ir.Resembles():
+                return self._resembles(expr)
+            case ir.Match():
+                return self._match(expr)
             case ir.Call():
                 return self._call(expr)
             case ir.Else():
@@ -235,6 +239,17 @@ class Function:
             text, name, height = self._use(expr.item)
             return f"({name} in {values} if known({text}) else first(({name},)))", height + 1
         return self._strict([expr.item], lambda a: f"{a} in {values}")
+
+    def _resembles(self, expr: ir.Resembles) -> tuple[str, int]:
+        asked = self.module.constant(expr.names.resembles, f"resembles_{expr.name or 'names'}")
+        parts = [expr.item] if expr.day is None else [expr.item, expr.day]
+        return self._strict(parts, lambda item, *day: f"{asked}({', '.join((item, str(expr.least), *day))})")
+
+    def _match(self, expr: ir.Match) -> tuple[str, int]:
+        """Asked for once a hit, if at all: the definition answers."""
+        match = self.module.constant(partial(reference.evaluate, expr), "match")
+        columns = ", ".join(f"{column!r}: {self.read(column)}" for column in sorted(ir.reads(expr)))
+        return f"{match}({{{columns}}})", 1
 
     def _else(self, expr: ir.Else) -> tuple[str, int]:
         text, name, height = self._use(expr.item)

@@ -13,7 +13,7 @@ from engine.cascade.why import false_parts, read_values, table_lines
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
-from engine.plan import POLICY
+from engine.plan import DAY_OF_EVENT, POLICY
 from engine.values import Value, date_of, known, show
 
 
@@ -229,7 +229,7 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
     lines += exempt
     if state.held and rule.once is not None:
         word = "held back" if state.before is True else "would be held back"
-        return [*lines, f"    {word}: it hit {within(rule.once.window)} ({level.work[ir.held_by(rule.id)]})"]
+        return [*lines, f"    {word}: it hit {within(rule.once.on(level.work[DAY_OF_EVENT]).window)} ({level.work[ir.held_by(rule.id)]})"]
     if state.state is True:
         lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
     elif state.state is False:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
 from engine.lang.entries import Days
-from engine.values import DAY, HOUR, MINUTE, SECOND, date_of, show
+from engine.values import DAY, HOUR, MINUTE, PERCENT, SECOND, date_of, show
 
 _LOOSE, _OR, _AND, _NOT, _COMPARE, _SUM, _PRODUCT, _TIGHT = range(8)
 _INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
@@ -81,6 +81,10 @@ def _membership(expr: ir.In | ir.Listed, word: str = "in") -> tuple[str, int]:
     return f"{_phrase(expr.item, _SUM)} {word} {choices}", _COMPARE
 
 
+def _resembles(expr: ir.Resembles) -> tuple[str, int]:
+    return f"{_phrase(expr.item, _SUM)} resembles any in {expr.name or 'a list'} by {show(expr.least, PERCENT)}", _COMPARE
+
+
 def _call(expr: ir.Call) -> tuple[str, int]:
     surface, args = BUILTINS[expr.function].surface, expr.args
     if surface is None:
@@ -128,6 +132,8 @@ _PHRASES: Final[dict[type[ir.Expr], Callable[[Any], tuple[str, int]]]] = {
     ir.Not: _not,
     ir.IsMissing: lambda e: (f"{_phrase(e.item, _SUM)} is missing", _COMPARE),
     ir.In: _membership,
+    ir.Resembles: _resembles,
+    ir.Match: lambda e: ("match" if e.part == "text" else f"match.{e.part}", _TIGHT),
     ir.Call: _call,
     ir.Else: lambda e: (f"{_phrase(e.item, _TIGHT)} else {_phrase(e.fallback, _TIGHT)}", _TIGHT),
     ir.Quantifier: _quantifier,

@@ -14,7 +14,8 @@ from engine.features.windows import FOREVER, Clock, Reach
 from engine.lang import ir
 from engine.lang.judge import counts_up, never_negative
 from engine.lang.meaning import canonical, digest
-from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
+from engine.plan import DAY_OF_EVENT, NOW
+from engine.values import DATE, DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -297,6 +298,21 @@ class Layout:
     def dates(self) -> bool:
         """Whether time counts days and not microseconds."""
         return self.time.kind == "date"
+
+    @cached_property
+    def dated(self) -> bool:
+        """Whether something is judged by the local day of a row."""
+        return any(DAY_OF_EVENT in group.reads for group in self.groups)
+
+    def day(self, row: Row) -> int:
+        """The local day of a row: as it says, or by its time."""
+        day = row.get(DAY_OF_EVENT)
+        return day if day is not None else self.clock.day(row[self.record.time]) or 0
+
+    def column(self, name: str) -> Type:
+        """The type of what a condition or value may read of a row."""
+        own = {NOW: self.time, DAY_OF_EVENT: DATE}
+        return own[name] if name in own else self.record.field(name).type
 
     @cached_property
     def late(self) -> int:

@@ -97,6 +97,15 @@ class Membership(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Resembles(Node):
+    """`item resembles any in listed by least`."""
+
+    item: Expr
+    listed: Name
+    least: Expr
+
+
+@dataclass(frozen=True, slots=True)
 class Tuple(Node):
     items: tuple[Expr, ...]
 
@@ -134,7 +143,22 @@ class HasFlag(Node):
 
 
 Expr = (
-    Literal | Name | Binary | Logic | Not | Negate | Between | Within | IsMissing | Membership | Tuple | Else | Call | Quantifier | HasFlag
+    Literal
+    | Name
+    | Binary
+    | Logic
+    | Not
+    | Negate
+    | Between
+    | Within
+    | IsMissing
+    | Membership
+    | Resembles
+    | Tuple
+    | Else
+    | Call
+    | Quantifier
+    | HasFlag
 )
 
 
@@ -186,9 +210,14 @@ class Binding(Node):
 
 @dataclass(frozen=True, slots=True)
 class Cell(Node):
-    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column."""
+    """One cell of a story, of examples or of a table: its text without the padding; parsed by whoever knows the column.
+
+    In a file in another `language` than English `text` is the English of what is `written`.
+    """
 
     text: str
+    written: str = field(default="", compare=False)
+    language: str = field(default="en", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,11 +272,12 @@ class Param(Node):
 
 @dataclass(frozen=True, slots=True)
 class ListFile(Node):
-    """`from "file" [column "c"] [valid "from" to "to"]`: the values of a list, or of one of its versions; `valid` names the columns of each
-    entry's own dates."""
+    """`from "file" [column "c" or "d"] [id "i"] [valid "from" to "to"]`: the values of a list, or of one of its versions; `id` names the
+    column that says who bears a name, `valid` those of each entry's own dates."""
 
     file: str
-    column: str | None = None
+    columns: tuple[str, ...] = ()
+    id: str | None = None
     valid: tuple[str, str] | None = None
     effective: Effective | None = None
 
@@ -570,7 +600,8 @@ class File(Node):
     late: Literal | None = None
     ahead: Literal | None = None
     revision: Word | None = None
-    language: Word | None = None
+    language: Word | None = field(default=None, compare=False)
+    """Of the keywords; none is English. The tree is the same in every language."""
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)

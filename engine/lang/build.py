@@ -15,6 +15,7 @@ from engine.lang.build_features import title
 from engine.lang.build_tables import TableBuilder
 from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
+from engine.lang.words import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -111,9 +112,11 @@ class Builder(TableBuilder):
         return Part("revision", word_of(c[1]), self._from(*c))
 
     def language(self, c: Children) -> Part:
-        if c[1].value != "en":
-            self._problem("unknown-language", f"there is no table of keywords for the language `{c[1].value}`", c[1].span, "there is `en`")
-        return Part("language", word_of(c[1]), self._from(*c))
+        if c[1].value not in LANGUAGES:
+            there = " and ".join(f"`{code}`" for code in LANGUAGES)
+            message = f"there is no table of keywords for the language `{c[1].value}`"
+            self._problem("unknown-language", message, c[1].span, f"there are {there}")
+        return Part("language", None if c[1].value == "en" else word_of(c[1]), self._from(*c))
 
     def effective(self, c: Children) -> Part:
         for token in c[2::2]:
@@ -178,8 +181,11 @@ class Builder(TableBuilder):
     def list_file(self, c: Children) -> ast.ListFile:
         texts = [text_of(token) for token in c if isinstance(token, Tok) and token.type == "STRING"]
         parts = {part.tag: part.value for part in c if isinstance(part, Part)}
-        column = texts[1] if len(texts) > 1 else None
-        return ast.ListFile(texts[0], column, parts.get("valid"), parts.get("effective"), span=self._from(c[0], c[-1]))
+        dates = (parts.get("valid"), parts.get("effective"))
+        return ast.ListFile(texts[0], tuple(texts[1:]), parts.get("bearer"), *dates, span=self._from(c[0], c[-1]))
+
+    def bearer(self, c: Children) -> Part:
+        return Part("bearer", text_of(c[1]), self._from(c[0], c[1]))
 
     def valid(self, c: Children) -> Part:
         return Part("valid", (text_of(c[1]), text_of(c[3])), self._from(c[0], c[-1]))

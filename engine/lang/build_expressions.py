@@ -5,11 +5,15 @@ It knows no declarations, resolves no names and knows no types; how deep an expr
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from engine.diagnostics import Diagnostic, Span
+from engine.diagnostics import Diagnostic, Fix, Span
 from engine.lang import ast
 from engine.lang.scan import MAX_DEPTH, Tok, too_deep
+from engine.lang.words import load_words
+
+if TYPE_CHECKING:
+    from engine.lang.words import Words
 
 Children = list[Any]
 
@@ -36,11 +40,11 @@ class ExpressionBuilder:
     """The callbacks of the parser for expressions, and what all callbacks share."""
 
     def __init__(self) -> None:
-        self.begin({})
+        self.begin({}, load_words())
 
-    def begin(self, ends: dict[int, int]) -> None:
+    def begin(self, ends: dict[int, int], words: Words) -> None:
         """`ends` maps a line to the column after its last token."""
-        self.ends = ends
+        self.ends, self.words = ends, words
         self.problems: list[Diagnostic] = []
         self._depths: dict[int, int] = {}
         self._too_deep = False
@@ -54,8 +58,10 @@ class ExpressionBuilder:
             return Span(start.file, start.line, start.column, end.end)
         return Span(start.file, start.line, start.column, self.ends.get(start.line, start.end))
 
-    def _problem(self, code: str, message: str, span: Span, hint: str | None = None, *related: tuple[str, Span]) -> None:
-        self.problems.append(Diagnostic(code, message, span, related=related, hint=hint))
+    def _problem(
+        self, code: str, message: str, span: Span, hint: str | None = None, *related: tuple[str, Span], fix: Fix | None = None
+    ) -> None:
+        self.problems.append(Diagnostic(code, message, span, related=related, hint=hint, fix=fix))
 
     def _later(self, what: str, children: Children) -> None:
         self._problem("not-yet", f"{what} with a later release of the language", self._from(children[0], children[-1]))
@@ -126,9 +132,9 @@ class ExpressionBuilder:
         self._later("conversion between currencies comes", c)
         return c[0]
 
-    def resembles_later(self, c: Children) -> Any:
-        self._later("`resembles` comes", c)
-        return c[0]
+    def resembles(self, c: Children) -> Any:
+        node = ast.Resembles(c[0], self.name(c[4:5]), c[6], span=self._from(c[0], c[6]))
+        return self._deeper(node, c[0], c[6])
 
     def choices(self, c: Children) -> Any:
         return self._deeper(ast.Tuple(tuple(c), span=self._from(c[0], c[-1])), *c)
@@ -149,7 +155,8 @@ class ExpressionBuilder:
         return ast.Literal("percent", f"{c[0].value}%", span=self._from(*c))
 
     def duration(self, c: Children) -> ast.Literal:
-        return ast.Literal("duration", f"{c[0].value} {c[1].value}", span=self._from(*c))
+        unit = c[1].type.lower() + ("" if c[0].value == "1" else "s")
+        return ast.Literal("duration", f"{c[0].value} {unit}", span=self._from(*c))
 
     def date(self, c: Children) -> ast.Literal:
         return ast.Literal("date" if len(c[0].value) == 10 else "datetime", c[0].value, span=c[0].span)

@@ -5,16 +5,12 @@ It resolves no names and knows no types.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from engine.diagnostics import Fix, Span
 from engine.lang import ast
 from engine.lang.build_expressions import Children, ExpressionBuilder, Part, text_of, word_of
 from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
 from engine.lang.words import load_words
-
-if TYPE_CHECKING:
-    from engine.diagnostics import Span
 
 
 class FeatureBuilder(ExpressionBuilder):
@@ -84,7 +80,9 @@ class FeatureBuilder(ExpressionBuilder):
     def _length(self, node: ast.Expr) -> ast.Expr:
         if isinstance(node, ast.Name) and node.path in load_words().units:
             code, message, hint = bare_unit(node.path)
-            self._problem(code, message, node.span, hint)
+            place = Span(node.span.file, node.span.line, node.span.column, node.span.column)
+            # how many was not said, so the edit is a proposal
+            self._problem(code, message, node.span, hint, fix=Fix(place, "1 "))
         return node
 
     def _counted(self, token: Tok) -> ast.Expr:

@@ -6,13 +6,17 @@ It resolves no names and knows no types; the cells of a row stay text until some
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.diagnostics import Span
 from engine.lang import ast
 from engine.lang.build_expressions import Children, Part, text_of, word_of
 from engine.lang.build_features import FeatureBuilder, title
 from engine.lang.scan import Tok
+from engine.lang.translate import in_english
+
+if TYPE_CHECKING:
+    from engine.lang.words import Words
 
 SUBJECT: Final = "it"
 """The name by which the condition in a cell calls the value of its column."""
@@ -42,14 +46,14 @@ class TableBuilder(FeatureBuilder):
 
     def _rows(self, tokens: list[Tok], what: str) -> tuple[ast.Row, tuple[ast.Row, ...]]:
         """The header and the rows under it; `what` says of the columns behind the arrow what they are."""
-        header, arrow = _cells(tokens[0])
+        header, arrow = _cells(tokens[0], self.words)
         if arrow is None:
             message = f"the first row does not say which columns {what}"
             self._problem("no-arrow", message, tokens[0].span, "put `=>` before the first of them")
             arrow = len(header)
         rows = []
         for token in tokens[1:]:
-            cells, at = _cells(token)
+            cells, at = _cells(token, self.words)
             if len(cells) != len(header):
                 message = f"this row has {_count(len(cells), 'cell')}, the first row has {len(header)}"
                 self._problem("ragged-row", message, token.span, None, ("the first row is here", tokens[0].span))
@@ -100,7 +104,7 @@ def _count(n: int, what: str) -> str:
 _CELL: Final = re.compile(r'\|((?:[^|"]|"[^"]*"|")*)')
 
 
-def _cells(row: Tok) -> tuple[list[ast.Cell], int | None]:
+def _cells(row: Tok, words: Words) -> tuple[list[ast.Cell], int | None]:
     """The cells of a row, and how many of them stand before the `=>`."""
     cells: list[ast.Cell] = []
     arrow: int | None = None
@@ -111,5 +115,6 @@ def _cells(row: Tok) -> tuple[list[ast.Cell], int | None]:
             arrow = len(cells) if arrow is None else -1
             body = body[2:].strip()
         column = row.column + start + (len(text.rstrip()) - len(body) if body else 1)
-        cells.append(ast.Cell(body, span=Span(row.file, row.line, column, column + max(len(body), 1))))
+        span = Span(row.file, row.line, column, column + max(len(body), 1))
+        cells.append(ast.Cell(in_english(body, words), body, words.language, span=span))
     return cells, arrow

@@ -25,6 +25,8 @@ from engine.lang.program import Program
 from engine.lang.ruleset import RuleSetCheck
 from engine.lang.scope import Scope
 from engine.lang.templates import expanded
+from engine.lang.translate import speaking
+from engine.lang.words import load_words
 from engine.record import Record
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def check_record(tree: ast.File) -> tuple[Record | None, list[Diagnostic]]:
     report = Report()
     records.check_places(tree, report)
     record = records.record(tree, report)
-    return (None if report.failed else record), in_order(report.found)
+    return (None if report.failed else record), _told(tree, report)
 
 
 def check_list(tree: ast.File, folder: Path | None = None, workspace: Path | None = None) -> tuple[ListValue | None, list[Diagnostic]]:
@@ -61,11 +63,11 @@ def check_list(tree: ast.File, folder: Path | None = None, workspace: Path | Non
     if len(declared) != 1:
         message = "a list file holds one list" if declared else "this list has no values"
         report.error("list-body", message, tree.name.span, 'write `values (...)`, or `from "file.csv" column "name"`')
-        return None, in_order(report.found)
+        return None, _told(tree, report)
     value = declarations.list_value(declared[0], Typer(Scope(), report), folder, workspace)
     if value is None or report.failed:
-        return None, in_order(report.found)
-    return replace(value, name=list_name(tree.name.text), version=tree.version.text), in_order(report.found)
+        return None, _told(tree, report)
+    return replace(value, name=list_name(tree.name.text), version=tree.version.text), _told(tree, report)
 
 
 def check_features(tree: ast.File, env: Environment) -> tuple[ir.FeatureSet | None, list[Diagnostic]]:
@@ -79,7 +81,7 @@ def check_features(tree: ast.File, env: Environment) -> tuple[ir.FeatureSet | No
     for name in order:
         declarations.check(program, name, declared[name])
     program.warn_unused(("param", "list", "define"))
-    return (None if report.failed or program.incomplete else feature_set(program)), in_order(report.found)
+    return (None if report.failed or program.incomplete else feature_set(program)), _told(tree, report)
 
 
 def check_ruleset(
@@ -93,7 +95,13 @@ def check_ruleset(
     program.scope.silent.update(made.lost)
     program.scope.used.update(made.read)
     checked = RuleSetCheck(program).run()
-    return (None if report.failed or program.incomplete else checked), in_order(report.found)
+    return (None if report.failed or program.incomplete else checked), _told(tree, report)
+
+
+def _told(tree: ast.File, report: Report) -> list[Diagnostic]:
+    """What was found, with the keywords it quotes in the words of the file."""
+    words = load_words("en" if tree.language is None else tree.language.text)
+    return in_order(speaking(report.found, words, sure=False))
 
 
 def check_expression(expr: ast.Expr, columns: Mapping[str, Type], file: str, zone: str = "UTC") -> tuple[ir.Expr | None, list[Diagnostic]]:
@@ -111,4 +119,4 @@ def check_tests(tree: ast.File, ruleset: ir.RuleSet, env: Environment) -> tuple[
     """The typed cases of every `test`, `story` and `examples` of a rule set; faulty ones are left out and reported."""
     report = Report()
     found = cases(tree, ruleset, env, report)
-    return found, in_order(report.found)
+    return found, _told(tree, report)

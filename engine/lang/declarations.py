@@ -135,13 +135,14 @@ def list_value(node: ast.ListDecl, typer: Typer, folder: Path | None, workspace:
     """The values of a list declaration, from the text or from its files; none with the problem noted."""
     parts = node.files or node.values
     what = f"the list `{node.name.text}`" if node.name is not None else "this list"
-    held = [lists.read_file(typer.report, file, folder, workspace) for file in node.files]
+    read = [lists.read_file(typer.report, file, folder, workspace) for file in node.files]
     written = written_list([value.value for value in node.values], typer) if node.values else None
     days = effective.together(what, [part.effective for part in parts], [part.span for part in parts], typer.report)
-    if days is None or None in held or (node.values and written is None):
+    if days is None or None in read or (node.values and written is None):
         return None
-    type_, values = written if written is not None else (TEXT, [one for one in held if one is not None])
-    return ListValue("", None, type_, tuple(sorted(zip(days, values, strict=True), key=lambda one: one[0][0] or 0)))
+    type_, values = written if written is not None else (TEXT, [one[0] for one in read if one is not None])
+    ids = frozenset[tuple[str, str]]().union(*(one[1] for one in read if one is not None))
+    return ListValue("", None, type_, tuple(sorted(zip(days, values, strict=True), key=lambda one: one[0][0] or 0)), ids)
 
 
 def _define(program: Program, node: ast.Define, is_late: bool) -> bool:
@@ -160,12 +161,12 @@ def _define(program: Program, node: ast.Define, is_late: bool) -> bool:
 
 
 def _feature(program: Program, node: ast.Feature) -> bool:
-    feature = history.feature(node, program)
-    if feature is None:
+    made = history.feature(node, program)
+    if made is None:
         return False
-    program.features[feature.name] = feature
-    program.scope.columns[feature.name] = feature.type
-    program.history.add_feature(feature)
+    program.features.update((one.name, one) for one in made)
+    program.scope.columns[made[-1].name] = made[-1].type
+    program.history.add_feature(made[-1])
     return True
 
 

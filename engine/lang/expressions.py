@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import values
-from engine.lang import arithmetic, ast, dated, fit, functions, ir, literals
+from engine.lang import arithmetic, ast, dated, fit, functions, ir, literals, names
 from engine.lang.builtins import BUILTINS
 from engine.lang.dated import Fixed, is_fixed
 from engine.lang.entries import Entries
@@ -130,6 +130,8 @@ class Typer:
                 return self._is_missing(node)
             case ast.Membership():
                 return self._membership(node)
+            case ast.Resembles():
+                return names.resembles(self, node)
             case ast.Else():
                 return self._else(node)
             case ast.Call():

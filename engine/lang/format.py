@@ -46,6 +46,8 @@ def _header(tree: ast.File) -> list[Line]:
     lines = [Line(f"{tree.kind} {tree.name.text} version {tree.version.text}", tree.span.line, top=True)]
     if tree.title is not None:
         lines.append(Line(f'  "{tree.title}"', places.get("title", 0)))
+    if tree.language is not None:
+        lines.append(Line(f"  language {tree.language.text}", tree.language.span.line))
     if tree.owner is not None:
         lines.append(Line(f'  owner "{tree.owner}"', places.get("owner", 0)))
     lines += _cites(tree.cites)
@@ -62,7 +64,6 @@ def _header(tree: ast.File) -> list[Line]:
         ("arrival ", tree.arrival, ""),
         ("late up to ", tree.late, ""),
         ("ahead up to ", tree.ahead, ""),
-        ("language ", tree.language, ""),
     )
     for before, item, behind in items:
         if item is not None:
@@ -130,7 +131,8 @@ def _list(node: ast.ListDecl) -> list[Line]:
 
 
 def _list_file(node: ast.ListFile) -> str:
-    column = f' column "{node.column}"' if node.column is not None else ""
+    column = " column " + " or ".join(f'"{column}"' for column in node.columns) if node.columns else ""
+    column += f' id "{node.id}"' if node.id is not None else ""
     valid = f' valid "{node.valid[0]}" to "{node.valid[1]}"' if node.valid is not None else ""
     return f'from "{node.file}"{column}{valid}{_effective(node.effective)}'
 

@@ -64,6 +64,10 @@ def _membership(node: ast.Membership) -> str:
     return f"{show(node.item, SUM)} {'not in' if node.negated else 'in'} {show(node.choices, OR)}"
 
 
+def _resembles(node: ast.Resembles) -> str:
+    return f"{show(node.item, SUM)} resembles any in {node.listed.path} by {show(node.least, SUM)}"
+
+
 def _else(node: ast.Else) -> str:
     # a minus may stand in front of the fallback, though it binds less tightly
     least = _SIGNED if isinstance(node.fallback, ast.Negate) else _ELSE
@@ -95,6 +99,7 @@ _EXPRESSIONS: Final[dict[type, Callable[[Any], str]]] = {
     ast.Within: _within,
     ast.IsMissing: lambda node: f"{show(node.item, SUM)} is {'known' if node.known else 'missing'}",
     ast.Membership: _membership,
+    ast.Resembles: _resembles,
     ast.Tuple: lambda node: f"({', '.join(show(item, OR) for item in node.items)})",
     ast.Else: _else,
     ast.Call: _call,
@@ -107,6 +112,7 @@ _TIGHTNESS: Final[dict[type, int]] = {
     ast.Within: _COMPARISON,
     ast.IsMissing: _COMPARISON,
     ast.Membership: _COMPARISON,
+    ast.Resembles: _COMPARISON,
     ast.HasFlag: _COMPARISON,
     ast.Negate: _SIGNED,
     ast.Else: _ELSE,

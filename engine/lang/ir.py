@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
-from engine.lang.entries import Entries
+from engine.lang.entries import Days, Entries, holds
+from engine.screening.names import Names
 from engine.values import DATE, FLAG, Type, Value
 
 
@@ -84,6 +85,28 @@ class In(Expr):
 
 
 @dataclass(frozen=True, slots=True)
+class Resembles(Expr):
+    """Whether an entry of a list resembles the item by `least`, a percentage; missing where the item cannot be compared. With `day` only
+    the entries that are in force on it. `name` and `version` are the list's."""
+
+    item: Expr
+    names: Names
+    least: int
+    day: Expr | None = None
+    name: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Expr):
+    """What is alike most among the entries found by every `Resembles` in `of`: `part` is its ``name``, ``id``, ``score`` or ``list``, or
+    all of them as a ``text``. Missing, cause `no row`, where nothing is found, and as long as one of them cannot be judged."""
+
+    part: str
+    of: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Expr):
     """A builtin by its key in `lang.builtins.BUILTINS`, arithmetic among them. Strict: missing in, missing out, the first cause
     in rank; an open interval in is missing with cause `undecided` unless the builtin keeps intervals."""
@@ -124,7 +147,7 @@ class Dated(Expr):
     first; an open end is none. `day` is what `day_of_event` reads, no interval. `name` when it came from a param or list."""
 
     day: Expr
-    spans: tuple[tuple[int | None, int | None], ...]
+    spans: tuple[Days, ...]
     items: tuple[Expr, ...]
     name: str | None = None
 
@@ -162,11 +185,23 @@ class Define:
 @dataclass(frozen=True, slots=True)
 class Once:
     """`once per KEY per WINDOW`: a hit is held back where `window`, trailing or calendar, holds one that was let through before it, under
-    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends."""
+    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends. With `dated` it has another
+    window in each stretch of days; `window` is the one that counts, as soon as the day is known."""
 
     per: tuple[Read, ...]
     window: Window
     now: Read
+    dated: tuple[tuple[Days, Window], ...] = ()
+
+    def on(self, day: int) -> Once:
+        """The same on one day."""
+        found = next((window for days, window in self.dated if holds(days, day)), self.window)
+        return self if found is self.window else replace(self, window=found)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All windows it has, on whatever day."""
+        return (self.window, *(window for _, window in self.dated))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 _ALIKE: Final = dict(
     zip(
@@ -56,6 +56,38 @@ def foreign_word(word: str) -> tuple[str, str, str]:
         hint = f"write `{latin}` with the letters a to z" if latin.isascii() else "write names with the letters a to z"
         return "mixed-script", f"in the name `{word}` the letter {describe(first)}", hint
     return "foreign-letter", f"names are written with the letters a to z: {describe(odd[0])}", "texts in quotes may hold any letter"
+
+
+_CYRILLIC: Final = {latin: letter for letter, latin in reversed(_ALIKE.items()) if "\u0400" <= letter <= "\u04ff"}
+
+
+def in_latin(word: str) -> str | None:
+    """A word of another script as it looks in Latin letters, where it has such letters only.
+
+    >>> in_latin("\u0432\u0441\u0435"), in_latin("\u0441")
+    (None, 'c')
+    """
+    latin = "".join(_ALIKE.get(letter, letter) for letter in word)
+    return latin if latin != word and latin.isascii() else None
+
+
+def odd_letter(word: str, meant: str) -> str:
+    """Where a word is not written with the letters of the one that is meant: what stands there."""
+    written, letter = next((a, b) for a, b in zip(word, meant, strict=True) if a != b)
+    return f"`{written}` is U+{ord(written):04X} {unicodedata.name(written).lower()}, which looks like `{letter}`"
+
+
+def straightened(word: str, known: Container[str]) -> str | None:
+    """The one of `known` that `word` looks like, where it is written with letters of another script.
+
+    >>> straightened("\u0441\u043f\u0438co\u043a", {"\u0441\u043f\u0438\u0441\u043e\u043a"}) == "\u0441\u043f\u0438\u0441\u043e\u043a"
+    True
+    """
+    for letters in (_ALIKE, _CYRILLIC):
+        meant = "".join(letters.get(letter, letter) for letter in word)
+        if meant != word and meant in known:
+            return meant
+    return None
 
 
 def mixed_words(text: str) -> Iterator[tuple[int, str, str]]:

@@ -29,14 +29,19 @@ Held = frozenset[Value] | Entries
 """What a list holds: values, or entries that have dates of their own."""
 
 
+Ids = frozenset[tuple[str, str]]
+"""Names and the id of who bears them; a name may have several, and a bearer several names."""
+
+
 @dataclass(frozen=True, slots=True)
 class ListValue:
-    """A list by its full name: what it `holds`, as run-time values of `type`, in each stretch of days."""
+    """A list by its full name: what it `holds`, as run-time values of `type`, in each stretch of days; and the `ids` its files give."""
 
     name: str
     version: str | None
     type: Type
     holds: tuple[tuple[Days, Held], ...]
+    ids: Ids = frozenset()
 
     @property
     def values(self) -> frozenset[Value]:
@@ -64,19 +69,19 @@ class _BadTable(Exception):
         super().__init__(code, message, sought, there)
 
 
-def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace: Path | None) -> Held | None:
-    """The distinct texts of a CSV column, with their dates where the file has them; none, and a problem noted, when they cannot be read.
-    Rows whose cell is empty are left out.
+def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace: Path | None) -> tuple[Held, Ids] | None:
+    """The distinct texts of CSV columns, with their dates and ids where the file has them; none, and a problem noted, when they cannot be
+    read. Empty cells are left out.
 
     The file's name is relative to `folder`; the file must lie in `workspace` (or in `folder`, where there is no workspace).
     """
-    span, file, column = node.span, node.file, node.column
+    span, file = node.span, node.file
     path = _inside(report, span, file, folder, workspace)
     if path is None:
         return None
     try:
         status = path.stat()
-        values, odd = _column(path, column, node.valid, status.st_mtime_ns, status.st_size)
+        values, ids, odd = _column(path, node.columns, node.id, node.valid, status.st_mtime_ns, status.st_size)
     except OSError as problem:
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
         report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
@@ -92,7 +97,7 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
         _tell(report, span, file, odd)
         if not values:
             report.warning("empty-list", f"the file `{file}` holds no entry, so nothing is ever on this list", span)
-        return values
+        return values, ids
     return None
 
 
@@ -110,17 +115,22 @@ def _inside(report: Report, span: Span, file: str, folder: Path | None, workspac
 
 
 @lru_cache(maxsize=8)
-def _column(path: Path, column: str | None, valid: tuple[str, str] | None, changed: int, size: int) -> tuple[Held, tuple[_Odd, ...]]:
+def _column(
+    path: Path, columns: tuple[str, ...], bearer: str | None, valid: tuple[str, str] | None, changed: int, size: int
+) -> tuple[Held, Ids, tuple[_Odd, ...]]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
     _look_over(path)
     found: dict[Value, tuple[Days, ...]] = {}
+    ids: set[tuple[str, str]] = set()
     odd: dict[str, _Odd] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.reader(file, strict=True)
         header = [name.strip() for name in next(table, [])]
-        place, dates = _place(header, column), [_place(header, name) for name in valid or ()]
-        for number, row in _rows(table, place, len(header)):
-            text = row[place]
+        places, dates = [_place(header, name) for name in columns or (None,)], [_place(header, name) for name in valid or ()]
+        named = None if bearer is None else _place(header, bearer)
+        for number, text, row in _entries(table, places, len(header)):
+            if named is not None:
+                ids.add((text, row[named].strip()))
             if text not in found:
                 found[text] = ()
                 _note(odd, number, _oddities(text))
@@ -129,7 +139,7 @@ def _column(path: Path, column: str | None, valid: tuple[str, str] | None, chang
                 _note(odd, number, _misdated(text, [row[at].strip() for at in dates]))
             elif days not in found[text]:
                 found[text] = (*found[text], days)
-    return (frozenset(found) if valid is None else Entries(found)), tuple(odd.values())
+    return (frozenset(found) if valid is None else Entries(found)), frozenset(ids), tuple(odd.values())
 
 
 def _note(odd: dict[str, _Odd], row: int, found: Iterable[tuple[str, str]]) -> None:
@@ -257,11 +267,10 @@ def _place(header: list[str], column: str | None) -> int:
     return header.index(column)
 
 
-def _rows(table: Iterator[list[str]], place: int, width: int) -> Iterator[tuple[int, list[str]]]:
-    """The rows that have an entry, by their number."""
+def _entries(table: Iterator[list[str]], places: Sequence[int], width: int) -> Iterator[tuple[int, str, list[str]]]:
+    """The entries with the number of their row, and the row."""
     for number, row in enumerate(table, 2):
         # a comma that should stand in quotes moves every cell after it to another column
         if row and len(row) != width:
             raise _BadTable("list-unreadable", f"has another number of cells in row {number} than in its header: {len(row)}, not {width}")
-        if row and row[place]:
-            yield number, row
+        yield from ((number, row[place], row) for place in places if row and row[place])

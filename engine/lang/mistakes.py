@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from engine.currencies import DIGITS
-from engine.diagnostics import Diagnostic, Span, suggest
+from engine.diagnostics import Diagnostic, Fix, Span, nearest, suggest
+from engine.lang.mends import edit
 from engine.lang.scan import shown
-from engine.lang.words import DECLARATIONS, RESERVED, UNITS, Words
+from engine.lang.stopped import CLAUSES, Mistake
+from engine.lang.words import DECLARATIONS, RESERVED, UNITS, load_words, verbatim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.lang.scan import Tok
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """Where reading stopped: at `found` (none at the end of `tokens`), where one of the terminals `accepts` could have stood.
-
-    `after` is the token that follows `tokens` in the file, `start` the rule that was being read.
-    """
-
-    tokens: list[Tok]
-    found: Tok | None
-    accepts: frozenset[str]
-    after: Tok | None
-    start: str
-    words: Words
-
-    @property
-    def index(self) -> int:
-        if self.found is None:
-            return len(self.tokens)
-        place = (self.found.line, self.found.column)
-        return next(i for i, token in enumerate(self.tokens) if (token.line, token.column) == place)
-
-    @property
-    def before(self) -> Tok | None:
-        """The token in front of the place."""
-        return self.tokens[self.index - 1] if self.index else None
-
-    @property
-    def clause(self) -> str | None:
-        """The terminal of the clause in which the place stands."""
-        return next((token.type for token in reversed(self.tokens[: self.index]) if token.type in _CLAUSES), None)
-
-    @property
-    def next(self) -> Tok | None:
-        return self.tokens[self.index + 1] if self.index + 1 < len(self.tokens) else None
-
-    @property
-    def span(self) -> Span:
-        """The token that does not fit; at the end, the place just after the last one."""
-        if self.found is not None:
-            return self.found.span
-        last = self.tokens[-1]
-        return Span(last.file, last.line, last.end_column, last.end_column + 1)
 
 
 Answer = tuple[str, str, str | None]
@@ -70,9 +27,11 @@ def explain(mistake: Mistake) -> Diagnostic:
         answer = slip(mistake)
         if answer is not None:
             span = mistake.before.span if slip is _one_part_name and mistake.before else mistake.span
-            return Diagnostic(answer[0], answer[1], span, related=_opened(mistake, answer[0]), hint=answer[2])
-    hint = _hint(mistake)
-    return Diagnostic("syntax", _message(mistake, hint), mistake.span, hint=hint)
+            return Diagnostic(answer[0], answer[1], span, _opened(mistake, answer[0]), answer[2], fix=edit(mistake, answer[0]))
+    near = _near(mistake)
+    hint = None if near is None else f"did you mean `{verbatim(near)}`?"
+    fix = None if near is None else Fix(mistake.span, near)
+    return Diagnostic("syntax", _message(mistake, hint), mistake.span, hint=hint, fix=fix)
 
 
 # --- the commonest slips, in order -----------------------------------------------------------------------------------
@@ -83,7 +42,7 @@ def _no_header(m: Mistake) -> Answer | None:
         return None
     kinds = ("ruleset", "record", "features", "list")
     word = m.tokens[0].value
-    hint = (None if word in m.words.declarations else suggest(word[:40], kinds)) or "for example `ruleset aml/cash version 1.0.0`"
+    hint = (None if word in load_words().declarations else suggest(word[:40], kinds)) or "for example `ruleset aml/cash version 1.0.0`"
     return "no-header", "a file begins with `ruleset`, `record`, `features` or `list`, its name and its version", hint
 
 
@@ -123,13 +82,13 @@ def _missing_comma(m: Mistake) -> Answer | None:
 
 
 def _unless_alone(m: Mistake) -> Answer | None:
-    if "BECAUSE" not in m.accepts or m.clause != "UNLESS" or not (m.found is None or m.found.type in _CLAUSES or m.found.first):
+    if "BECAUSE" not in m.accepts or m.clause != "UNLESS" or not (m.found is None or m.found.type in CLAUSES or m.found.first):
         return None
     return "syntax", "an exception says why it stands, and this one does not", 'write `unless ... because "..."`'
 
 
 def _missing_unit(m: Mistake) -> Answer | None:
-    if m.before is None or m.before.kind != "NUMBER" or not m.accepts <= set(UNITS) or _hint(m) is not None:
+    if m.before is None or m.before.kind != "NUMBER" or not m.accepts <= set(UNITS) or _near(m) is not None:
         return None
     number = shown(m.before.value)
     return "syntax", f"a unit of time is missing after `{number}`", f"write for example `{number} days`"
@@ -144,7 +103,7 @@ def _strange_unit(m: Mistake) -> Answer | None:
     if word.upper() in DIGITS:
         return "syntax", f"the code of a currency is written in capitals, not `{word}`", f"write `{number} {word.upper()}`"
     written = f"an amount is `{number} USD`, a percentage `{number}%`, a time `{number} days`"
-    near = suggest(word, sorted(unit for unit in m.words.units if unit[0] == word[0]))
+    near = suggest(word, sorted(unit for unit in load_words().units if unit[0] == word[0]))
     return "syntax", f"`{word}` is neither the code of a currency nor a unit", near or written
 
 
@@ -167,7 +126,7 @@ def _quote_in_text(m: Mistake) -> Answer | None:
 
 
 def _bare_unit(m: Mistake) -> Answer | None:
-    if m.found is None or m.found.value not in m.words.units or "NUMBER" not in m.accepts:
+    if m.found is None or m.found.value not in load_words().units or "NUMBER" not in m.accepts:
         return None
     return bare_unit(m.found.value)
 
@@ -186,19 +145,23 @@ def _number_gap(m: Mistake) -> Answer | None:
 
 
 def _aggregate_place(m: Mistake) -> Answer | None:
-    if m.found is None or m.before is None or "OVER" in m.accepts:
+    if m.found is None or "OVER" in m.accepts:
         return None
     follows = {"count": ("of", "over"), "time": ("since",), "most": ("repeated",)} | dict.fromkeys(_OF_SOMETHING, ("of", "over"))
-    if m.found.value not in follows.get(m.before.value, ()) or (m.before.value == "time" and m.tokens[0].type == "FEATURE"):
-        return None
-    hint = "write `feature NAME = ...` and use its name here"
-    return "aggregate-place", f"`{m.before.value} {m.found.value}` looks back over events, and that stands in a feature only", hint
+    for first, second in ((m.before, m.found), (m.found, m.next)):
+        if first is None or second is None or second.value not in follows.get(first.value, ()):
+            continue
+        if first.value == "time" and m.tokens[0].type == "FEATURE":
+            continue
+        hint = "write `feature NAME = ...` and use its name here"
+        return "aggregate-place", f"`{first.value} {second.value}` looks back over events, and that stands in a feature only", hint
+    return None
 
 
 def _aggregate_of(m: Mistake) -> Answer | None:
     if m.found is None or m.before is None or m.tokens[0].type != "FEATURE" or m.found.kind != "WORD":
         return None
-    if m.found.value in m.words.units and m.index > 1 and m.tokens[m.index - 2].value == "last":
+    if m.found.value in load_words().units and m.index > 1 and m.tokens[m.index - 2].value == "last":
         return "syntax", "a window is a time that ends now, without `last`", f"write `over {shown(m.before.value)} {m.found.value}`"
     if m.found.value in ("of", "over") and m.index > 1 and m.tokens[m.index - 2].type == "EQ" and m.before.kind == "WORD":
         hint = "write `count`, `count of distinct ...`, `sum of ...`, `mean of ...`, `min of ...`, `max of ...` or another one"
@@ -292,21 +255,21 @@ _NO_ID: Final = 'write `rule "title"`; each rule made from it gets its own id'
 def _template(m: Mistake) -> Answer | None:
     if m.tokens[0].type != "TEMPLATE":
         return None
-    inside = m.before is not None and m.before.value == m.words.shown["RULE"]
+    inside = m.before is not None and m.before.value == load_words().shown["RULE"]
     if m.found is not None and m.found.kind == "RULEID" and inside:
         return "syntax", "the rule of a template has no id", _NO_ID
     if m.found is not None and m.found.type == "IS" and not m.accepts & {"IS"}:
         hint = "say here what it says; what rules have in common stands in one template"
         return "template-nested", "a template cannot use another template", hint
     if m.accepts == {"DEFINE", "FEATURE", "RULE"} or (m.found is None and "RULE" in m.accepts):
-        if m.after is not None and m.after.value == m.words.shown["RULE"]:
+        if m.after is not None and m.after.value == load_words().shown["RULE"]:
             return "syntax", "a template ends with its rule, which has no id", _NO_ID
         return "syntax", "a template ends with its rule, and none follows here", 'write `rule "title" when ... then ...`'
     return None
 
 
 def _made(m: Mistake) -> Answer | None:
-    if m.found is None or m.found.type not in _CLAUSES or not any(token.type == "IS" for token in m.tokens[:4]):
+    if m.found is None or m.found.type not in CLAUSES or not any(token.type == "IS" for token in m.tokens[:4]):
         return None
     what = m.tokens[m.index].value
     return "syntax", f"`{what}` stands in the template; a rule made from it only fills slots", "make a slot of what differs"
@@ -370,7 +333,6 @@ _OPERATORS: Final = _set(
     "EQ COMPARE PLUS MINUS TIMES DIVIDE AND OR IS IN NOT BETWEEN WITHIN STARTS CONTAINS MATCHES RESEMBLES ELSE "
     "PERCENT CURRENCY SECOND MINUTE HOUR DAY WEEK MONTH YEAR"
 )
-_CLAUSES: Final = _set("CITES SEVERITY WHEN UNLESS THEN BECAUSE ON EFFECTIVE ONCE")
 _AGGREGATES: Final = _set(
     "COUNT TIME_SINCE_LAST SUM_OF MEAN_OF MIN_OF MAX_OF STDDEV_OF COUNT_OF_DISTINCT FIRST_OF LAST_OF MOST_REPEATED SHARE_OF"
 )
@@ -384,7 +346,7 @@ _GROUPS: Final = (
     (frozenset(("EQ", "COMPARE", "AND")), _OPERATORS, "`=`, `and` or another operator"),
     (frozenset(("PLUS", "TIMES")), _OPERATORS, "an operator such as `+`"),
     (frozenset(("STRING", "IS")), frozenset(("STRING", "IS")), "a text in double quotes"),
-    (_CLAUSES, _CLAUSES | {"IS"}, "a clause of the rule such as `when` or `then`"),
+    (CLAUSES, CLAUSES | {"IS"}, "a clause of the rule such as `when` or `then`"),
     (frozenset(("OWNER", "USES", "ZONE")), _ITEMS, "an item of the header such as `owner` or `uses`"),
     (frozenset(("COUNT", "SUM_OF")), _AGGREGATES, "an aggregate such as `count` or `sum of amount`"),
     (frozenset(("CALENDAR", "SINCE")), _WINDOWS, "a window such as `7 days` or `calendar month`"),
@@ -448,7 +410,7 @@ def _wanted(m: Mistake) -> str:
         if sign <= left:
             left -= members
             names.append(name)
-    singles = sorted(_PLAIN.get(terminal) or f"`{m.words.shown[terminal]}`" for terminal in left - _LATER)
+    singles = sorted(_PLAIN.get(terminal) or f"`{verbatim(m.words.shown[terminal])}`" for terminal in left - _LATER)
     if len(singles) + len(names) > 5:
         singles = []
     names += singles
@@ -457,11 +419,10 @@ def _wanted(m: Mistake) -> str:
     return names[0] if names else ""
 
 
-def _hint(m: Mistake) -> str | None:
+def _near(m: Mistake) -> str | None:
     """The accepted keyword that the word is most like."""
     if m.found is None or m.found.kind != "WORD" or len(m.found.value) > 40:
         return None
-    words = [m.words.shown[terminal] for terminal in m.accepts if terminal in m.words.shown]
-    if _MEANT.get(m.found.value) in words:
-        return f"did you mean `{_MEANT[m.found.value]}`?"
-    return suggest(m.found.value, words)
+    accepted = [terminal for terminal in m.accepts if terminal in m.words.shown]
+    meant = [terminal for terminal in accepted if load_words().shown[terminal] == _MEANT.get(m.found.value)]
+    return m.words.shown[meant[0]] if meant else nearest(m.found.written, [m.words.shown[terminal] for terminal in accepted])

@@ -9,20 +9,25 @@ import re
 import threading
 from dataclasses import replace
 from functools import cache
+from functools import partial as partial_of
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from lark import Lark
 from lark.exceptions import UnexpectedToken
 from lark.lexer import Lexer
+from lark.parsers.lalr_analysis import Shift
 
-from engine.diagnostics import Diagnostic, Span, errors, in_order
+from engine.diagnostics import Diagnostic, Fix, Span, errors, in_order
 from engine.lang.build import Builder
-from engine.lang.mistakes import Mistake, explain
+from engine.lang.mistakes import explain
 from engine.lang.partial import partial
 from engine.lang.scan import Scan, Tok, scan
+from engine.lang.settle import Tokens, settle
 from engine.lang.source import check_text, read_text
-from engine.lang.words import RESERVED, load_words
+from engine.lang.stopped import Mistake
+from engine.lang.translate import speaking
+from engine.lang.words import LANGUAGES, language_of, load_words
 from engine.resources import grammar_text
 
 if TYPE_CHECKING:
@@ -52,18 +57,20 @@ def parse(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic]]:
 def parse_parts(text: str, file: str) -> tuple[ast.File | None, list[Diagnostic], Partial | None]:
     """As `parse`, and of a file that does not read as a whole what does; none where not even its header reads."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    words = load_words()
+    language, said = language_of(text)
+    words = load_words(language)
     problems = check_text(text, file) or _too_many(text, words, file)
     if errors(problems):
         return None, problems, None
     scanned = scan(text, words, file)
     if not scanned.tokens or not scanned.complete:
-        return None, in_order([*problems, *scanned.problems] or [_empty(file)]), None
+        return None, in_order(speaking([*problems, *scanned.problems], words) or [_empty(file)]), None
     tree: ast.File | None
     tree, found = _read(scanned, "file")
-    problems = in_order([*problems, *scanned.problems, *found])
+    problems += [] if said or language == "en" else [_unsaid(scanned)]
+    problems = in_order(speaking([*problems, *scanned.problems, *found], words))
     if errors(problems):
-        pieces = [piece for piece, _ in _chunks(scanned.tokens)]
+        pieces = [piece for piece, _ in _chunks(scanned.tokens, words)]
         return None, problems, None if tree is None else partial(tree, pieces, found, scanned.problems)
     return None if tree is None else _with_comments(tree, scanned.comments), problems, None
 
@@ -84,7 +91,7 @@ def parse_cell(cell: ast.Cell) -> tuple[ast.Expr | None, list[Diagnostic]]:
     >>> parse_cell(ast.Cell("missing"))[0], parse_cell(ast.Cell("9_500 USD"))[0]
     (Name(path='missing'), Literal(kind='money', text='9_500 USD'))
     """
-    return _read_small(cell.text, "cell", cell.span)
+    return _read_small(cell.written or cell.text, "cell", cell.span, cell.language)
 
 
 def parse_condition(cell: ast.Cell) -> tuple[ast.Expr | None, list[Diagnostic]]:
@@ -95,27 +102,45 @@ def parse_condition(cell: ast.Cell) -> tuple[ast.Expr | None, list[Diagnostic]]:
     >>> [format_expression(parse_condition(ast.Cell(text))[0]) for text in ("[60 .. 100[", "missing", "any", '"IR"')]
     ['it >= 60 and it < 100', 'it is missing', 'true', 'it = "IR"']
     """
-    return _read_small(cell.text, "condition", cell.span)
+    return _read_small(cell.written or cell.text, "condition", cell.span, cell.language)
 
 
-def _read_small(text: str, start: str, place: Span) -> tuple[ast.Expr | None, list[Diagnostic]]:
+def settled(text: str) -> list[Tok]:
+    """The tokens of a whole English file that reads well, each with the terminal it was taken for."""
+    scanned = scan(text, load_words())
+    _read(scanned, "file")
+    return scanned.tokens
+
+
+def _read_small(text: str, start: str, place: Span, language: str = "en") -> tuple[ast.Expr | None, list[Diagnostic]]:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     problems = check_text(text, place.file, place.line, place.column)
     if errors(problems):
         return None, problems
-    scanned = scan(text, load_words(), place.file, place.line, place.column, cell=start == "condition")
+    words = load_words(language)
+    scanned = scan(text, words, place.file, place.line, place.column, cell=start == "condition")
     problems += scanned.problems
     if not scanned.tokens or not scanned.complete:
         nothing = Diagnostic("syntax", "a value is missing here", place, hint="write a value, or `missing`")
-        return None, in_order(problems or [nothing])
+        return None, in_order(speaking(problems or [nothing], words))
     tree, found = _read(scanned, start)
-    problems = in_order([*problems, *found])
+    problems = in_order(speaking([*problems, *found], words))
     return (None if errors(problems) else tree), problems
 
 
 def _empty(file: str) -> Diagnostic:
     hint = "begin it with `ruleset`, `record`, `features` or `list`"
     return Diagnostic("empty-file", "this file holds no rules", Span(file, 1, 1, 1), hint=hint)
+
+
+def _unsaid(scanned: Scan) -> Diagnostic:
+    """For a file that begins with a word of a language and does not name the language."""
+    first, words = scanned.tokens[0], scanned.words
+    line = f"{words.shown['LANGUAGE']} {words.language}"
+    end = next((token for token in reversed(scanned.tokens) if token.line == first.line), first)
+    fix = Fix(Span(first.file, first.line, end.end_column, end.end_column), f" {line}", safe=True)
+    message = f"this file is written in {LANGUAGES[words.language]}, and its header does not say so"
+    return Diagnostic("language-unsaid", message, first.span, hint=f"write `{line}` in the header", fix=fix)
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
@@ -146,43 +171,41 @@ class _Lexer(Lexer):
     __future_interface__ = True
 
     def __init__(self, _conf: object) -> None:
-        self.words = load_words()
+        pass
 
     def lex(self, lexer_state: Any, parser_state: Any) -> Iterator[Any]:
-        tokens: list[Tok] = lexer_state.text
+        tokens: Tokens = lexer_state.text
         states = parser_state.parse_conf.states
-        position = 0
+        position, takes = 0, partial_of(_takes, states, parser_state)
         while position < len(tokens):
             token = tokens[position]
             position += 1
             if token.kind == "WORD":
-                more = self._settle(token, tokens, position, states[parser_state.position])
+                more = settle(token, tokens, position, states[parser_state.position], takes)
                 if more:
                     position += more
                     token = _joined(token, tokens[position - 1])
             yield token
 
-    def _settle(self, token: Tok, tokens: list[Tok], position: int, accepted: Any) -> int:
-        """Give the word its terminal; the number of further words that belong to it."""
-        for rest, terminal in self.words.phrases.get(token.value, ()):
-            if terminal in accepted and all(
-                position + i < len(tokens) and tokens[position + i].value == word for i, word in enumerate(rest)
-            ):
-                token.type = terminal
-                return len(rest)
-        for rest, terminal in self.words.phrases.get(token.value, ()):
-            if not rest and terminal in RESERVED:
-                token.type = terminal
-                return 0
-        token.type = "NAME" if "." not in token.value and "PATH" not in accepted else "PATH"
-        return 0
+
+def _takes(states: Any, parser_state: Any, terminal: str) -> bool:
+    """Whether the parser can take the terminal next, not only reduce on it what stands before."""
+    stack = list(parser_state.state_stack)
+    while terminal in states[stack[-1]]:
+        action, arg = states[stack[-1]][terminal]
+        if action is Shift:
+            return True
+        if arg.expansion:
+            del stack[-len(arg.expansion) :]
+        stack.append(states[stack[-1]][arg.origin.name][1])
+    return False
 
 
 def _joined(first: Tok, last: Tok) -> Tok:
     """One token for words that are a keyword together."""
     end = last.end_column if last.line == first.line else first.end_column
     token = Tok("WORD", first.value, first.file, first.line, first.column, end, first.start_pos, first.first)
-    token.type = first.type
+    token.type, token.written = first.type, first.written
     return token
 
 
@@ -214,22 +237,22 @@ _SIGNS: Final = (
 
 def _read(scanned: Scan, start: str) -> tuple[Any, list[Diagnostic]]:
     """The tree, or none, and every problem met; after a failure declarations are read one by one, and the tree holds those that read."""
-    tokens, ends, holes = scanned.tokens, scanned.ends, scanned.holes
+    tokens, ends, holes, words = scanned.tokens, scanned.ends, scanned.holes, scanned.words
     with _LOCK:
         _, builder = _machine()
-        builder.begin(ends)
-        tree, problem = _attempt(tokens, start, None)
+        builder.begin(ends, words)
+        tree, problem = _attempt(tokens, start, None, builder)
         if problem is None:
             return tree, builder.problems
         if start != "file":
             return None, [*builder.problems, problem]
-        builder.begin(ends)
+        builder.begin(ends, words)
         headless = problem.code == "no-header"
         found = [problem] if headless else []
         declared: list[ast.Declaration] = []
-        for chunk, after in _chunks(tokens):
-            whole = chunk[0] is tokens[0] and not (headless and _declares(chunk[0]))
-            part, problem = _attempt(chunk, "file" if whole else "declarations", after)
+        for chunk, after in _chunks(tokens, words):
+            whole = chunk[0] is tokens[0] and not (headless and _declares(chunk[0], words))
+            part, problem = _attempt(chunk, "file" if whole else "declarations", after, builder)
             found += [problem] if problem else []
             if whole:
                 tree = part
@@ -244,38 +267,38 @@ def _read(scanned: Scan, start: str) -> tuple[Any, list[Diagnostic]]:
         return tree, builder.problems + [one for one in found if one.code != "syntax" or one.span.line not in holes]
 
 
-def _attempt(tokens: list[Tok], start: str, after: Tok | None) -> tuple[Any, Diagnostic | None]:
+def _attempt(tokens: list[Tok], start: str, after: Tok | None, builder: Builder) -> tuple[Any, Diagnostic | None]:
     """Read `tokens` from the start rule `start`; `after` is the token that follows them in the file."""
     lark, _ = _machine()
     try:
-        return lark.parse(tokens, start=start), None
+        return lark.parse(Tokens(tokens, builder.words, builder.problems), start=start), None
     except UnexpectedToken as error:
         accepts = frozenset(error.accepts or ())
         found = None if error.token.type == "$END" else error.token
-        return None, explain(Mistake(tokens, found, accepts, after, start, load_words()))
+        return None, explain(Mistake.of(tokens, found, accepts, after, start, builder.words))
 
 
-def _chunks(tokens: list[Tok]) -> Iterator[tuple[list[Tok], Tok | None]]:
+def _chunks(tokens: list[Tok], words: Words) -> Iterator[tuple[list[Tok], Tok | None]]:
     """The header, then one piece a declaration, each with the token that follows it."""
-    cuts = [0, *_cuts(tokens), len(tokens)]
+    cuts = [0, *_cuts(tokens, words), len(tokens)]
     for start, end in pairwise(cuts):
         yield tokens[start:end], tokens[end] if end < len(tokens) else None
 
 
-def _declares(token: Tok) -> bool:
-    return token.kind == "WORD" and token.value in load_words().declarations
+def _declares(token: Tok, words: Words) -> bool:
+    return token.kind == "WORD" and token.written in words.declarations
 
 
-def _cuts(tokens: list[Tok]) -> Iterator[int]:
+def _cuts(tokens: list[Tok], words: Words) -> Iterator[int]:
     """Where declarations begin. A template goes on to its rule, which has no id."""
-    shown = load_words().shown
+    shown = words.shown
     own, inside = (shown["DEFINE"], shown["FEATURE"]), False
     for place, token in enumerate(tokens):
-        if place and token.first and _declares(token):
-            ends = token.value == shown["RULE"] and place + 1 < len(tokens) and tokens[place + 1].kind == "STRING"
-            if not inside or not (ends or token.value in own):
+        if place and token.first and _declares(token, words):
+            ends = token.written == shown["RULE"] and place + 1 < len(tokens) and tokens[place + 1].kind == "STRING"
+            if not inside or not (ends or token.written in own):
                 yield place
-            inside = token.value == shown["TEMPLATE"] or (inside and token.value in own)
+            inside = token.written == shown["TEMPLATE"] or (inside and token.written in own)
 
 
 def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:

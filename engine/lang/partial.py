@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.diagnostics import Diagnostic, errors
+from engine.lang.words import load_words
 
 if TYPE_CHECKING:
     from engine.lang import ast
@@ -44,9 +45,13 @@ class Partial:
             return True
         row = rows[one.span.line - 1] if 1 <= one.span.line <= len(rows) else ""
         words = row[one.span.column - 1 : (one.span.end or one.span.column) - 1].replace("{", " ").replace("}", " ").split()
-        if one.code == "unknown-outcome" and "decide" in self.lost:
+        if one.code == "unknown-outcome" and _decide(self.tree) in self.lost:
             return False
         return not any(word.strip('"') in self.lost for word in words)
+
+
+def _decide(tree: ast.File) -> str:
+    return load_words("en" if tree.language is None else tree.language.text).shown["DECIDE"]
 
 
 def partial(tree: ast.File, pieces: Iterable[Sequence[Tok]], misread: Iterable[Diagnostic], slips: Iterable[Diagnostic]) -> Partial:
@@ -58,7 +63,7 @@ def partial(tree: ast.File, pieces: Iterable[Sequence[Tok]], misread: Iterable[D
     for piece in pieces:
         lines = range(piece[0].line, piece[-1].line + 1)
         if wrong.intersection(lines) or piece[0].line not in begun:
-            lost.update(token.value.strip('"') for token in piece)
+            lost.update(token.written.strip('"') for token in piece)
             gone.update(lines)
     kept = tuple(node for node in tree.declarations if node.span.line not in gone)
     return Partial(replace(tree, declarations=kept), frozenset(lost), frozenset(wrong | {one.span.line for one in slips}))

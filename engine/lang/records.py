@@ -64,10 +64,6 @@ def check_places(tree: ast.File, report: Report) -> None:
         if not isinstance(declaration, _BODY[tree.kind]):
             word = _DECLARED[type(declaration)]
             report.error("wrong-place", f"`{word}` does not belong into a {tree.kind} file", declaration.span)
-    if tree.language is not None and tree.language.text != "en":
-        report.error(
-            "wrong-place", f"there are no words in the language `{tree.language.text}` yet", tree.language.span, "write `language en`"
-        )
 
 
 def _place(value: Any, tree: ast.File) -> Any:

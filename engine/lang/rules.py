@@ -13,10 +13,14 @@ from engine.lang.aggregates import named
 from engine.lang.dated import Fixed
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
+from engine.lang.names import PARTS, matches
+from engine.lang.order import mentioned
 from engine.lang.windows import window
 
 if TYPE_CHECKING:
+    from engine.lang.problems import Report
     from engine.lang.program import Program
+    from engine.lang.scope import Scope
 
 _BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _EFFECTS = {"score": "points", "outcome": "an outcome"}
@@ -116,12 +120,14 @@ def points(value: ast.Expr, typer: Typer) -> int | None:
 
 
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
-    per, over = named(node.per, "the key", program), window(node.window, program)
-    if per is None or over is None:
+    per = named(node.per, "the key", program)
+    over = program.for_each(program.stretches(sorted(mentioned(node.window))), lambda: window(node.window, program))
+    if per is None or not over:
         return None
     types, time = program.history.fields, program.env.record.time
     fields = tuple(ir.Read(name, type=types[name], span=written.span) for name, written in zip(per, node.per, strict=True))
-    return ir.Once(fields, over, ir.Read("now", type=types[time], span=node.span))
+    dated = tuple(over) if over[0][0] != effective.ALWAYS else ()
+    return ir.Once(fields, over[0][1], ir.Read("now", type=types[time], span=node.span), dated)
 
 
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:
@@ -199,7 +205,15 @@ def _assumed_value(node: ast.Assume, name: str, program: Program) -> Fixed | Non
 # --- reasons -------------------------------------------------------------------------------------------------------
 
 
-def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
+def with_match(scope: Scope, made: ir.Statement | None, program: Program) -> Scope:
+    """The scope with what this rule's comparisons of names found, if it makes any; quiet where the rule is faulty itself."""
+    if not isinstance(made, ir.Rule):
+        return replace(scope, silent={*scope.silent, *PARTS}, refused={n: r for n, r in scope.refused.items() if n not in PARTS})
+    found = matches(made.when, program.defines)
+    return replace(scope, inlined={**scope.inlined, **found}) if found else scope
+
+
+def reason(node: ast.Rule, scope: Scope, program: Program) -> tuple[str | ir.Expr, ...]:
     """The reason as texts and expressions in turn; problems are noted."""
     if node.because is None:
         return ()
@@ -211,7 +225,7 @@ def reason(node: ast.Rule, program: Program) -> tuple[str | ir.Expr, ...]:
             program.report.error("reason-braces", f"the brace `{text}` has no partner", span, "names stand in braces, like `{amount}`")
         elif text.startswith("{"):
             name = text[1:-1].strip()
-            found = _named(names.get(name, name), span, program)
+            found = _named(names.get(name, name), span, scope, program.report)
             if found is not None:
                 parts.append(found)
         else:
@@ -236,13 +250,15 @@ def _inside(span: Span, at: int, length: int) -> Span:
     return replace(span, column=start, end=start + length)
 
 
-def _named(name: str, span: Span, program: Program) -> ir.Expr | None:
-    found = program.late.lookup(name, span)
+def _named(name: str, span: Span, scope: Scope, report: Report) -> ir.Expr | None:
+    found = scope.lookup(name, span)
     if isinstance(found, ir.Expr):
         return found
     if isinstance(found, ListValue):
-        program.report.error("reason-unknown-name", f"`{name}` is a list and cannot be printed", span)
-    elif not program.late.is_silent(name):
-        hint = program.report.suggest(name, program.late.names())
-        program.report.error("reason-unknown-name", f"the reason names `{name}`, which is nothing here", span, hint)
+        report.error("reason-unknown-name", f"`{name}` is a list and cannot be printed", span)
+    elif name in PARTS:
+        scope.explain(name, span, report)
+    elif not scope.is_silent(name):
+        hint = report.suggest(name, scope.names())
+        report.error("reason-unknown-name", f"the reason names `{name}`, which is nothing here", span, hint)
     return None

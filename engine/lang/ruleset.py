@@ -149,7 +149,11 @@ class RuleSetCheck:
         scope = self.program.late if is_late else self.program.scope
         values: list[tuple[str, ir.Expr]] = []
         for rule, effect in self.parts.sets[name]:
-            value = Typer(scope, self.report).typed(effect.value) if effect.value is not None else None
+            value = (
+                Typer(rules.with_match(scope, self.typed.get(ir.hit(rule)), self.program), self.report).typed(effect.value)
+                if effect.value is not None
+                else None
+            )
             if value is not None and self._joins(name, value, effect, values):
                 values.append((rule, value))
         if len(values) < len(self.parts.sets[name]):
@@ -172,8 +176,8 @@ class RuleSetCheck:
 
     def _complete_rules(self) -> None:
         for node in self.parts.rules.values():
-            reason = rules.reason(node, self.program)
             made = self.typed.get(ir.hit(node.id.text))
+            reason = rules.reason(node, rules.with_match(self.program.late, made, self.program), self.program)
             if isinstance(made, ir.Rule):
                 self.typed[ir.hit(node.id.text)] = replace(made, reason=reason, sets=self._sets(node))
 

@@ -9,26 +9,33 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from engine.diagnostics import Diagnostic, Span
+from engine.diagnostics import Diagnostic, Fix, Span, nearest
 from engine.lang.ast import Comment
-from engine.lang.letters import foreign_word, mixed_words
+from engine.lang.letters import foreign_word, mixed_words, odd_letter, straightened
+from engine.lang.nulls import Before, instead_of_null
+from engine.lang.words import LANGUAGES, load_words, verbatim
 
 if TYPE_CHECKING:
     from engine.lang.words import Words
 
 MAX_DEPTH: Final = 60
+_CLAUSE: Final = 100
 MAX_SLIPS: Final = 200
 MAX_TOKENS: Final = 500_000
 
 
 class Tok:
-    """One token. `kind` is what it looks like; `type` the terminal the grammar took it for, settled anew at each reading."""
+    """One token. `kind` is what it looks like; `type` the terminal the grammar took it for, settled anew at each reading.
 
-    __slots__ = ("column", "end_column", "end_pos", "file", "first", "kind", "line", "start_pos", "type", "value")
+    `written` is what stands in the text; `value` is the same, but English for what was taken for a keyword of another language.
+    """
+
+    __slots__ = ("column", "end_column", "end_pos", "file", "first", "kind", "line", "start_pos", "type", "value", "written")
 
     def __init__(self, kind: str, value: str, file: str, line: int, column: int, end: int, start: int, first: bool) -> None:
         self.kind = self.type = kind
-        self.value, self.file, self.line, self.column, self.end_column = value, file, line, column, end
+        self.value = self.written = value
+        self.file, self.line, self.column, self.end_column = file, line, column, end
         self.start_pos, self.end_pos, self.first = start, start + end - column, first
 
     @property
@@ -54,6 +61,7 @@ class Scan:
     ends: dict[int, int] = field(default_factory=dict)
     holes: set[int] = field(default_factory=set)
     complete: bool = True
+    words: Words = field(default_factory=load_words)
 
 
 _TOKEN: Final = re.compile(
@@ -137,7 +145,7 @@ class _Scanner:
         self.fresh = True  # nothing stands before it on its line
         self.depth = 0  # parentheses that are open
         self.begin = 0  # the token that began the declaration
-        self.out = Scan()
+        self.out = Scan(words=words)
         declared = "|".join(sorted(words.declarations))
         self.declaration = re.compile(rf"^[ \t]*(?:{declared})(?![\w.])", re.MULTILINE)
 
@@ -208,8 +216,13 @@ class _Scanner:
         elif kind == "WORD" and value in ("null", "nil"):
             self._null(value, start)
 
-    def _slip(self, code: str, message: str, start: int, length: int, hint: str | None, severity: str = "error") -> None:
-        self.out.problems.append(Diagnostic(code, message, self._span(start, length), hint=hint, severity=severity))
+    def _slip(
+        self, code: str, message: str, start: int, length: int, hint: str | None, severity: str = "error", fix: Fix | None = None
+    ) -> None:
+        self.out.problems.append(Diagnostic(code, message, self._span(start, length), hint=hint, severity=severity, fix=fix))
+
+    def _fix(self, start: int, length: int, text: str, safe: bool = True) -> Fix:
+        return Fix(self._span(start, length), text, safe)
 
     # --- what is not a slip
 
@@ -232,8 +245,7 @@ class _Scanner:
 
     def _bar(self, value: str, start: int) -> None:
         if value == "||":
-            self._symbol("||", "or", start)
-            self._add("WORD", "or", start, 2)
+            self._operator("||", "or", start)
         else:
             self._stray("|", start)
 
@@ -259,28 +271,36 @@ class _Scanner:
 
     def _null(self, value: str, start: int) -> None:
         hint = "write `is missing` or `is known`; in a test, `NAME missing`"
-        self._slip("null-word", f"`{value}` is no value of this language", start, len(value), hint)
+        before = self.out.tokens if self.out.tokens[-1:] and self.out.tokens[-1].written != value else self.out.tokens[:-1]
+        fix = instead_of_null([Before(token.written, token.span) for token in before[-_CLAUSE:]], self._span(start, len(value)), self.words)
+        self._slip("null-word", f"`{value}` is no value of this language", start, len(value), hint, fix=fix)
 
     def _capitals(self, value: str, start: int) -> None:
         """A currency, unless it is a keyword that stands where no currency can."""
         before = self.out.tokens[-1].value if self.out.tokens else ""
-        if value.lower() in self.words.every and not (before[-1:].isdigit() or before in ("money", "in")):
+        if value.lower() in self.words.every and not (
+            before[-1:].isdigit() or before in (self.words.shown["MONEY"], self.words.shown["IN"])
+        ):
             self._word(value, start)
         else:
             self._add("CURRENCY", value, start, 3)
 
     def _word(self, value: str, start: int) -> None:
         """A word with a letter that names cannot have."""
+        if not value.isascii() and self._keyword(value, start):
+            return
         if not value.isascii():
             code, message, hint = foreign_word(value)
-            self._slip(code, message, start, len(value), hint)
+            near = None if self.words.language == "en" else nearest(value.lower()[:40], self.words.every)
+            hint, fix = (hint, None) if near is None else (f"did you mean `{verbatim(near)}`?", self._fix(start, len(value), near, False))
+            self._slip(code, message, start, len(value), hint, fix=fix)
             self._add("WORD", "x", start, len(value))
             return
         small = value.lower()
         if small in _NULLS:
             self._null(value, start)
         elif small in self.words.every:
-            self._slip("capital-keyword", f"`{value}` is written in small letters", start, len(value), f"write `{small}`")
+            self._capital(value, start)
         elif re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", value):
             text = f'; if it is a text, `"{value}"`' if value.isupper() and len(value) <= 3 else ""
             hint = f"write `{shown(small)}`{text}; ids of rules are capitals with a hyphen, such as `CASH-01`"
@@ -290,41 +310,76 @@ class _Scanner:
         plain = small not in _NULLS and re.fullmatch(r"[a-z_]\w*(\.[a-z_]\w*)*", small)
         self._add("WORD", small if plain else "x", start, len(value))
 
+    def _keyword(self, value: str, start: int) -> bool:
+        """A word with letters outside ASCII that is one of a keyword, in this language or another; none of those can be a name."""
+        if any(value in load_words(code).every for code in LANGUAGES):
+            self._add("WORD", value, start, len(value))
+        elif value.lower() in self.words.every:
+            self._capital(value, start)
+            self._add("WORD", value.lower(), start, len(value))
+        elif meant := straightened(value, self.words.every):
+            message = f"in the word `{verbatim(meant)}` the letter {odd_letter(value, meant)}"
+            fix = self._fix(start, len(value), meant)
+            self._slip("mixed-script", message, start, len(value), f"write `{verbatim(meant)}` anew", fix=fix)
+            self._add("WORD", meant, start, len(value))
+        else:
+            return False
+        return True
+
+    def _capital(self, value: str, start: int) -> None:
+        small = value.lower()
+        hint, fix = f"write `{verbatim(small)}`", self._fix(start, len(value), small)
+        self._slip("capital-keyword", f"`{verbatim(value)}` is written in small letters", start, len(value), hint, fix=fix)
+
     # --- slips of the pen
 
     def _thousands(self, value: str, start: int) -> None:
         hint = f"write `{shown(value.replace(',', '_'))}`; in a list put a space after each comma"
-        self._slip("thousands-comma", "numbers are not grouped with commas", start, len(value), hint)
+        if self.words.language != "en" and value.count(",") == 1:
+            hint = f"write `{shown(value.replace(',', '_'))}` for thousands, `{shown(value.replace(',', '.'))}` for a fraction"
+        # in a list it may be several numbers, and where people write a comma before decimals, a fraction
+        fix = self._fix(start, len(value), value.replace(",", "_"), self.depth == 0 and self.words.language == "en")
+        self._slip("thousands-comma", "numbers are not grouped with commas", start, len(value), hint, fix=fix)
         self._add("NUMBER", value.replace(",", "_"), start, len(value))
 
     def _double_equals(self, value: str, start: int) -> None:
-        self._slip("double-equals", "a comparison has one equals sign", start, 2, "write `=`")
+        self._slip("double-equals", "a comparison has one equals sign", start, 2, "write `=`", fix=self._fix(start, 2, "="))
         self._add("EQ", "=", start, len(value))
 
     def _arrow(self, value: str, start: int) -> None:
-        self._symbol(value, _ARROWS[value], start)
+        self._symbol(value, _ARROWS[value], start, self._fix(start, len(value), _ARROWS[value]))
         self._add("COMPARE", _ARROWS[value], start, len(value))
 
     def _ampersand(self, value: str, start: int) -> None:
         word = "not" if value == "!" else "and"
-        self._symbol(value, word, start)
-        self._add("WORD", word, start, len(value))
+        self._operator(value, word, start)
 
     def _dash(self, value: str, start: int) -> None:
         self._symbol(value, "-", start)
         self._add("MINUS", "-", start, 1)
 
-    def _symbol(self, written: str, meant: str, start: int) -> None:
-        self._slip("foreign-operator", f"`{written}` is not an operator here", start, len(written), f"write `{meant}`")
+    def _operator(self, written: str, meant: str, start: int) -> None:
+        """A sign in place of a word, which wants spaces around it."""
+        word, end = self.words.shown[meant.upper()], start + len(written)
+        spaced = " " * (not self.text[max(start - 1, 0)].isspace()) + word + " " * (not self.text[end : end + 1].isspace())
+        self._symbol(written, meant, start, self._fix(start, len(written), spaced))
+        self._add("WORD", word, start, len(written))
+
+    def _symbol(self, written: str, meant: str, start: int, fix: Fix | None = None) -> None:
+        self._slip("foreign-operator", f"`{written}` is not an operator here", start, len(written), f"write `{meant}`", fix=fix)
 
     def _smart(self, value: str, start: int) -> None:
         hint = "type the straight quote; word processors bend it"
-        self._slip("smart-quotes", "texts stand in straight double quotes", start, len(value), hint)
-        self._add("STRING", f'"{value[1:].rstrip("“”»")}"', start, len(value))
+        text = f'"{value[1:].rstrip("“”»")}"'
+        fix = self._fix(start, len(value), text, len(text) == len(value) and text.count('"') == 2)
+        self._slip("smart-quotes", "texts stand in straight double quotes", start, len(value), hint, fix=fix)
+        self._add("STRING", text, start, len(value))
 
     def _single(self, value: str, start: int) -> None:
-        self._slip("single-quotes", "texts stand in double quotes", start, len(value), 'write `"` in place of each single quote')
-        self._add("STRING", f'"{value[1:].rstrip("‘’" + chr(39))}"', start, len(value))
+        text = f'"{value[1:].rstrip("‘’" + chr(39))}"'
+        fix = self._fix(start, len(value), text, len(text) == len(value) and text.count('"') == 2)
+        self._slip("single-quotes", "texts stand in double quotes", start, len(value), 'write `"` in place of each single quote', fix=fix)
+        self._add("STRING", text, start, len(value))
 
     def _unclosed(self, value: str, start: int) -> None:
         value = value.rstrip()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.lang.problems import Report
     from engine.values import Type
 
-RESERVED = frozenset({"score", "outcome", "now", "it", "this", "flags", "hit", "possible", "robust"})
+RESERVED = frozenset({"score", "outcome", "now", "it", "this", "flags", "hit", "possible", "robust", "match"})
 """Names the language itself gives a meaning."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from engine.diagnostics import Diagnostic, Span, errors, in_order, render
 from engine.errors import SourceError
 from engine.lang.check import check_tests
 from engine.lang.exemptions import past
-from engine.lang.format import format_file
 from engine.lang.parse import parse
+from engine.lang.retell import format_in
+from engine.lang.words import LANGUAGES
 from engine.registry.store import Workspace
 
 RULES, CASCADE = (".rules",), (".yaml", ".yml")
@@ -144,15 +145,18 @@ def leading(folder: Path) -> str:
 
 def _moved(one: Diagnostic, prefix: str) -> Diagnostic:
     related = tuple((message, _within(span, prefix)) for message, span in one.related)
-    return Diagnostic(one.code, one.message, _within(one.span, prefix), related, one.hint, one.severity)
+    fix = None if one.fix is None else replace(one.fix, span=_within(one.fix.span, prefix))
+    return replace(one, span=_within(one.span, prefix), related=related, fix=fix)
 
 
 def _within(span: Span, prefix: str) -> Span:
     return Span(prefix + span.file, span.line, span.column, span.end) if span.file else span
 
 
-def formatted(text: str, file: str = "text") -> str:
+def formatted(text: str, file: str = "text", language: str | None = None) -> str:
     """Rule text in its one look; comments stay. Raises `SourceError` for text that does not read. It is `engine.format`.
+
+    With `language` (``en``, ``ru``, ``da``) its keywords are put into that one; `SourceError` too where a name is a word of it.
 
     >>> print(formatted('list geo/far version 1.0.0 values ("IR","KP")'))
     list geo/far version 1.0.0
@@ -163,4 +167,13 @@ def formatted(text: str, file: str = "text") -> str:
     tree, problems = parse(text, file)
     if tree is None or errors(problems):
         raise SourceError(in_order(problems), render(problems, {file: text}))
-    return format_file(tree)
+    new = format_in(tree, language)
+    if language is not None:
+        again, problems = parse(new, file)
+        if again != tree:
+            taken = next((one for one in problems), Diagnostic("other-language", "a name in this file is a word there", tree.name.span))
+            message = f"this file cannot be put into {LANGUAGES[language]}: there {taken.message[:1].lower()}{taken.message[1:]}"
+            hint = "a name in it is a word of that language: choose another name"
+            refused = Diagnostic("other-language", message, tree.name.span, hint=hint)
+            raise SourceError([refused], render([refused], {file: text}))
+    return new

@@ -26,6 +26,8 @@ HOMES = {
     "redis": {"engine/features/redis.py"},
     "psycopg": {"engine/features/postgres.py"},
     "numba": {"engine/features/kernels.py"},
+    "anyascii": {"engine/screening/spelling.py"},
+    "rapidfuzz": {"engine/screening/likeness.py"},
     "argparse": {"engine/cli"},
 }
 """Libraries with a home: nothing else imports them, not even inside a function."""
@@ -48,6 +50,8 @@ HEAVY = {
     "redis",
     "psycopg",
     "numba",
+    "anyascii",
+    "rapidfuzz",
 }
 """What may be imported inside a function, because importing it takes long and only some uses need it."""
 

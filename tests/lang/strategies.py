@@ -53,6 +53,7 @@ def _larger(inner):
         st.builds(ast.Within, inner, inner, inner),
         st.builds(ast.IsMissing, inner, st.booleans()),
         st.builds(ast.Membership, inner, st.booleans(), choices | named),
+        st.builds(ast.Resembles, inner, named, inner),
         st.builds(ast.Else, inner, inner),
         st.builds(ast.Call, paths | st.just("cash.hit"), some(inner, 1)),
         st.builds(ast.Call, st.sampled_from(["hour of", "weekday of"]), st.tuples(inner)),
@@ -84,7 +85,7 @@ params = st.builds(
     ast.Param, words(names), st.none() | types, some(st.builds(ast.Dated, expressions, st.none() | effectives), 1, 3), titles
 )
 tuples = some(st.builds(ast.Dated, some(expressions, 1, 20).map(ast.Tuple), st.none() | effectives), 1, 3)
-list_files = some(st.builds(ast.ListFile, texts, titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
+list_files = some(st.builds(ast.ListFile, texts, some(texts), titles, st.none() | st.tuples(texts, texts), st.none() | effectives), 1, 3)
 lists = st.one_of(
     st.builds(ast.ListDecl, words(names), tuples, cites=titles),
     st.builds(ast.ListDecl, words(names), files=list_files, cites=titles),
@@ -283,7 +284,7 @@ files = st.builds(
     st.none() | durations,
     st.none() | durations,
     st.none() | words(paths),
-    st.none() | words(st.just("en")),
+    st.none(),
     some(declarations, high=5) | st.tuples(listings),
 )
 """Whole files; what makes no sense in a file of that kind is there too, for the formatter must not care."""

@@ -15,6 +15,7 @@ from engine.lang import ir, proof
 from engine.lang.builtins import BUILTINS
 from engine.lang.entries import Days, Entries
 from engine.lang.problems import Report
+from engine.screening.names import Entry, Names
 from engine.values import (
     CAUSES,
     DATE,
@@ -183,6 +184,8 @@ class Maker:
         if not self.pure and self.random.random() < 0.15:
             item, fallback = self.expr(kind, depth - 1, scale), self.expr(kind, depth - 1, scale)
             return ir.Else(item, fallback, type=item.type)
+        if kind in ("text", "percent") and not self.items and self.random.random() < 0.1:
+            return self._match(kind, depth)
         if self.random.random() < 0.1:
             return self._dated(kind, depth, scale)
         if kind == "flag" and self.random.random() < 0.85:
@@ -195,7 +198,7 @@ class Maker:
         return self._call(self.random.choice(keys), depth - 1, scale) if keys else self._leaf(kind, scale)
 
     def _flag(self, depth: int) -> ir.Expr:
-        makers = [self._compare] * 3 + [self._logic] * 2 + [self._not, self._in, self._listed, self._any_or_all]
+        makers = [self._compare] * 3 + [self._logic] * 2 + [self._not, self._in, self._listed, self._resembles, self._any_or_all]
         if not self.pure:
             makers.append(self._is_missing)
         return self.random.choice(makers)(depth)
@@ -222,6 +225,18 @@ class Maker:
         kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
         chosen = frozenset(self.values.known(TYPES[kind]) for _ in range(self.random.randrange(4)))
         return ir.In(self.expr(kind, depth - 1), chosen)
+
+    def _resembles(self, depth: int) -> ir.Expr:
+        names = Names(
+            Entry(self.values.known(TEXT), self.random.choice(("", "7", "8")), self.spans()) for _ in range(self.random.randrange(5))
+        )
+        day = self.day() if self.random.random() < 0.3 else None
+        least = self.random.choice((1, 50, 66, 85, 100)) * 1_000_000
+        return ir.Resembles(self.expr("text", depth - 1), names, least, day, self.random.choice(("watched", None)))
+
+    def _match(self, kind: str, depth: int) -> ir.Expr:
+        part = "score" if kind == "percent" else self.random.choice(("name", "id", "list", "text"))
+        return ir.Match(part, tuple(self._resembles(depth) for _ in range(self.random.choice((1, 1, 2)))), type=TYPES[kind])
 
     def _listed(self, depth: int) -> ir.Expr:
         kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])

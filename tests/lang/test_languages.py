@@ -1,0 +1,103 @@
+"""One tree in several languages: the tables of keywords, texts put from one into another and back, and words that do not belong."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from lark.parsers.lalr_analysis import Shift
+
+from engine.lang.format import format_file
+from engine.lang.parse import _SIGNS, _machine, parse
+from engine.lang.retell import format_in
+from engine.lang.translate import CELLS
+from engine.lang.words import DECLARATIONS, KINDS, LANGUAGES, RESERVED, UNITS, load_words
+from tests.lang import strategies
+
+EXAMPLES = 40 * int(os.environ.get("FUZZ", "1") or 1)
+ROOT = Path(__file__).parents[2]
+GOOD = sorted([*(Path(__file__).parent / "good").glob("*.rules"), *(ROOT / "rulesets").rglob("*.rules")])
+OTHERS = tuple(LANGUAGES)[1:]
+
+
+def read(text):
+    tree, problems = parse(text, "x.rules")
+    assert tree is not None, (problems, text)
+    return tree
+
+
+# --- the tables ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_keyword_of_english_has_a_word_in_every_language(language):
+    """A terminal that is new in `grammar/keywords/en` needs its line in the other tables too."""
+    assert set(load_words(language).forms) == set(load_words().forms)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_are_in_small_letters_and_conditions_name_terminals(language):
+    words = load_words(language)
+    assert all(word == word.lower() for word in words.every)
+    assert set(DECLARATIONS) | set(RESERVED) | set(UNITS) | set(KINDS) <= set(words.forms)
+    for terminal, forms in words.forms.items():
+        assert not forms[0].fits, f"the first form of {terminal} is written where no other fits"
+        for relation, terminals in (fit for form in forms for fit in form.fits):
+            assert relation in ("after", "before", "near", "ahead", "one", "few", "many")
+            assert terminals <= {*words.forms, *_SIGNS}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_two_keywords_are_written_alike_where_the_grammar_could_take_both(language):
+    words = load_words(language)
+    states = _machine()[0].parser.parser._parse_table.states
+    alike = {}
+    for terminal, forms in words.forms.items():
+        for form in forms:
+            alike.setdefault(form.words, set()).add(terminal)
+    clashes = {
+        (form, frozenset(taken))
+        for form, terminals in alike.items()
+        if len(terminals) > 1
+        for actions in states.values()
+        if len(taken := [terminal for terminal in terminals if actions.get(terminal, (None,))[0] is Shift]) > 1
+    }
+    assert not clashes
+    assert not [(form, terminals) for form, terminals in alike.items() if len(terminals & CELLS) > 1]
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_what_begins_a_file_or_a_declaration_tells_languages_apart(language):
+    for other in LANGUAGES:
+        if other != language:
+            assert not {load_words(language).shown[kind] for kind in KINDS} & {load_words(other).shown[kind] for kind in KINDS}
+
+
+# --- there and back --------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(strategies.files)
+def test_a_tree_reads_the_same_in_every_language(tree):
+    for language in LANGUAGES:
+        text = format_in(tree, language)
+        again = read(text)
+        assert again == tree
+        assert format_in(again) == text
+        assert format_in(again, "en") == format_file(tree)
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_file_put_into_another_language_and_back_is_as_it_was(path):
+    tree = read(path.read_text(encoding="utf-8"))
+    plain = format_in(tree, "en")
+    for language in OTHERS:
+        there = format_in(tree, language)
+        assert there != plain
+        assert format_in(read(there), "en") == plain
+        assert format_in(format_again(there)) == there
+        assert len(read(there).comments) == len(tree.comments)
+
+
+def format_again(text):
+    return read(text)
