@@ -124,9 +124,3 @@ def written(table: ir.Table, judged: Judged, value_of: Callable[[ir.Expr], Value
         said = [value(found, place, value_of) for place in range(len(table.outputs))]
         worth = points(found)
     return dict(zip(ir.written(table), [*said, worth], strict=False))
-
-
-def total(parts: Iterable[Value]) -> Value:
-    """Several amounts of points, intervals among them, as one."""
-    ends = [(part.low, part.high) if not known(part) else (part, part) for part in parts]
-    return interval(sum(low for low, _ in ends), sum(high for _, high in ends), "undecided")

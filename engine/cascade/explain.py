@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.backends import reference
+from engine.backends.rules import expressions
+from engine.cascade.found import found_lines
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
@@ -13,8 +15,8 @@ from engine.cascade.why import false_parts, read_values, table_lines
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
-from engine.plan import DAY_OF_EVENT, POLICY
-from engine.values import Value, date_of, known, show
+from engine.plan import DAY_OF_EVENT, POLICY, Row
+from engine.values import SCORE, Value, date_of, known, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,8 @@ class CascadeExplainer:
             lines += rule_lines(rule, self.plan.rules[f"{place.name}.{ir.hit(rule.id)}"], rules, before)
         for table in build.rules.tables:
             lines += table_lines(table, rules)
-        return lines + decide_lines(rules)
+        lines += score_lines(rules) + decide_lines(rules)
+        return lines + [f"  {line}" for line in found_lines(expressions(build.rules), rules.work)]
 
     def _component(self, build: StepBuild) -> str:
         if build.rules is not None:
@@ -207,8 +210,9 @@ def _lacks(lacks: Iterable[Lack]) -> list[str]:
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def _effects(rule: ir.Rule) -> str:
-    effects = [f"score {rule.points:+d}"] if rule.points else []
+def _effects(rule: ir.Rule, row: Row) -> str:
+    points = 0 if rule.points == 0 else reference.worth(rule, row)
+    effects = [f"score {points:+d}"] if points else []
     effects += [f"flag {name}" for name in rule.flags] + [f"set {name}" for name, _ in rule.sets]
     return ", ".join(effects)
 
@@ -231,7 +235,7 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
         word = "held back" if state.before is True else "would be held back"
         return [*lines, f"    {word}: it hit {within(rule.once.on(level.work[DAY_OF_EVENT]).window)} ({level.work[ir.held_by(rule.id)]})"]
     if state.state is True:
-        lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
+        lines.append(f"    {text(rule, level)}" + (f" ({effects})" if (effects := _effects(rule, level.work)) else ""))
     elif state.state is False:
         lines += [f"    {reason}" for reason in _why_not(rule, level)]
     return lines + [line + _policy(rule, state, raw, level) for line in _lacks(opened.rule(rule))]
@@ -269,6 +273,22 @@ def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
             return [f"exempt because {because}"]
     trace = reference.trace(ir.assumed(ir.unexcepted(rule), level.step.rules.defines) if rule.assume else rule.when, level.work)
     return [f"because {phrase(part.expr)} is false" + read_values(part) for part in false_parts(trace)][:4]
+
+
+def score_lines(level: RuleSetLevel) -> list[str]:
+    """What the points come to, where they are not merely added up."""
+    scoring, rules = level.step.rules.scoring, level.step.rules
+    if scoring == ir.Scoring():
+        return []
+    plain, _ = reference.score(replace(rules, scoring=ir.Scoring(scoring.how)), level.work)
+    how = "the most of one rule" if scoring.how == "max" else "all points"
+    words = [f"  score {show(level.work['score'], SCORE)}: {how} {show(plain, SCORE)}"]
+    for least, when in scoring.floors:
+        value = True if when is None else reference.evaluate(when, level.work)
+        if value is not False:
+            why = "" if when is None else f" {'as' if value is True else 'if'} {phrase(when)}"
+            words.append(f"at least {least}{why}")
+    return [", ".join([*words, *([] if scoring.most is None else [f"at most {scoring.most}"])])]
 
 
 def decide_lines(level: RuleSetLevel) -> list[str]:

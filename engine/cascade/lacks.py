@@ -176,9 +176,7 @@ class RuleSetLevel:
         elif isinstance(statement, ir.Table):
             yield from self._table(statement, name)
         elif name == "score":
-            yield from self._undecided([rule for rule in self.step.rules.rules if rule.points])
-            for table in self.step.rules.tables:
-                yield from self.undecided_rows(table) if table.gives_points and not known(self.work[ir.points(table.name)]) else ()
+            yield from self._score()
         elif name == "outcome":
             yield from self.decision()
         else:
@@ -204,6 +202,20 @@ class RuleSetLevel:
         for row in self.candidates(table):
             if row is not None and not matching.says_nothing(row.values[place]):
                 yield from self.expression(row.values[place])
+
+    def _score(self) -> Iterator[Lack]:
+        """What the rules and floors lacked that could still move the score."""
+        scoring, score = self.step.rules.scoring, self.work["score"]
+        for rule in self.step.rules.rules:
+            worth = reference.worth(rule, self.work)
+            if worth > score.low if scoring.how == "max" else worth:
+                yield from self.rule(rule)
+        for table in self.step.rules.tables:
+            if table.gives_points and not known(self.work[ir.points(table.name)]):
+                yield from self.undecided_rows(table)
+        for least, when in scoring.floors:
+            if when is not None and least > score.low:
+                yield from self.expression(when)
 
     def _undecided(self, rules: list[ir.Rule]) -> Iterator[Lack]:
         for rule in rules:

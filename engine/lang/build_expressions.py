@@ -63,9 +63,6 @@ class ExpressionBuilder:
     ) -> None:
         self.problems.append(Diagnostic(code, message, span, related=related, hint=hint, fix=fix))
 
-    def _later(self, what: str, children: Children) -> None:
-        self._problem("not-yet", f"{what} with a later release of the language", self._from(children[0], children[-1]))
-
     def _deeper(self, node: Any, *items: Any) -> Any:
         """Note how deep `node` goes; past the limit the expression is refused, once a declaration."""
         depth = 1 + max(self._depths.get(id(item), 1) for item in items)
@@ -128,9 +125,8 @@ class ExpressionBuilder:
     def no_membership(self, c: Children) -> Any:
         return self._deeper(ast.Membership(c[0], True, c[3], span=self._from(c[0], c[3])), c[0], c[3])
 
-    def conversion_later(self, c: Children) -> Any:
-        self._later("conversion between currencies comes", c)
-        return c[0]
+    def conversion(self, c: Children) -> Any:
+        return self._deeper(ast.Convert(c[0], word_of(c[2]), span=self._from(c[0], c[2])), c[0])
 
     def resembles(self, c: Children) -> Any:
         node = ast.Resembles(c[0], self.name(c[4:5]), c[6], span=self._from(c[0], c[6]))

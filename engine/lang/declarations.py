@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, effective, fit, history, ir, lists, literals
+from engine.lang import ast, effective, fit, history, ir, lists, literals, lookups
 from engine.lang.arithmetic import describe
 from engine.lang.dated import Fixed, is_fixed
 from engine.lang.entries import Days
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def collect(program: Program) -> dict[str, Any]:
     """Declare params, lists, inputs, defines and features, and put them into the graph; gives them by name."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(lookups.declared(program))
     for node in program.tree.declarations:
         match node:
             case ast.Param():
@@ -75,6 +75,8 @@ def check(program: Program, name: str, node: Any, is_late: bool = False) -> None
             done = _list(program, node)
         case ast.Define():
             done = _define(program, node, is_late)
+        case lookups.Looked():
+            done = lookups.define(program, node, is_late)
         case _:
             done = _feature(program, node)
     if not done:

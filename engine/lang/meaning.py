@@ -10,11 +10,14 @@ from typing import Any, Final
 
 from engine.lang import ir
 from engine.lang.entries import Entries
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.screening.names import METHOD, Names
 from engine.values import Missing
 
 _LEFT_OUT: Final = {
     ir.Const: {"name"}, ir.In: {"name"}, ir.Dated: {"name"}, ir.Listed: {"name"}, ir.Resembles: {"name", "version"}, ir.Rule: {"exempt"},
+    ir.Lookup: {"name"},
 }  # fmt: skip
 
 
@@ -22,6 +25,8 @@ def canonical(thing: Any) -> Any:
     """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
     if isinstance(thing, Missing):
         return ["missing", thing.cause]
+    if isinstance(thing, ReferenceTable | Rates):
+        return ["file", thing.digest]
     if is_dataclass(thing):
         skipped = {"span", "title"} | _LEFT_OUT.get(type(thing), set())
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]

@@ -129,7 +129,7 @@ def _read_small(text: str, start: str, place: Span, language: str = "en") -> tup
 
 
 def _empty(file: str) -> Diagnostic:
-    hint = "begin it with `ruleset`, `record`, `features` or `list`"
+    hint = "begin it with `ruleset`, `record`, `features`, `list`, `table` or `rates`"
     return Diagnostic("empty-file", "this file holds no rules", Span(file, 1, 1, 1), hint=hint)
 
 
@@ -185,6 +185,8 @@ class _Lexer(Lexer):
                 if more:
                     position += more
                     token = _joined(token, tokens[position - 1])
+                elif token.type == "IN" and position < len(tokens) and tokens[position].kind == "CURRENCY":
+                    token.type = "INTO"
             yield token
 
 
@@ -231,7 +233,7 @@ def _machine() -> tuple[Lark, Builder]:
 
 _SIGNS: Final = (
     "NAME", "PATH", "NUMBER", "STRING", "DATE", "CLOCK", "VERSION", "RANGE", "RULEID", "CURRENCY", "ROW",
-    "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT", "DOTS", "LSQB", "RSQB",
+    "INTO", "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT", "DOTS", "LSQB", "RSQB",
 )  # fmt: skip
 
 

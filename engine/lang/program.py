@@ -42,6 +42,7 @@ class Program:
         self.nodes: dict[str, Declared] = {}
         self.defines = Defines()
         self.features: dict[str, ir.Feature] = {}
+        self.keys: dict[int, tuple[ir.Expr, ...] | None] = {}
         self.params: dict[str, Fixed] = {}
         self.names: dict[str, tuple[str, Span]] = {}
         self.day: int | None = None

@@ -88,7 +88,7 @@ def _draft(node: ast.Table, program: Program) -> Draft:
     report = program.report
     if not node.rows or not node.header.inputs:
         what = "a row" if node.header.inputs else "a column before `=>`"
-        report.error("table-empty", f"the table `{node.name.text}` has not even {what}", node.header.span, "or leave the table out")
+        report.error("table-without-rows", f"the table `{node.name.text}` has not even {what}", node.header.span, "or leave the table out")
         draft.sound = False
     if len(node.rows) > MOST_ROWS:
         message = f"the table `{node.name.text}` has {len(node.rows):_} rows; a table has at most {MOST_ROWS:_}"
@@ -245,7 +245,10 @@ class _Typed:
         typer, word = Typer(self.scope, self.report), self.draft.outputs[place - len(self.draft.inputs)]
         if word.text == "score":
             worth = points(expr, typer)
-            found: ir.Expr | None = None if worth is None else ir.Const(worth, type=INTEGER)
+            found: ir.Expr | None = ir.Const(worth, type=INTEGER) if isinstance(worth, int) else None
+            if isinstance(worth, ir.Dated):
+                hint = "write the numbers, or let rules give the points"
+                self.report.error("bad-score", "the points of a table are the same on all days", expr.span, hint)
         elif isinstance(expr, ast.Name) and expr.path == "missing":
             return ir.Const(_SAYS_NOTHING, type=TEXT, span=expr.span)
         else:

@@ -62,7 +62,7 @@ def booking(chance: random.Random, number: int, at: dt.datetime) -> Event:
         "customer.kind": "firm" if firm else "person",
         "customer.segment": chance.choice(("retail", "cash_in_transit")) if firm else "retail",
         "customer.income": "40000.00",
-        "customer.countries": "DE FR",
+        "customer.countries": ["DE", "FR"],
         "customer.founded_on": "2025-11-01",
         "customer.employees": str(chance.randrange(3)),
         "customer.address": "Mill Lane 1" if firm else f"Main Street {customer}",
