@@ -300,6 +300,7 @@ class RuleSetCheck:
             program.params,
             tuple(self.exemptions[name] for name in self.exceptions),
             self.scoring,
+            "en" if tree.language is None else tree.language.text,
         )
 
 
