@@ -8,6 +8,7 @@ from engine.backends import reference
 from engine.cascade.lacks import RuleSetLevel
 from engine.cascade.phrase import phrase
 from engine.lang import ir
+from engine.plan import DAY_OF_EVENT
 from engine.values import Value, known, show
 
 _MOST_ROWS = 4
@@ -32,7 +33,7 @@ def read_values(trace: reference.Trace) -> str:
     seen: dict[str, str] = {}
 
     def collect(part: reference.Trace) -> None:
-        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag":
+        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag" and part.expr.name != DAY_OF_EVENT:
             seen[part.expr.name] = show(part.value, part.expr.type)
         for child in part.children:
             collect(child)
