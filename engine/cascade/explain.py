@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from engine.backends import reference
 from engine.backends.rules import expressions
 from engine.cascade.found import found_lines
+from engine.cascade.in_force import in_force
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
+from engine.cascade.tongues import show_in
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
@@ -156,7 +158,10 @@ def text(rule: ir.Rule, level: RuleSetLevel) -> str:
     """The rule's reason with the values it read; its title when it gives none."""
     if not rule.reason:
         return rule.title
-    return "".join(part if isinstance(part, str) else show(reference.evaluate(part, level.work), part.type) for part in rule.reason)
+    language = level.step.rules.language
+    return "".join(
+        part if isinstance(part, str) else show_in(language, reference.evaluate(part, level.work), part.type) for part in rule.reason
+    )
 
 
 # --- steps that did not run, and models ------------------------------------------------------------------------------
@@ -235,6 +240,9 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
         lines.append(f"    {text(rule, level)}" + (f" ({effects})" if (effects := _effects(rule, level.work)) else ""))
     elif state.state is False:
         lines += [f"    {reason}" for reason in _why_not(rule, level)]
+    values = [ir.condition(ir.unexcepted(rule)), *(value for _, value in rule.assume)]
+    dated = in_force([*values, *(part for part in rule.reason if isinstance(part, ir.Expr))], level.work, level.step.rules.defines)
+    lines += [f"    in force: {', '.join(dated)}"] if dated else []
     return lines + [line + _policy(rule, state, raw, level) for line in _lacks(opened.rule(rule))]
 
 
@@ -290,7 +298,7 @@ def _read_values(trace: reference.Trace) -> str:
     seen: dict[str, str] = {}
 
     def collect(part: reference.Trace) -> None:
-        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag":
+        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag" and part.expr.name != DAY_OF_EVENT:
             seen[part.expr.name] = show(part.value, part.expr.type)
         for child in part.children:
             collect(child)
