@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.backends import reference
+from engine.backends.names import told
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
@@ -265,7 +266,15 @@ def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
         if reference.evaluate(unless, level.work) is True:
             return [f"exempt because {because}"]
     trace = reference.trace(ir.assumed(ir.unexcepted(rule), level.step.rules.defines) if rule.assume else rule.when, level.work)
-    return [f"because {phrase(part.expr)} is false" + _read_values(part) for part in _false_parts(trace)][:4]
+    return [f"because {phrase(part.expr)} is false" + _read_values(part) + _nearest(part) for part in _false_parts(trace)][:4]
+
+
+def _nearest(part: reference.Trace) -> str:
+    """The entry of a list that a name came nearest to, where it resembles none enough."""
+    if not isinstance(part.expr, ir.Resembles):
+        return ""
+    best = part.expr.names.nearest(*(child.value for child in part.children))
+    return "" if best is None else f"; nearest is {told(part.expr, best)}"
 
 
 def _false_parts(trace: reference.Trace) -> Iterator[reference.Trace]:
@@ -278,6 +287,8 @@ def _false_parts(trace: reference.Trace) -> Iterator[reference.Trace]:
     elif isinstance(trace.expr, ir.Or):
         for child in trace.children:
             yield from _false_parts(child)
+    elif isinstance(trace.expr, ir.Dated) and trace.value is False:
+        yield from _false_parts(trace.children[-1])
     elif trace.value is False:
         yield trace
 
