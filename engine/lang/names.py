@@ -40,6 +40,8 @@ def resembles(typer: Typer, node: ast.Resembles) -> ir.Expr | None:
     if listed is None or item is None or not sound or least is None or not _installed(node.span, typer.report):
         return None
 
+    _point_out_nameless(listed, node.listed.span, typer.report)
+
     def ask(held: Held, by: int) -> ir.Expr:
         day = ir.day_of_event() if isinstance(held, Entries) else None
         return ir.Resembles(item, names(held, listed.ids), by, day, listed.name, listed.version, span=node.span)
@@ -58,6 +60,16 @@ def names(held: Held, ids: Ids) -> Names:
         bearers.setdefault(name, []).append(bearer)
     days = held if isinstance(held, Entries) else {}
     return Names(Entry(name, bearer, days.get(name, ())) for name in held for bearer in bearers.get(name, [""]))
+
+
+def _point_out_nameless(listed: ListValue, span: Span, report: Report) -> None:
+    """Entries that are on the list and that no name can resemble, told once however many rules look in it."""
+    lost = sorted(entry.name for held, ids in ((held, listed.ids) for _, held in listed.holds) for entry in names(held, ids).nameless())
+    if lost:
+        more = f", and {len(lost) - 1:_} more" if len(lost) > 1 else ""
+        message = f"the list `{listed.name}` has an entry that no name resembles: `{lost[0][:40]}`{more}"
+        if all(one.message != message for one in report.found):
+            report.warning("nameless-entry", message, span, "a name has a letter or a digit, and at most 1_000 characters")
 
 
 def _least(typer: Typer, node: ast.Expr) -> Fixed | None:
