@@ -78,7 +78,7 @@ class Plan:
     `closed` applies policies, assumptions and `on_missing`; `open` does not, and is run only for rows in which one of the columns
     in `policies` is true. `outputs` are the columns that steps and history show, without the engine's own. `history` holds the bound
     feature sets; their columns are there before the first step. `rules` and `flags` map state and flag columns to the names that a
-    decision shows; `points` maps state columns of the deciding step to what a hit is worth. `held` maps the names of rules with `once` to
+    decision shows; `points` is the column of what its hits come to. `held` maps the names of rules with `once` to
     the columns that say whether their hits are held back: the first reading finds that out, the second is told. `silenced` says of
     the columns that are true where an exception silences a hit, which and whose.
     """
@@ -94,7 +94,7 @@ class Plan:
     outputs: Mapping[str, Type]
     rules: Mapping[str, str]
     flags: Mapping[str, str]
-    points: Mapping[str, int]
+    points: str
     policies: tuple[str, ...]
     held: Mapping[str, Held] = field(default_factory=dict)
     silenced: Mapping[str, Silenced] = field(default_factory=dict)

@@ -81,13 +81,13 @@ class _Rules:
     def __init__(self, ruleset: ir.RuleSet, open_: bool) -> None:
         self.program, self.ruleset, self.open, self.plan = Program(), ruleset, open_, outline(ruleset)
         self.touched: list[pl.Expr] = []
-        self.points: list[tuple[int, Col]] = []
+        self.points: list[tuple[pl.Expr, Col]] = []
         self.level = 0
 
     def compile(self) -> dict[str, Col]:
         for statement in self.plan.early:
             self._statement(statement)
-        self.program.names["score"] = self.program.place(self._score())
+        self._score()
         for statement in self.plan.behind:
             self._statement(statement)
         possible = self._decide()
@@ -131,8 +131,12 @@ class _Rules:
             self.touched.append(in_force(state.ne_missing(opened)))
             self.level = max(self.level, level)
         if rule.points:
-            self.points.append((rule.points, placed))
+            self.points.append((self._worth(rule.points), placed))
         return placed
+
+    def _worth(self, points: int | ir.Dated) -> pl.Expr:
+        """What a hit is worth: the same in every row, or on its day."""
+        return _whole(points) if isinstance(points, int) else self.program.place(self.program.expr(points, False)).value.fill_null(0)
 
     def _silencing(self, rule: ir.Rule) -> None:
         """Whether exceptions silence what would be a hit without them."""
@@ -163,21 +167,31 @@ class _Rules:
             return literal(False, FLAG, False)
         return self._state(pl.any_horizontal(*(state.value for state in states)), max(state.level for state in states))
 
-    def _score(self) -> Col:
-        if not self.points:
-            return replace(literal(0, SCORE, False), low=_whole(0), high=_whole(0))
-        level = max(state.level for _, state in self.points)
-        ends = []
-        for end in (min, max):
-            worth = [
-                pl.when(state.value).then(_whole(points)).when(state.value.is_null()).then(_whole(end(0, points))).otherwise(_whole(0))
-                for points, state in self.points
-            ]
-            ends.append(pl.sum_horizontal(*worth))
-        both = self.program.place(Col(SCORE, ends[0], low=ends[0], high=ends[1], level=level))
-        low, high = both.ends
-        open_ = low != high
-        return replace(both, value=pl.when(~open_).then(low), cause=pl.when(open_).then(code("undecided")), height=1)
+    def _score(self) -> None:
+        """The score, and what is sure of it; while a rule is undecided it gives its points or nothing."""
+        scoring, place = self.ruleset.scoring, self.program.place
+        together = pl.sum_horizontal if scoring.how == "sum" else pl.max_horizontal
+        low, high, sure = [_NOTHING], [_NOTHING], [_NOTHING]
+        for points, state in self.points:
+            hit, undecided = pl.when(state.value).then(points), state.value.is_null()
+            low.append(hit.when(undecided).then(pl.min_horizontal(_NOTHING, points)).otherwise(_NOTHING))
+            high.append(hit.when(undecided).then(pl.max_horizontal(_NOTHING, points)).otherwise(_NOTHING))
+            sure.append(hit.otherwise(_NOTHING))
+        level = max((state.level for _, state in self.points), default=0)
+        ends = [together(*part) for part in (low, high, sure)]
+        for least, when in scoring.floors:
+            holds = literal(True, FLAG, False) if when is None else place(self.program.expr(when, False))
+            sure_, may = holds.value.fill_null(False), holds.value.fill_null(True)
+            level = max(level, holds.level)
+            tests = (sure_, may, sure_)
+            ends = [pl.when(test).then(pl.max_horizontal(end, _whole(least))).otherwise(end) for test, end in zip(tests, ends, strict=True)]
+        if scoring.most is not None:
+            ends = [pl.min_horizontal(end, _whole(scoring.most)) for end in ends]
+        both = place(Col(SCORE, ends[0], low=ends[0], high=ends[1], level=level, height=1))
+        open_ = both.ends[0] != both.ends[1]
+        score = replace(both, value=pl.when(~open_).then(both.ends[0]), cause=pl.when(open_).then(code("undecided")), height=1)
+        self.program.names["score"] = place(score)
+        self.program.names[ir.POINTS] = place(Col(INTEGER, ends[2], level=level, height=1))
 
     # --- set ---
 
@@ -243,3 +257,6 @@ class _Rules:
 @cache
 def _whole(number: int) -> pl.Expr:
     return pl.lit(number, dtype=pl.Int64)
+
+
+_NOTHING: Final = _whole(0)

@@ -13,13 +13,16 @@ import polars as pl
 
 from engine.backends import single
 from engine.backends.columnar_layout import CODE, by_currency, dtype, packed, unpacked
+from engine.backends.columnar_lookup import Exchanged, LookedUp
 from engine.backends.columnar_native import MIRRORED, NATIVE, compare_exact, own_cause, provable
 from engine.backends.names import resembles
 from engine.backends.outline import may_open
-from engine.backends.reference import call, evaluate, listed, member
+from engine.backends.reference import call, converted, evaluate, listed, looked_up, member
+from engine.currencies import DIGITS
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
-from engine.values import Interval, Money, compare, known, settle
+from engine.rates import RATE_MAX
+from engine.values import EXACT_MAX, Interval, Money, compare, known, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 FEW: Final = 32
 """Up to so many rows a Python function is called for every one, without looking for equal ones first."""
+MANY: Final = 5_000
+"""A list of more values is looked up in Python."""
 NO_CODE: Final = pl.lit(0, dtype=pl.UInt8)
 _NOT_IN_FORCE: Final = pl.lit(CODE["not in force"], dtype=pl.UInt8)
 _NO_TEXT: Final = pl.lit(None, dtype=pl.String)
@@ -182,10 +187,14 @@ class Program:
                 return self._else(expr, causes)
             case ir.Quantifier():
                 return self._quantifier(expr, causes)
+            case ir.Lookup():
+                return self._lookup(expr, causes)
+            case ir.Convert():
+                return self._convert(expr, causes)
             case ir.Dated():
                 return self._dated(expr, causes)
             case ir.Listed():
-                return self._by_row(lambda values: listed(expr.entries, *values), [expr.item, expr.day], expr, causes)
+                return self._listed(expr, causes)
         raise TypeError(f"no column for {expr!r}")
 
     def _logic(self, expr: ir.And | ir.Or, causes: bool) -> Col:
@@ -203,6 +212,8 @@ class Program:
             return self._by_row(lambda values: member(expr.values, *values), [expr.item], expr, causes)
         # a column, for polars would not spread a literal here
         item = self.place(self.expr(expr.item, causes))
+        if len(expr.values) > MANY and item.low is None:
+            return self._looked_up(expr, expr.values.__contains__, [item], causes)
         values = pl.Series(list(expr.values), dtype=dtype(expr.item.type))
         cause = item.cause
         # an open interval has no value, and counts as undecided
@@ -211,6 +222,25 @@ class Program:
             cause = pl.when(open_).then(code("undecided")).otherwise(cause)
         found = item.value.is_in(values.implode()) if len(values) else pl.when(item.value.is_not_null()).then(pl.lit(False))
         return Col(expr.type, found, cause, level=item.level, height=item.height + 1)
+
+    def _listed(self, expr: ir.Listed, causes: bool) -> Col:
+        if by_currency(expr.item.type) or expr.item.type.kind == "list" or not _narrow(expr.item) or may_open(expr.item):
+            return self._by_row(lambda values: listed(expr.entries, *values), [expr.item, expr.day], expr, causes)
+        item, day = self.place(self.expr(expr.item, causes)), self.place(self.expr(expr.day, causes))
+        return self._looked_up(expr, expr.entries.has, [item, day], causes)
+
+    def _looked_up(self, expr: ir.Expr, holds: Callable[..., bool], cols: Sequence[Col], causes: bool) -> Col:
+        """Membership in a list that is too long for polars, which would look through it again in every frame; `cols` are placed, and
+        after the first hold numbers."""
+        name, level, (first, *others) = self.fresh(), _level(cols), [col.value.meta.output_name() for col in cols]
+
+        def look(frame: pl.DataFrame) -> list[pl.Series]:
+            columns = [frame[first].to_list(), *(frame[other].fill_null(0).to_list() for other in others)]
+            return [pl.Series(name, list(map(holds, *columns)), dtype=pl.Boolean)]
+
+        self.stage(level).calls.append(look)
+        there = pl.all_horizontal(*(col.value.is_not_null() for col in cols))
+        return Col(expr.type, pl.when(there).then(pl.col(name)), least(col.cause for col in cols) if causes else None, level=level + 1)
 
     def _else(self, expr: ir.Else, causes: bool) -> Col:
         item, fallback = self.place(self.expr(expr.item, False)), self.expr(expr.fallback, causes)
@@ -367,6 +397,39 @@ class Program:
         args = [self.read(name, node.type, causes) for name, node in outer.items()]
         return self.python(lambda *given: evaluate(expr, dict(zip(outer, given, strict=True))), args, expr.type, False, causes)
 
+    # --- reference tables and rates ---
+
+    def _lookup(self, expr: ir.Lookup, causes: bool) -> Col:
+        parts = [*expr.keys, *([] if expr.at is None else [expr.at])]
+        if any(map(may_open, parts)):
+            return self._by_row(partial(looked_up, expr), parts, expr, causes)
+        given = [self.place(self.expr(part, causes)) for part in parts]
+        name, level = self.fresh(), _level(given)
+        self.stage(level).calls.append(LookedUp(expr, [col.value.meta.output_name() for col in given], name))
+        made = _column(name, expr.type, causes, open_=False)
+        there = pl.all_horizontal(*(col.value.is_not_null() for col in given))
+        lack = None if made.cause is None else pl.when(there).then(made.cause).otherwise(_some(least(col.cause for col in given)))
+        currency = None if made.currency is None else pl.when(there).then(made.currency)
+        return replace(made, value=pl.when(there).then(made.value), cause=lack, currency=currency, level=level + 1, height=2)
+
+    def _convert(self, expr: ir.Convert, causes: bool) -> Col:
+        if may_open(expr.item) or not _fits_128(expr.item.type.scale):
+            return self._by_row(lambda values: converted(expr, *values), [expr.item, expr.at], expr, causes)
+        item, at = (self.place(self.expr(part, causes)) for part in (expr.item, expr.at))
+        name, level = self.fresh(), _level([item, at])
+        currency = None if item.currency is None else item.currency.meta.output_name()
+        self.stage(level).calls.append(Exchanged(expr, at.value.meta.output_name(), currency, name))
+        wide, up, down = item.value.cast(pl.Int128), pl.col(f"{name}.up"), pl.col(f"{name}.down")
+        fits = wide.abs() <= pl.lit(EXACT_MAX, dtype=pl.Int128) // up
+        units = pl.when(fits & at.value.is_not_null()).then(rounded(wide * up, down)).cast(pl.Int64, strict=False)
+        col = self.place(Col(expr.type, units, level=level + 1, height=6))
+        if not causes:
+            return col
+        there = item.value.is_not_null() & at.value.is_not_null()
+        own = pl.when(up.is_null()).then(code("currency")).otherwise(code("overflow"))
+        lack = pl.when(there).then(own).otherwise(_some(least((item.cause, at.cause))))
+        return replace(col, cause=pl.when(col.value.is_null()).then(lack), height=2)
+
     # --- the end of a calculation ---
 
     def stored(self, expr: ir.Expr, causes: bool = True) -> Col:
@@ -468,12 +531,23 @@ def _is_missing(col: Col) -> pl.Expr:
 
 
 def _settled(value: pl.Expr, scale: int) -> pl.Expr:
-    """`values.round_half_even` of a column of 128 bits."""
-    by, two = pl.lit(scale, dtype=pl.Int128), pl.lit(2, dtype=pl.Int128)
-    whole = value.cast(pl.Int128) // by
-    twice = (value.cast(pl.Int128) - whole * by) * two
-    up = (twice > by) | ((twice == by) & (whole % two != 0))
+    """Scaled money in whole minor units."""
+    return rounded(value.cast(pl.Int128), pl.lit(scale, dtype=pl.Int128))
+
+
+def rounded(above: pl.Expr, below: pl.Expr) -> pl.Expr:
+    """`values.round_half_even` of columns of 128 bits."""
+    two = pl.lit(2, dtype=pl.Int128)
+    whole = above // below
+    twice = (above - whole * below) * two
+    up = (twice > below) | ((twice == below) & (whole % two != 0))
     return whole + up.cast(pl.Int128)
+
+
+def _fits_128(scale: int) -> bool:
+    """Whether what an amount of this scale is divided by on its way to another currency always has room in 127 bits."""
+    finest: int = 10 ** max(DIGITS.values())
+    return scale * RATE_MAX * finest <= EXACT_MAX // 2
 
 
 @dataclass(frozen=True, slots=True)

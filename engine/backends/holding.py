@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
 from engine.lang import ir
-from engine.plan import Row, Step
+from engine.plan import DAY_OF_EVENT, Row, Step
 from engine.values import MISSING, Value, missing
 
 UNASKED: Final = missing("skipped")
@@ -55,7 +55,7 @@ def hold(run: Callable[[Row], Row], rules: Iterable[ir.Rule], row: Row, ask: Cal
 
     Rules are asked in their order, each when those before it are settled, so that one may read the state of another.
     """
-    asking = [(rule, rule.once) for rule in rules if rule.once is not None]
+    asking = [(rule, rule.once.on(row[DAY_OF_EVENT]) if rule.once.dated else rule.once) for rule in rules if rule.once is not None]
     known, told = dict(row), dict[str, Answer]()
     known.update(dict.fromkeys((ir.held(rule.id) for rule, _ in asking), False))
     result = run(known)

@@ -24,6 +24,8 @@ def may_open(expr: ir.Expr) -> bool:
             return expr.kind == "number"
         case ir.Else():
             return may_open(expr.fallback)
+        case ir.Convert():
+            return may_open(expr.item)
         case ir.Dated():
             return any(map(may_open, expr.items))
         case ir.Call():

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from engine.backends import names
+from engine.backends.scoring import combined, given
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
 from engine.lang.entries import holds
-from engine.values import Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
+from engine.values import Interval, Missing, Value, and3, compare, first, interval, known, missing, not3, or3, settle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,6 +91,10 @@ def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> V
             return call(BUILTINS[expr.function], values)
         case ir.Else():
             return values[0] if known(values[0]) else values[1]
+        case ir.Lookup():
+            return looked_up(expr, values)
+        case ir.Convert():
+            return converted(expr, *values)
     raise TypeError(f"no meaning for {expr!r}")
 
 
@@ -133,6 +138,30 @@ def listed(entries: Entries, value: Value, day: Value) -> Value:
 def member(values: frozenset[Value], value: Value) -> Value:
     """Whether a fixed set holds the value."""
     return value in values if known(value) else first([value])
+
+
+def looked_up(expr: ir.Lookup, values: Sequence[Value]) -> Value:
+    """What a reference table says, from the values of the keys, and of the moment where its rows have dates."""
+    if not all(map(known, values)):
+        return first(values)
+    keys, at = (values, None) if expr.at is None else (values[:-1], values[-1])
+    key = keys[0] if len(keys) == 1 else tuple(keys)
+    kind = "" if expr.at is None else expr.at.type.kind
+    return expr.table.values(expr.column)[expr.table.find(key, at, kind, expr.zone)]
+
+
+def converted(expr: ir.Convert, value: Value, at: Value) -> Value:
+    """An amount in another currency; of an interval both ends, and an end that does not fit is no end."""
+    if value.__class__ is Missing or at.__class__ is Missing:
+        return first(part for part in (value, at) if part.__class__ is Missing)
+    money = expr.item.type
+    exchange = expr.rates.exchange(money.currency, expr.type.currency or "", money.scale, expr.at.type.kind, expr.zone)
+    if value.__class__ is not Interval:
+        return exchange(value, at)
+    ends = [None if end is None else exchange(end, at) for end in (value.low, value.high)]
+    lacks = [end for end in ends if end.__class__ is Missing and end.cause == "currency"]
+    low, high = (None if end.__class__ is Missing else end for end in ends)
+    return lacks[0] if lacks else interval(low, high, value.cause)
 
 
 def call(builtin: Builtin, values: Sequence[Value]) -> Value:
@@ -231,19 +260,16 @@ def once(raw: Value, judged: Value, held: Value, open_: bool) -> tuple[Value, Va
     return (judged if judged is not False else state_of(raw)), (opened if open_ else judged if held is not True else False), opened
 
 
-def score(points: Iterable[tuple[int, Value]]) -> Value:
-    """The points of hit rules; an undecided rule may or may not add its own.
+def worth(rule: ir.Rule, row: Row) -> int:
+    """What a hit of the rule is worth on the event's day."""
+    points = rule.points if isinstance(rule.points, int) else evaluate(rule.points, row)
+    return points if known(points) else 0
 
-    >>> score([(40, True), (60, missing("undecided")), (-5, False)])
-    Interval(low=40, high=100, cause='undecided')
-    """
-    low = high = 0
-    for worth, state in points:
-        if state is True:
-            low, high = low + worth, high + worth
-        elif state is not False:
-            low, high = low + min(0, worth), high + max(0, worth)
-    return interval(low, high, "undecided")
+
+def score(ruleset: ir.RuleSet, row: Row) -> tuple[Value, int]:
+    """The score, and what is sure of it, in a row that holds the states of all rules."""
+    points = [given(worth(rule, row), row[ir.hit(rule.id)]) for rule in ruleset.rules]
+    return combined(ruleset.scoring, points, [when is None or evaluate(when, row) for _, when in ruleset.scoring.floors])
 
 
 def resolve(written: Iterable[tuple[Value, Value]]) -> Value:
@@ -323,10 +349,11 @@ def run(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> Row:
         possible = walk((name, True if condition is None else evaluate(condition, work)) for name, condition in rows)
         work["outcome"] = outcome(possible, ruleset.decide.undecided, open_)
     touched = any(state.state is not state.opened for state in judged.values())
-    given = {column.name: work[column.name] for column in ruleset.outputs()}
-    given |= {ir.before(rule.id): judged[rule.id].before for rule in ruleset.rules if rule.once is not None}
-    given |= {ir.silenced(rule.id, one): one in judged[rule.id].silenced for rule in ruleset.rules for one in rule.exempt}
-    return given | {"@policy": touched, "possible": possible}
+    for rule in ruleset.rules:
+        work |= {ir.silenced(rule.id, one): one in judged[rule.id].silenced for one in rule.exempt}
+        work |= {ir.before(rule.id): judged[rule.id].before} if rule.once is not None else {}
+    outputs = {column.name: work[column.name] for column in (*ruleset.outputs(), *ruleset.asides())}
+    return outputs | {"@policy": touched, "possible": possible}
 
 
 def states(ruleset: ir.RuleSet, row: Row, open_: bool = False) -> dict[str, State]:
@@ -343,7 +370,7 @@ def work_out(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str,
             work[ir.hit(statement.id)] = judged[statement.id].state
         elif not isinstance(statement, ir.Define | ir.Set) or statement.name not in behind:
             _write(statement, work)
-    work["score"] = score((rule.points, judged[rule.id].state) for rule in ruleset.rules)
+    work["score"], work[ir.POINTS] = score(ruleset, work)
     for statement in ruleset.body:
         if isinstance(statement, ir.Define | ir.Set) and statement.name in behind:
             _write(statement, work)

@@ -172,9 +172,11 @@ def expressions(rules: ir.RuleSet) -> list[ir.Expr]:
         if isinstance(statement, ir.Define):
             found.append(statement.value)
         elif isinstance(statement, ir.Rule):
+            found += [] if isinstance(statement.points, int) else [statement.points]
             found += [ir.condition(statement), *(value for _, value in statement.sets)]
             found += [part for part in statement.reason if isinstance(part, ir.Expr)]
             found += [] if statement.once is None else [*statement.once.per, statement.once.now]
         elif isinstance(statement, ir.Set):
             found += [value for _, value in statement.values]
+    found += [when for _, when in rules.scoring.floors if when is not None]
     return found + [when for _, when in (rules.decide.rows if rules.decide else ()) if when is not None]

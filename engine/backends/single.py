@@ -8,12 +8,12 @@ from __future__ import annotations
 import linecache
 from typing import TYPE_CHECKING, Any
 
-from engine.backends.outline import outline
+from engine.backends.outline import Outline, outline
 from engine.backends.source import Function, Module
 from engine.lang import ir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.plan import Row
     from engine.values import Value
@@ -29,12 +29,12 @@ def compile_rules(ruleset: ir.RuleSet, open_: bool = False) -> Callable[[Row], R
     chunks = [plan.early[i : i + _PART] for i in range(0, len(plan.early), _PART)] or [()]
     for place, chunk in enumerate(chunks):
         alone, last = len(chunks) == 1, place == len(chunks) - 1
-        function = _Rules(module, "rules" if alone else f"part_{place + 1}", plan.caused, plan.defines, open_)
+        function = _Rules(module, "rules" if alone else f"part_{place + 1}", plan, ruleset.scoring, open_)
         function.start(place == 0)
         for statement in chunk:
             function.statement(statement)
         if last:
-            function.finish(ruleset, plan.behind)
+            function.finish(ruleset)
         else:
             function.hand_on()
         module.add(function.source(["row"]))
@@ -74,21 +74,22 @@ def _comment(text: str) -> str:
 
 
 class _Rules(Function):
-    """A function that runs statements of a rule set; states are in locals, points in `low` and `high`."""
+    """A function that runs statements of a rule set; states are in locals, points in `low`, `high`, and `sure`, that with everything
+    undecided left out."""
 
-    def __init__(self, module: Module, name: str, caused: frozenset[str], defines: dict[str, ir.Expr], open_: bool) -> None:
+    def __init__(self, module: Module, name: str, plan: Outline, scoring: ir.Scoring, open_: bool) -> None:
         super().__init__(module, name, causes=False)
-        self.caused, self.defines, self.open = caused, defines, open_
+        self.plan, self.caused, self.defines, self.scoring, self.open = plan, plan.caused, plan.defines, scoring, open_
 
     def start(self, is_first: bool) -> None:
-        self.line("low = high = 0" if is_first else 'low, high = row["@low"], row["@high"]')
+        self.line("low = high = sure = 0" if is_first else 'low, high, sure = row["@low"], row["@high"], row["@sure"]')
         self.line("touched = False" if is_first else 'touched = row["@touched"]')
 
     def hand_on(self) -> None:
         """Leave everything for the parts that follow."""
         for column in sorted(self.made):
             self.line(f"row[{column!r}] = {self.module.identifier(column)}")
-        self.line('row["@low"], row["@high"], row["@touched"] = low, high, touched')
+        self.line('row["@low"], row["@high"], row["@sure"], row["@touched"] = low, high, sure, touched')
 
     def statement(self, statement: ir.Statement) -> None:
         match statement:
@@ -128,7 +129,7 @@ class _Rules(Function):
             self.indent -= 1
         self.made.add(ir.hit(rule.id))
         if rule.points:
-            self._points(state, rule.points)
+            self._points(state, rule.points if isinstance(rule.points, int) else self._worth(rule.points))
 
     def _judge(self, rule: ir.Rule, state: str) -> None:
         if rule.exempt:
@@ -177,12 +178,26 @@ class _Rules(Function):
         self.made.add(ir.before(rule.id))
         self.line(f"touched = touched or {state} is not opened")
 
-    def _points(self, state: str, points: int) -> None:
+    def _worth(self, points: ir.Dated) -> str:
+        text, _ = self.expr(points)
+        self.line(f"points = {text}")
+        self.line("points = 0 if points.__class__ is Missing else points")
+        return "points"
+
+    def _points(self, state: str, points: int | str) -> None:
+        """What a rule gives; points that differ from day to day stand in a local, which says their name."""
         self.line(f"if {state} is True:")
-        self.line(f"    low += {points}")
-        self.line(f"    high += {points}")
+        for end in ("low", "high", "sure"):
+            self._add(end, points)
         self.line(f"elif {state} is not False:")
-        self.line(f"    {'high' if points > 0 else 'low'} += {points}")
+        if isinstance(points, str):
+            self._add("low", f"min(0, {points})")
+            self._add("high", f"max(0, {points})")
+        else:
+            self._add("high" if points > 0 else "low", points)
+
+    def _add(self, end: str, points: int | str) -> None:
+        self.line(f"    {end} += {points}" if self.scoring.how == "sum" else f"    {end} = max({end}, {points})")
 
     def _flag(self, states: Sequence[str]) -> str:
         hit = " or ".join(f"{state} is True" for state in states)
@@ -200,10 +215,12 @@ class _Rules(Function):
         text = self._caring(expr, True)
         return f"settle({text}, {expr.type.scale})" if expr.type.kind == "money" else text
 
-    def finish(self, ruleset: ir.RuleSet, behind: Iterable[ir.Statement]) -> None:
+    def finish(self, ruleset: ir.RuleSet) -> None:
         """The score, what reads it, the decision, and the outputs."""
+        self._bounds()
         self._assign("score", 'low if low == high else Interval(low, high, "undecided")')
-        for statement in behind:
+        self._assign(ir.POINTS, "sure")
+        for statement in self.plan.behind:
             self.statement(statement)
         self.line("kept = {}")
         if ruleset.decide is not None:
@@ -214,6 +231,17 @@ class _Rules(Function):
         for output in (*outputs, "'@policy': touched,", "'possible': tuple(kept),"):
             self.line(f"    {output}")
         self.line("}")
+
+    def _bounds(self) -> None:
+        """What the score is at least, and at most."""
+        for least, when in self.scoring.floors:
+            self.line(f"holds = {'True' if when is None else self.expr(when)[0]}")
+            self.line("if holds is not False:")
+            self.line(f"    high = max(high, {least})")
+            self.line("if holds is True:")
+            self.line(f"    low, sure = max(low, {least}), max(sure, {least})")
+        if self.scoring.most is not None:
+            self.line(f"low, high, sure = min(low, {self.scoring.most}), min(high, {self.scoring.most}), min(sure, {self.scoring.most})")
 
     def _decide(self, decide: ir.Decide) -> None:
         self.line("done = False")

@@ -44,7 +44,10 @@ _SHARED: Final[dict[str, Any]] = {
     "resolve": reference.resolve,
     "once": reference.once,
 }
-_LOCALS: Final = ("row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "opened", "rules", "expression")
+_LOCALS: Final = (
+    "row", "it", "low", "high", "touched", "kept", "done", "state", "raw", "opened", "rules", "expression",
+    "sure", "holds", "points", "bare",
+)  # fmt: skip
 _QUANTIFIERS: Final = {"any": "or3", "all": "and3", "number": "count3"}
 _OPERATORS: Final = {"=": "==", "!=": "!="}
 _NESTED = 6
@@ -165,6 +168,10 @@ class Function:
                 return self._else(expr)
             case ir.Quantifier():
                 return self._quantifier(expr)
+            case ir.Lookup():
+                return self._lookup(expr)
+            case ir.Convert():
+                return self._convert(expr)
             case ir.Dated():
                 return self._dated(expr)
             case ir.Listed():
@@ -266,6 +273,35 @@ class Function:
             return f"call({table}, ({', '.join(text for text, _ in parts)},))", 1 + max(height for _, height in parts)
         one = self.module.constant(builtin.one, expr.function)
         return self._strict(expr.args, lambda *args: f"{one}({', '.join(args)})")
+
+    def _lookup(self, expr: ir.Lookup) -> tuple[str, int]:
+        """The row by the table's own dictionary or bisection, the value by its number; behind the last row stands `no row`."""
+        parts = [*expr.keys, *([] if expr.at is None else [expr.at])]
+        if any(map(may_open, parts)):
+            look = self.module.constant(partial(reference.looked_up, expr), "looked_up")
+            texts = [self.expr(part) for part in parts]
+            return f"{look}(({', '.join(text for text, _ in texts)},))", 1 + max(height for _, height in texts)
+        values = self.module.constant(expr.table.values(expr.column), expr.name or expr.column)
+
+        def found(*given: str) -> str:
+            keys = given if expr.at is None else given[:-1]
+            key = keys[0] if len(keys) == 1 else f"({', '.join(keys)})"
+            if expr.at is None:
+                return f"{values}[{self.module.constant(expr.table.rows, 'rows')}.get({key}, -1)]"
+            find = expr.table.steps(expr.at.type.kind, expr.zone).find
+            return f"{values}[{self.module.constant(find, 'find')}({key}, {given[-1]})]"
+
+        return self._strict(parts, found)
+
+    def _convert(self, expr: ir.Convert) -> tuple[str, int]:
+        money = expr.item.type
+        if may_open(expr.item):
+            convert = self.module.constant(partial(reference.converted, expr), "convert")
+            (item, deep), (at, deeper) = self.expr(expr.item), self.expr(expr.at)
+            return f"{convert}({item}, {at})", 1 + max(deep, deeper)
+        exchange = expr.rates.exchange(money.currency, expr.type.currency or "", money.scale, expr.at.type.kind, expr.zone)
+        name = self.module.constant(exchange, f"to_{expr.type.currency}")
+        return self._strict([expr.item, expr.at], lambda item, at: f"{name}({item}, {at})")
 
     def _dated(self, expr: ir.Dated) -> tuple[str, int]:
         """A row of tests, one span after the other."""

@@ -22,7 +22,14 @@ from engine.registry.manifest import Component, content_hash, fits
 from engine.registry.store import Workspace
 from engine.screening.names import METHOD, method
 
-A_KIND = {"ruleset": "a rule set", "record": "a record", "features": "a feature set", "list": "a list"}
+A_KIND = {
+    "ruleset": "a rule set",
+    "record": "a record",
+    "features": "a feature set",
+    "list": "a list",
+    "table": "a table",
+    "rates": "a set of rates",
+}
 
 
 class Components:
@@ -132,11 +139,12 @@ class Components:
     def _parts(self, path: Path, tree: ast.File) -> list[tuple[str, bytes]]:
         """The bytes that give a component its meaning: its text and the list files it names."""
         parts = [("text", self.texts[self.workspace.label(path)].encode())]
-        for declaration in tree.declarations:
-            for named in declaration.files if isinstance(declaration, ast.ListDecl) else ():
-                file = path.parent / named.file
-                if file.is_file():
-                    parts.append((named.file, self.workspace.note(file).read_bytes()))
+        lists = [declaration for declaration in tree.declarations if isinstance(declaration, ast.ListDecl)]
+        named = [named.file for declaration in lists for named in declaration.files]
+        for name in [*named, *([tree.rows.text] if tree.rows is not None else [])]:
+            file = path.parent / name
+            if file.is_file():
+                parts.append((name, self.workspace.note(file).read_bytes()))
         return parts
 
     def record(self, name: str, wanted: str | None, span: Span) -> Record | None:
@@ -155,6 +163,26 @@ class Components:
             return values
 
         return self._once("list", name, wanted, span, make)
+
+    def table(self, name: str, wanted: str | None, span: Span) -> Any:
+        """A reference table, loaded."""
+
+        def make(path: Path, tree: ast.File) -> Any:
+            table, problems = check.check_table(tree, path.parent, self.workspace.folder)
+            self.diagnostics += problems
+            return table
+
+        return self._once("table", name, wanted, span, make)
+
+    def rates(self, name: str, wanted: str | None, span: Span) -> Any:
+        """Exchange rates, loaded."""
+
+        def make(path: Path, tree: ast.File) -> Any:
+            rates, problems = check.check_rates(tree, path.parent, self.workspace.folder)
+            self.diagnostics += problems
+            return rates
+
+        return self._once("rates", name, wanted, span, make)
 
     def features(self, name: str, wanted: str | None, span: Span) -> ir.FeatureSet | None:
         def make(path: Path, tree: ast.File) -> ir.FeatureSet | None:
@@ -190,19 +218,15 @@ class Components:
     def _environment(self, path: Path, tree: ast.File) -> check.Environment | None:
         """What the names in a file may refer to; what cannot be found is reported here and left out."""
         record: Record | None = None
-        features: dict[str, ir.FeatureSet] = {}
-        lists: dict[str, Any] = {}
+        kinds = {"features": self.features, "list": self.list_values, "table": self.table, "rates": self.rates}
+        used: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
         for use in tree.uses:
             if use.kind == "record":
                 record = self.record(use.path, use.range, use.span)
-            elif use.kind == "features":
-                found = self.features(use.path, use.range, use.span)
+            else:
+                found = kinds[use.kind](use.path, use.range, use.span)
                 if found is not None:
-                    features[use.path] = found
-            elif use.kind == "list":
-                values = self.list_values(use.path, use.range, use.span)
-                if values is not None:
-                    lists[use.path] = values
+                    used[use.kind][use.path] = found
         if record is None:
             if not any(use.kind == "record" for use in tree.uses):
                 self.report(
@@ -212,7 +236,8 @@ class Components:
                     "add `record NAME ^VERSION`",
                 )
             return None
-        return check.Environment(record=record, features=features, lists=lists, folder=path.parent, workspace=self.workspace.folder)
+        folders = (path.parent, self.workspace.folder)
+        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"])
 
     def environment(self, name: str) -> check.Environment | None:
         """The environment of a rule set that has been loaded, for its tests."""

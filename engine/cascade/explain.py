@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.backends import reference
 from engine.backends.names import told
+from engine.backends.rules import expressions
+from engine.cascade.found import found_lines
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
-from engine.plan import POLICY
-from engine.values import Value, date_of, known, show
+from engine.plan import DAY_OF_EVENT, POLICY, Row
+from engine.values import SCORE, Value, date_of, known, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class CascadeExplainer:
         rules, before = level.rule_set(build.inner), opened.level.rule_set(build.inner)
         for rule in build.rules.rules:
             lines += rule_lines(rule, self.plan.rules[f"{place.name}.{ir.hit(rule.id)}"], rules, before)
-        return lines + decide_lines(rules)
+        lines += score_lines(rules) + decide_lines(rules)
+        return lines + [f"  {line}" for line in found_lines(expressions(build.rules), rules.work)]
 
     def _component(self, build: StepBuild) -> str:
         if build.rules is not None:
@@ -205,8 +208,9 @@ def _lacks(lacks: Iterable[Lack]) -> list[str]:
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 
-def _effects(rule: ir.Rule) -> str:
-    effects = [f"score {rule.points:+d}"] if rule.points else []
+def _effects(rule: ir.Rule, row: Row) -> str:
+    points = 0 if rule.points == 0 else reference.worth(rule, row)
+    effects = [f"score {points:+d}"] if points else []
     effects += [f"flag {name}" for name in rule.flags] + [f"set {name}" for name, _ in rule.sets]
     return ", ".join(effects)
 
@@ -227,9 +231,9 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
     lines += exempt
     if state.held and rule.once is not None:
         word = "held back" if state.before is True else "would be held back"
-        return [*lines, f"    {word}: it hit {within(rule.once.window)} ({level.work[ir.held_by(rule.id)]})"]
+        return [*lines, f"    {word}: it hit {within(rule.once.on(level.work[DAY_OF_EVENT]).window)} ({level.work[ir.held_by(rule.id)]})"]
     if state.state is True:
-        lines.append(f"    {text(rule, level)}" + (f" ({_effects(rule)})" if _effects(rule) else ""))
+        lines.append(f"    {text(rule, level)}" + (f" ({effects})" if (effects := _effects(rule, level.work)) else ""))
     elif state.state is False:
         lines += [f"    {reason}" for reason in _why_not(rule, level)]
     return lines + [line + _policy(rule, state, raw, level) for line in _lacks(opened.rule(rule))]
@@ -304,6 +308,22 @@ def _read_values(trace: reference.Trace) -> str:
 
     collect(trace)
     return f" ({', '.join(f'{name} = {value}' for name, value in seen.items())})" if seen else ""
+
+
+def score_lines(level: RuleSetLevel) -> list[str]:
+    """What the points come to, where they are not merely added up."""
+    scoring, rules = level.step.rules.scoring, level.step.rules
+    if scoring == ir.Scoring():
+        return []
+    plain, _ = reference.score(replace(rules, scoring=ir.Scoring(scoring.how)), level.work)
+    how = "the most of one rule" if scoring.how == "max" else "all points"
+    words = [f"  score {show(level.work['score'], SCORE)}: {how} {show(plain, SCORE)}"]
+    for least, when in scoring.floors:
+        value = True if when is None else reference.evaluate(when, level.work)
+        if value is not False:
+            why = "" if when is None else f" {'as' if value is True else 'if'} {phrase(when)}"
+            words.append(f"at least {least}{why}")
+    return [", ".join([*words, *([] if scoring.most is None else [f"at most {scoring.most}"])])]
 
 
 def decide_lines(level: RuleSetLevel) -> list[str]:

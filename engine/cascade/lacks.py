@@ -176,11 +176,22 @@ class RuleSetLevel:
                 if self.states[rule].state is not False:
                     yield from self.expression(value)
         elif name == "score":
-            yield from self._undecided([rule for rule in self.step.rules.rules if rule.points])
+            yield from self._score()
         elif name == "outcome":
             yield from self.decision()
         else:
             yield from self.level.column(self.step.sources[name], item)
+
+    def _score(self) -> Iterator[Lack]:
+        """What the rules and floors lacked that could still move the score."""
+        scoring, score = self.step.rules.scoring, self.work["score"]
+        for rule in self.step.rules.rules:
+            worth = reference.worth(rule, self.work)
+            if worth > score.low if scoring.how == "max" else worth:
+                yield from self.rule(rule)
+        for least, when in scoring.floors:
+            if when is not None and least > score.low:
+                yield from self.expression(when)
 
     def _undecided(self, rules: list[ir.Rule]) -> Iterator[Lack]:
         for rule in rules:

@@ -170,8 +170,6 @@ def _plan(spec: CascadeSpec, wiring: Wiring, builds: list[StepBuild]) -> Plan:
         for rule in view.rules.rules
     }
     flags = {view.prefix + f"flags.{s.name}": s.name for view in views for s in view.rules.body if isinstance(s, ir.Flag)}
-    decides = f"{spec.decision.text}."
-    deciding = [rule for view in views if view.prefix == decides for rule in view.rules.rules]
     return Plan(
         spec.name,
         spec.version,
@@ -184,7 +182,7 @@ def _plan(spec: CascadeSpec, wiring: Wiring, builds: list[StepBuild]) -> Plan:
         {name: type_ for name, type_ in types.items() if name not in given and "@" not in name},
         rules,
         flags,
-        {decides + ir.hit(rule.id): rule.points for rule in deciding if rule.points},
+        f"{spec.decision.text}.{ir.POINTS}",
         tuple(name for name in types if name.endswith("." + POLICY)),
         {rules[view.prefix + ir.hit(rule.id)]: _held(view.prefix, rule) for view in views for rule in view.rule_step.once},
         {

@@ -139,6 +139,8 @@ _PHRASES: Final[dict[type[ir.Expr], Callable[[Any], tuple[str, int]]]] = {
     ir.Call: _call,
     ir.Else: lambda e: (f"{_phrase(e.item, _TIGHT)} else {_phrase(e.fallback, _TIGHT)}", _TIGHT),
     ir.Quantifier: _quantifier,
+    ir.Lookup: lambda e: (e.name or f"{e.table.name}.{e.column}", _TIGHT),
+    ir.Convert: lambda e: (f"{_phrase(e.item, _TIGHT)} in {e.type.currency}", _TIGHT),
     ir.Dated: _dated,
     ir.Listed: _membership,
 }

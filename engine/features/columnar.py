@@ -118,7 +118,7 @@ def sort_out(frame: pl.DataFrame, state: WindowState) -> tuple[pl.DataFrame, tup
 
 def features(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     """The features alone, of rows of which it is known that they are new, or ticks."""
-    rows = arrived(frame, state.layout.record, state.since)
+    rows = arrived(frame, state.layout.record, state.since, state.layout.dated)
     state.since = rows.since
     answers = pl.DataFrame([column for history in state.histories for column in history.observe(rows)])
     return completed(rows.frame, answers, state)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from engine import zones
 from engine.backends.columnar_layout import names
 from engine.features.columnar_seen import ticks
-from engine.plan import NOW
+from engine.plan import DAY_OF_EVENT, NOW
+from engine.values import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,9 +63,26 @@ class Arrived:
         return [self.frame[part] for part in names(name, self.record.field(name).type) if part != f"{name}#"]
 
 
-def arrived(frame: pl.DataFrame, record: Record, since: int | None) -> Arrived:
-    """A frame that goes on from others; `since` is none while no event has come."""
+def local_days(record: Record, times: pl.Series) -> pl.Series:
+    """The local day of every time."""
+    return times if record.field(record.time).type.kind == "date" else days_of(record, times)
+
+
+def days_of(record: Record, times: pl.Series) -> pl.Series:
+    """The local day of every moment."""
+    # offsets are whole seconds, so that within a second there is one local day
+    seconds = pl.DataFrame({"second": times.to_frame("time").select(pl.col("time") // SECOND).to_series()})
+    distinct = seconds.unique()["second"]
+    days = pl.Series("day", [zones.local_day(second * SECOND, record.zone) for second in distinct], dtype=pl.Int64)
+    return seconds.join(pl.DataFrame([distinct, days]), on="second", how="left", maintain_order="left")["day"]
+
+
+def arrived(frame: pl.DataFrame, record: Record, since: int | None, dated: bool = False) -> Arrived:
+    """A frame that goes on from others; `since` is none while no event has come. Where it is `dated`, its rows have their local day."""
     judged = frame.with_columns(pl.col(record.time).alias(NOW), pl.lit(0, pl.UInt8).alias(f"{NOW}#"))
+    if dated:
+        days = judged[DAY_OF_EVENT] if DAY_OF_EVENT in judged.columns else local_days(record, judged[NOW])
+        judged = judged.with_columns(days.alias(DAY_OF_EVENT), pl.lit(0, pl.UInt8).alias(f"{DAY_OF_EVENT}#"))
     if since is not None:
         return Arrived(judged, record, since)
     events = (~ticks(frame)).arg_true()

@@ -16,7 +16,7 @@ from engine.features.sliding import Past
 from engine.features.spec import THIS, History, Layout, Slot
 from engine.features.tallies import OUT, RAW, SURE
 from engine.lang import ir
-from engine.plan import NOW, Row
+from engine.plan import Row
 from engine.values import Interval, Missing, Type, Value, first
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _judged(of: ir.Expr, layout: Layout) -> Callable[[pl.DataFrame], list[Value]
         compute = columnar.compile_exprs({"@of": of})
         return lambda frame: _values(compute(frame), "@of", of.type)
     # a frame settles money to whole minor units, history keeps it exact until it is summed up
-    types = {name: layout.time if name == NOW else layout.record.field(name).type for name in ir.reads(of)}
+    types = {name: layout.column(name) for name in ir.reads(of)}
     one = single.compile_expr(of)
     return lambda frame: [one(row) for row in unpack(frame, types)]
 

@@ -26,7 +26,7 @@ from engine.features.swift import PART, SWEEP, Swift, content_of, swift
 from engine.features.tallies import OUT
 from engine.features.versions import Version, corrects, needed
 from engine.features.windows import FOREVER
-from engine.plan import NOW, Row
+from engine.plan import DAY_OF_EVENT, NOW, Row
 from engine.values import Value, known, missing
 
 if TYPE_CHECKING:
@@ -262,7 +262,8 @@ class LiveStore:
                 raise InputError(f"an event needs `{name}`: it is {row[name]!r}")
 
     def _now(self, row: Row) -> Row:
-        return {**row, NOW: row[self.layout.record.time]}
+        day = {DAY_OF_EVENT: self.layout.day(row)} if self.layout.dated else {}
+        return {**row, NOW: row[self.layout.record.time], **day}
 
     def _row(self, answer: tuple[Value, ...]) -> Row:
         return dict(zip(self._columns, answer, strict=True))

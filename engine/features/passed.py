@@ -37,7 +37,8 @@ class Question(NamedTuple):
     """Whether a hit is held back, or what may be one (`hit` false).
 
     `name` stands for the rule and its key; `again` for the rule and this version of the event, which gets the same answer whenever it
-    comes. A tick is no event and is never the same: `event` and `again` are none.
+    comes. A tick is no event and is never the same: `event` and `again` are none. A hit is kept as long as one of the `reaches` may see it:
+    on another day the window may be longer than the `reach` of this one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Question(NamedTuple):
     time: int
     hit: bool
     reach: Reach
+    reaches: tuple[Reach, ...]
 
 
 class Passing:
@@ -68,11 +70,15 @@ class Passing:
         if not all(map(known, ask.key)):
             lacking: Missing = first(ask.key)
             return lacking
-        reach = self._reaches.get(ask.once.window)
-        if reach is None:
-            reach = self._reaches[ask.once.window] = Reach(ask.once.window, self._clock)
+        reaches = tuple(map(self._reach, ask.once.windows))
         again = None if event is None else f"told {ask.place} {event!a} {'' if revision is None else revision}"
-        return Question(f"passed {ask.place} {ask.key!a}", again, event, ask.time, ask.hit, reach)
+        return Question(f"passed {ask.place} {ask.key!a}", again, event, ask.time, ask.hit, reaches[0], reaches)
+
+    def _reach(self, window: ir.Window) -> Reach:
+        reach = self._reaches.get(window)
+        if reach is None:
+            reach = self._reaches[window] = Reach(window, self._clock)
+        return reach
 
     def judged(self, question: Question, passed: Passed, since: int) -> tuple[Answer, Passed]:
         """The answer, and the hits let through after it; history begins at `since`.
@@ -91,7 +97,7 @@ class Passing:
         if not question.hit:
             return answer, others
         newest = max(passed.newest, question.time)
-        gone = question.reach.seen_before(newest - self._late)
+        gone = min(reach.seen_before(newest - self._late) for reach in question.reaches)
         return answer, Passed(newest, (*(hit for hit in others.hits if hit[0] > gone), (question.time, question.event)))
 
     def withdrawn(self, passed: Passed, event: str, time: int) -> Passed:

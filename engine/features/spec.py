@@ -14,10 +14,11 @@ from engine.features.windows import FOREVER, Clock, Reach
 from engine.lang import ir
 from engine.lang.judge import counts_up, never_negative
 from engine.lang.meaning import canonical, digest
-from engine.values import DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
+from engine.plan import DAY_OF_EVENT, NOW
+from engine.values import DATE, DAY, DURATION, INTEGER, NUMBER, Missing, Type, Value, first, known, missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from engine.plan import Row
     from engine.record import Record
@@ -80,21 +81,31 @@ class BoundFeatures:
         return digest([[feature.name, canonical(feature.type), canonical(feature.value)] for feature in self.bound])
 
 
-def _renamed(value: ir.Aggregate | ir.Expr | None, names: Mapping[str, str]) -> Any:
+def changed(value: ir.Aggregate | ir.Expr | None, change: Callable[[ir.Expr], ir.Expr]) -> Any:
+    """The value of a feature with `change` applied to every node of its expressions."""
     if value is None:
         return None
     if not isinstance(value, ir.Aggregate):
-        return ir.transform(value, lambda node: _renamed_node(node, names))
+        return ir.transform(value, change)
+    parts = {name: changed(getattr(value, name), change) for name in ("of", "where", "among", "inner")}
+    return replace(value, window=replace(value.window, event=changed(value.window.event, change)), **parts)
+
+
+def _renamed(value: ir.Aggregate | ir.Expr, names: Mapping[str, str]) -> Any:
+    return _rekeyed(changed(value, lambda node: _renamed_node(node, names)), names)
+
+
+def _rekeyed(value: ir.Aggregate | ir.Expr | None, names: Mapping[str, str]) -> Any:
+    """The fields that an aggregate names, under their other names."""
+    if not isinstance(value, ir.Aggregate):
+        return value
     window = value.window
     return replace(
         value,
-        of=_renamed(value.of, names),
-        where=_renamed(value.where, names),
-        among=_renamed(value.among, names),
-        inner=_renamed(value.inner, names),
+        inner=_rekeyed(value.inner, names),
         per=tuple(names.get(name, name) for name in value.per),
         matched=tuple(names.get(name, name) for name in value.matched),
-        window=replace(window, field=window.field and names.get(window.field, window.field), event=_renamed(window.event, names)),
+        window=replace(window, field=window.field and names.get(window.field, window.field)),
     )
 
 
@@ -297,6 +308,21 @@ class Layout:
     def dates(self) -> bool:
         """Whether time counts days and not microseconds."""
         return self.time.kind == "date"
+
+    @cached_property
+    def dated(self) -> bool:
+        """Whether something is judged by the local day of a row."""
+        return any(DAY_OF_EVENT in group.reads for group in self.groups)
+
+    def day(self, row: Row) -> int:
+        """The local day of a row: as it says, or by its time."""
+        day = row.get(DAY_OF_EVENT)
+        return day if day is not None else self.clock.day(row[self.record.time]) or 0
+
+    def column(self, name: str) -> Type:
+        """The type of what a condition or value may read of a row."""
+        own = {NOW: self.time, DAY_OF_EVENT: DATE}
+        return own[name] if name in own else self.record.field(name).type
 
     @cached_property
     def late(self) -> int:

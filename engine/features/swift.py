@@ -12,7 +12,7 @@ from engine.features.fused import SPACE, load
 from engine.features.sliding import Past
 from engine.features.tallies import SURE, SURE_LACKING
 from engine.lang import ir
-from engine.plan import NOW
+from engine.plan import DAY_OF_EVENT, NOW
 from engine.values import MISSING, Interval, Missing, Money
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Swift:
     def __init__(self, layout: Layout, courses: Sequence[Course], around: dict[str, Any]) -> None:
         """`around`: what it works on. `store`, `lock`, `pasts`, `events`, `content`, and of each history `judges_N` and `asked_N`;
         `finish`, which works out the expressions over others."""
-        space = {**SPACE, "Interval": Interval, "Missing": Missing, "Past": Past, **around}
+        space = {**SPACE, "day": layout.day, "Interval": Interval, "Missing": Missing, "Past": Past, **around}
         for index, course in enumerate(courses):
             assert course.fused is not None
             space |= {f"course_{index}": course, f"state_of_{index}": course.fused.state}
@@ -104,7 +104,8 @@ class _Source:
         for index in histories:
             lines += _in(self._find(index))
         if not self.simple:
-            lines += _in([f"row = {{**row, {NOW!r}: time}}"])
+            day = f", {DAY_OF_EVENT!r}: day(row)" if self.layout.dated else ""
+            lines += _in([f"row = {{**row, {NOW!r}: time{day}}}"])
         for index in histories:
             lines += _in(self._tell(index))
         return ["def observe(row, since):", *_in([*lines, *_in(self._answer())]), ""]
@@ -177,7 +178,7 @@ def _simple(slot: Slot) -> bool:
 
 
 def _cell(slot: Slot, index: int, place: int) -> list[str]:
-    if not _simple(slot) or (isinstance(slot.of, ir.Read) and slot.of.name == NOW):
+    if not _simple(slot) or (isinstance(slot.of, ir.Read) and slot.of.name in (NOW, DAY_OF_EVENT)):
         return [f"state_{place}, value_{place} = judges_{index}[{place}](row)"]
     if slot.of is None:
         return [f"state_{place}, value_{place} = {SURE}, True"]

@@ -46,7 +46,7 @@ def misfit(a: Type, b: Type, verb: str, span: Span, report: Report) -> None:
     kinds = {a.kind, b.kind}
     if kinds == {"money"}:
         report.error(
-            "currency-mismatch", f"{describe(a)} and {describe(b)} are two currencies", span, "convert one of them before the rules see it"
+            "currency-mismatch", f"{describe(a)} and {describe(b)} are two currencies", span, "convert one of them, as in `amount in EUR`"
         )
     elif kinds == {"duration", "months"}:
         report.error(

@@ -136,6 +136,14 @@ class Quantifier(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Convert(Node):
+    """`item in CUR`."""
+
+    item: Expr
+    currency: Word
+
+
+@dataclass(frozen=True, slots=True)
 class HasFlag(Node):
     """`flag NAME`."""
 
@@ -158,6 +166,7 @@ Expr = (
     | Else
     | Call
     | Quantifier
+    | Convert
     | HasFlag
 )
 
@@ -193,11 +202,30 @@ class Effective(Node):
 
 @dataclass(frozen=True, slots=True)
 class Uses(Node):
-    """`record PATH RANGE` or `uses KIND PATH RANGE`; `range` like ``^1``, ``~1.4.2``, ``1.0.0``, or none."""
+    """`record PATH RANGE` or `uses KIND PATH RANGE`; `range` like ``^1``, ``~1.4.2``, ``1.0.0``, or none. A table is used `by` the names
+    that hold its key, and may be `called` otherwise."""
 
     kind: str
     path: str
     range: str | None
+    by: tuple[Name, ...] = ()
+    called: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring(Node):
+    """`score [sum|max] [at most N]`: how points come together; `how` is none where it is not said."""
+
+    how: str | None = None
+    most: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Floor(Node):
+    """`score at least N [when COND]`."""
+
+    least: Expr
+    when: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +268,17 @@ class Field(Node):
     not_negative: bool = False
     optional: bool = False
     personal: bool = False
+    title: str | None = None
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn(Node):
+    """`column NAME: TYPE [optional] ["title"] [from "HEADER", ...]`, of a reference table."""
+
+    name: Word
+    type: TypeName
+    optional: bool = False
     title: str | None = None
     sources: tuple[str, ...] = ()
 
@@ -529,7 +568,21 @@ class Examples(Node):
 
 
 Declaration = (
-    Field | Input | Param | ListDecl | Define | Feature | Rule | RuleTemplate | MadeRule | Exemption | Decide | Test | Story | Examples
+    Field
+    | TableColumn
+    | Input
+    | Param
+    | ListDecl
+    | Define
+    | Feature
+    | Rule
+    | RuleTemplate
+    | MadeRule
+    | Exemption
+    | Decide
+    | Test
+    | Story
+    | Examples
 )
 
 
@@ -543,7 +596,7 @@ class Comment(Node):
 
 @dataclass(frozen=True, slots=True)
 class File(Node):
-    """One file of any of the four kinds. Header items that do not belong to the kind are kept and refused by the checker."""
+    """One file of any of the six kinds. Header items that do not belong to the kind are kept and refused by the checker."""
 
     kind: str
     name: Word
@@ -563,6 +616,13 @@ class File(Node):
     revision: Word | None = None
     language: Word | None = field(default=None, compare=False)
     """Of the keywords; none is English. The tree is the same in every language."""
+    scoring: Scoring | None = None
+    floors: tuple[Floor, ...] = ()
+    rows: Word | None = None
+    valid: tuple[Word, ...] = ()
+    known: Word | None = None
+    base: Word | None = None
+    oldest: Literal | None = None
     declarations: tuple[Declaration, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)
     places: tuple[tuple[str, Span], ...] = field(default=(), compare=False, repr=False)

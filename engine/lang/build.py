@@ -44,14 +44,14 @@ class Builder(FeatureBuilder):
     def file(self, c: Children) -> ast.File:
         header: ast.File = c[0]
         parts = self._once((p for p in c[1:] if isinstance(p, Part)), _HEADER_ONCE, header.kind)
-        items = {name: values[0] for name, values in parts.items() if name in _HEADER_FIELDS}
+        items = {_HEADER_NAMES.get(name, name): values[0] for name, values in parts.items() if name in _HEADER_FIELDS}
         if "arrival by" in items:
             items["arrival_by_time"] = bool(items.pop("arrival by"))
-        if "on missing" in items:
-            items["on_missing"] = items.pop("on missing")
         return replace(
             header,
             cites=tuple(parts.get("cites", ())),
+            scoring=parts.get("score", [None])[0],
+            floors=tuple(parts.get("score at least", ())),
             uses=tuple(u for tag in ("record", "uses") for u in parts.get(tag, ())),
             declarations=tuple(p for p in c[1:] if not isinstance(p, Part) and p is not None),
             places=header.places + tuple((p.tag, p.span) for p in c[1:] if isinstance(p, Part) and p.tag in ("owner", "arrival by")),
@@ -83,9 +83,27 @@ class Builder(FeatureBuilder):
         span = self._from(c[0], c[-1])
         return Part("uses", ast.Uses(c[1].type.lower(), c[2].text, c[3].value if len(c) > 3 else None, span=span), span)
 
-    def uses_later(self, c: Children) -> Part:
-        self._later(f"`uses {c[1].value}` comes", c)
-        return Part("later", None, c[0].span)
+    def uses_table(self, c: Children) -> Part:
+        span, place = self._from(c[0], c[-1]), next(i for i, token in enumerate(c) if isinstance(token, Tok) and token.type == "BY")
+        end = len(c) - 2 if c[-2].type == "AS" else len(c)
+        by = tuple(self.name([token]) for token in c[place + 1 : end])
+        called = word_of(c[-1]) if end < len(c) else None
+        return Part("uses", ast.Uses("table", c[2].text, c[3].value if place == 4 else None, by, called, span=span), span)
+
+    def rows_from(self, c: Children) -> Part:
+        return Part("rows from", ast.Word(text_of(c[1]), span=c[1].span), self._from(*c))
+
+    def rows_valid(self, c: Children) -> Part:
+        return Part("valid", tuple(ast.Word(text_of(token), span=token.span) for token in c[1::2]), self._from(c[0], c[-1]))
+
+    def rows_known(self, c: Children) -> Part:
+        return Part("known from", ast.Word(text_of(c[2]), span=c[2].span), self._from(c[0], c[-1]))
+
+    def base(self, c: Children) -> Part:
+        return Part("base", word_of(c[1]), self._from(*c))
+
+    def oldest(self, c: Children) -> Part:
+        return Part("at most", c[1], self._from(c[0], c[-1]))
 
     def on_missing(self, c: Children) -> Part:
         return Part("on missing", ast.Word(c[2].type.lower(), span=c[2].span), self._from(c[0], c[-1]))
@@ -121,6 +139,15 @@ class Builder(FeatureBuilder):
             self._problem("unknown-language", message, c[1].span, f"there are {there}")
         return Part("language", None if c[1].value == "en" else word_of(c[1]), self._from(*c))
 
+    def scoring(self, c: Children) -> Part:
+        span, words = self._from(c[0], c[-1]), [part.type.lower() for part in c[1:] if isinstance(part, Tok)]
+        how = next((word for word in words if word in ("sum", "max")), None)
+        return Part("score", ast.Scoring(how, c[-1] if "at_most" in words else None, span=span), span)
+
+    def floor(self, c: Children) -> Part:
+        span = self._from(c[0], c[-1])
+        return Part("score at least", ast.Floor(c[2], c[4] if len(c) > 4 else None, span=span), span)
+
     def effective(self, c: Children) -> Part:
         for token in c[2::2]:
             self._whole_day(token)
@@ -145,6 +172,14 @@ class Builder(FeatureBuilder):
         title = next((text_of(part) for part in c[3:] if isinstance(part, Tok)), None)
         marks = ("negative" in parts, "optional" in parts, "personal" in parts)
         return ast.Field(word_of(c[1]), c[2], *marks, title, parts.get("sources", ()), span=self._from(c[0], c[-1]))
+
+    def column(self, c: Children) -> ast.TableColumn:
+        self._new()
+        parts = {part.tag: part.value for part in c[3:] if isinstance(part, Part)}
+        rest = {token.type: token for token in c[3:] if isinstance(token, Tok)}
+        title = text_of(rest["STRING"]) if "STRING" in rest else None
+        marks = ("OPTIONAL" in rest, title, parts.get("sources", ()))
+        return ast.TableColumn(word_of(c[1]), c[2], *marks, span=self._from(c[0], c[-1]))
 
     def input(self, c: Children) -> ast.Input:
         self._new()
@@ -435,9 +470,11 @@ class Builder(FeatureBuilder):
 
 
 _HEADER_ONCE: Final = (
-    "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language",
+    "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language", "score",
+    "rows from", "valid", "known from", "base", "at most",
 )  # fmt: skip
-_HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record"}
+_HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known from": "known", "at most": "oldest"}
+_HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record", "score"}
 _PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
 

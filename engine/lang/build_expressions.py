@@ -128,9 +128,8 @@ class ExpressionBuilder:
     def no_membership(self, c: Children) -> Any:
         return self._deeper(ast.Membership(c[0], True, c[3], span=self._from(c[0], c[3])), c[0], c[3])
 
-    def conversion_later(self, c: Children) -> Any:
-        self._later("conversion between currencies comes", c)
-        return c[0]
+    def conversion(self, c: Children) -> Any:
+        return self._deeper(ast.Convert(c[0], word_of(c[2]), span=self._from(c[0], c[2])), c[0])
 
     def resembles(self, c: Children) -> Any:
         node = ast.Resembles(c[0], self.name(c[4:5]), c[6], span=self._from(c[0], c[6]))

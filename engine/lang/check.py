@@ -1,6 +1,6 @@
 """From the syntax tree to the typed program, with every problem of a file at once: the entry to the meaning of the language.
 
-Each function gives what it made, or none when a problem stops it, and all problems found. It reads no files but lists.
+Each function gives what it made, or none when a problem stops it, and all problems found. It reads no files but lists, tables and rates.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from engine.diagnostics import Diagnostic, in_order
-from engine.lang import ast, declarations, ir, records
+from engine.lang import ast, declarations, ir, rate_files, records, reference_tables
 from engine.lang.cases import TestCase
 from engine.lang.environment import Environment, list_name
 from engine.lang.expectations import cases
@@ -30,6 +30,8 @@ from engine.lang.words import load_words
 from engine.record import Record
 
 if TYPE_CHECKING:
+    from engine.rates import Rates
+    from engine.reference_table import ReferenceTable
     from engine.values import Type
 
 __all__ = [
@@ -39,8 +41,10 @@ __all__ = [
     "check_expression",
     "check_features",
     "check_list",
+    "check_rates",
     "check_record",
     "check_ruleset",
+    "check_table",
     "check_tests",
 ]
 
@@ -68,6 +72,24 @@ def check_list(tree: ast.File, folder: Path | None = None, workspace: Path | Non
     if value is None or report.failed:
         return None, _told(tree, report)
     return replace(value, name=list_name(tree.name.text), version=tree.version.text), _told(tree, report)
+
+
+def check_table(
+    tree: ast.File, folder: Path | None = None, workspace: Path | None = None
+) -> tuple[ReferenceTable | None, list[Diagnostic]]:
+    """The reference table of a `table` file, loaded from the file it names, whose path is relative to `folder` and stays in `workspace`."""
+    report = Report()
+    records.check_places(tree, report)
+    found = reference_tables.table(tree, report, folder, workspace)
+    return (None if report.failed else found), _told(tree, report)
+
+
+def check_rates(tree: ast.File, folder: Path | None = None, workspace: Path | None = None) -> tuple[Rates | None, list[Diagnostic]]:
+    """The exchange rates of a `rates` file, as `check_table`."""
+    report = Report()
+    records.check_places(tree, report)
+    found = rate_files.rates(tree, report, folder, workspace)
+    return (None if report.failed else found), _told(tree, report)
 
 
 def check_features(tree: ast.File, env: Environment) -> tuple[ir.FeatureSet | None, list[Diagnostic]]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, effective, fit, history, ir, lists, literals
+from engine.lang import ast, effective, fit, history, ir, lists, literals, lookups
 from engine.lang.arithmetic import describe
 from engine.lang.dated import Fixed, is_fixed
 from engine.lang.entries import Days
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def collect(program: Program) -> dict[str, Any]:
     """Declare params, lists, inputs, defines and features, and put them into the graph; gives them by name."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(lookups.declared(program))
     for node in program.tree.declarations:
         match node:
             case ast.Param():
@@ -75,6 +75,8 @@ def check(program: Program, name: str, node: Any, is_late: bool = False) -> None
             done = _list(program, node)
         case ast.Define():
             done = _define(program, node, is_late)
+        case lookups.Looked():
+            done = lookups.define(program, node, is_late)
         case _:
             done = _feature(program, node)
     if not done:
@@ -161,12 +163,12 @@ def _define(program: Program, node: ast.Define, is_late: bool) -> bool:
 
 
 def _feature(program: Program, node: ast.Feature) -> bool:
-    feature = history.feature(node, program)
-    if feature is None:
+    made = history.feature(node, program)
+    if made is None:
         return False
-    program.features[feature.name] = feature
-    program.scope.columns[feature.name] = feature.type
-    program.history.add_feature(feature)
+    program.features.update((one.name, one) for one in made)
+    program.scope.columns[made[-1].name] = made[-1].type
+    program.history.add_feature(made[-1])
     return True
 
 

@@ -6,8 +6,10 @@ A define may be read many times over by other defines, so nothing here walks wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from engine.lang import dated, ir, judge
+from engine.values import DATETIME
 
 MOST_PARTS, DEEPEST = 5_000, 150
 """How much an expression may be once every define in it is put in; far beyond what anyone can read."""
@@ -15,6 +17,9 @@ _MOST_CUTS = 50
 """Of how many stretches of days is looked at whether a condition may hold."""
 
 _DAY = ir.day_of_event().name
+
+NOW = "now"
+_UNDATED = ir.Const(0, type=DATETIME)
 
 
 class Defines(Mapping[str, ir.Expr]):
@@ -26,6 +31,7 @@ class Defines(Mapping[str, ir.Expr]):
         self._weights: dict[str, tuple[int, int]] = {}
         self._leaves: dict[str, frozenset[str]] = {}
         self._expanded: dict[str, ir.Expr] = {}
+        self._now: dict[str, bool] = {}
         self._cuts: dict[str, frozenset[int]] = {}
         self._days: dict[int, _OnDay] = {}
 
@@ -82,6 +88,14 @@ class Defines(Mapping[str, ir.Expr]):
             self._leaves[name] = frozenset(read for read in judge.closure({name}, self.get) if read not in self.statements)
         return self._leaves[name]
 
+    def asks_now(self, name: str) -> bool:
+        """Whether a define reads the event's time by its name. Where a table is looked up the time is that of whoever looks."""
+        if name not in self._now:
+            here = ir.transform(self[name], lambda node: replace(node, at=_UNDATED) if isinstance(node, ir.Lookup | ir.Convert) else node)
+            reads = ir.reads(here)
+            self._now[name] = NOW in reads or any(self.asks_now(read) for read in reads if read in self.statements)
+        return self._now[name]
+
     def expanded(self, name: str) -> ir.Expr:
         """What a define stands for, with the defines it reads put in. Ask `too_much` first."""
         if name not in self._expanded:
@@ -130,7 +144,11 @@ class Inlined(Mapping[str, ir.Expr]):
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str) or name not in self._defines or self._defines.too_much(self._defines[name]):
             return False
-        return all(leaf in self._may or leaf == _DAY for leaf in self._defines.leaves(name))
+        return all(leaf in self._may or leaf == _DAY or self._is_when(leaf, name) for leaf in self._defines.leaves(name))
+
+    def _is_when(self, leaf: str, name: str) -> bool:
+        """Whether it is only the time at which a table or a rate is looked up."""
+        return leaf == NOW and not self._defines.asks_now(name)
 
     def __getitem__(self, name: str) -> ir.Expr:
         return self._defines.expanded(name)

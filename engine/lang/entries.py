@@ -37,7 +37,8 @@ class Entries(Mapping["Value", tuple[Days, ...]]):
 
     def has(self, value: Value, day: int) -> bool:
         """Whether the value is on the list on a day."""
-        return any(holds(days, day) for days in self._spans.get(value, ()))
+        spans = self._spans.get(value)
+        return spans is not None and any(holds(days, day) for days in spans)
 
     def __getitem__(self, value: Value) -> tuple[Days, ...]:
         return self._spans[value]
@@ -53,5 +54,5 @@ class Entries(Mapping["Value", tuple[Days, ...]]):
 
     def __hash__(self) -> int:
         if self._hash is None:
-            self._hash = hash(frozenset(self._spans.items()))
+            self._hash = hash(frozenset(self._spans))
         return self._hash

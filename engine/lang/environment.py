@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from engine.lang import ast, ir
 from engine.lang.lists import ListValue
 from engine.lang.scope import Scope
+from engine.rates import Rates
 from engine.record import Record
+from engine.reference_table import ReferenceTable
+from engine.values import DATETIME
 
 if TYPE_CHECKING:
     from engine.lang.problems import Report
@@ -28,6 +31,12 @@ class Environment:
     lists: Mapping[str, ListValue] = field(default_factory=dict)
     folder: Path | None = None
     workspace: Path | None = None
+    tables: Mapping[str, ReferenceTable] = field(default_factory=dict)
+    rates: Mapping[str, Rates] = field(default_factory=dict)
+
+
+NO_RATES = "rates of "
+"""Stands among the prefixes of lost components where the rates are lost."""
 
 
 def alias(path: str) -> str:
@@ -39,8 +48,13 @@ def alias(path: str) -> str:
     return path.rpartition("/")[2]
 
 
+def called(node: ast.Uses) -> str:
+    """What a component is called here before the dot."""
+    return node.called.text if node.called is not None else alias(node.path)
+
+
 def use(node: ast.Uses) -> ir.Use:
-    return ir.Use(node.kind, node.path, node.range, alias(node.path))
+    return ir.Use(node.kind, node.path, node.range, called(node))
 
 
 def record_use(tree: ast.File, env: Environment) -> ir.Use:
@@ -59,7 +73,8 @@ def list_name(path: str) -> str:
 
 
 def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
-    """The names that come from outside: fields, `now`, features and lists that are used."""
+    """The names that come from outside: fields, `now`, features, lists and rates that are used. Columns of tables are declared later, for
+    they need what holds the key."""
     columns = {f.name: f.type for f in env.record.fields}
     if env.record.time in columns:
         columns["now"] = columns[env.record.time]
@@ -67,16 +82,28 @@ def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
     lost: list[str] = []
     seen: dict[str, ast.Uses] = {}
     for node in tree.uses:
-        name = list_name(node.path) if node.kind == "list" else alias(node.path) + "."
-        if node.kind == "record" or not _once(name, node, seen, report):
+        name = list_name(node.path) if node.kind == "list" else called(node) + "."
+        if node.kind in ("record", "rates") or not _once(name, node, seen, report):
             continue
         if node.kind == "list":
             _use_list(node, name, env, lists, lost)
         elif node.path in env.features:
             columns.update({name + feature.name: feature.type for feature in env.features[node.path].features})
-        else:
+        elif node.path not in env.tables:
             lost.append(name)
-    return Scope(zone=env.record.zone, columns=columns, lists=lists, silent_prefixes=tuple(lost))
+    rates, time = _rates(tree, env, lost, report), columns.get("now", DATETIME)
+    return Scope(zone=env.record.zone, time=time, columns=columns, lists=lists, silent_prefixes=tuple(lost), rates=rates)
+
+
+def _rates(tree: ast.File, env: Environment, lost: list[str], report: Report) -> Rates | None:
+    """The rates that are used, of one component only; where they were not found what reads them stays quiet."""
+    found = [node for node in tree.uses if node.kind == "rates"]
+    for node in found[1:]:
+        message = "amounts are converted by the rates of one component, and here is a second"
+        report.error("duplicate-rates", message, node.span, "keep one of them", (("the first is here", found[0].span),))
+    if found and found[0].path not in env.rates:
+        lost.append(NO_RATES)
+    return env.rates.get(found[0].path) if found else None
 
 
 def _use_list(node: ast.Uses, name: str, env: Environment, lists: dict[str, ListValue], lost: list[str]) -> None:

@@ -12,6 +12,7 @@ from engine import zones
 from engine.lang import ast, fit, history, ir, literals
 from engine.lang.cases import CaseRow, Expected, TestCase
 from engine.lang.dated import is_fixed
+from engine.lang.environment import called
 from engine.lang.expressions import Typer
 from engine.lang.parse import parse_cell
 from engine.lang.problems import Report
@@ -32,7 +33,7 @@ _STATES = ("hit", "clear", "undecided")
 
 def cases(tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report) -> tuple[TestCase, ...]:
     """Every test, story and examples of the file that is sound; problems of the others are noted."""
-    maker = _Maker(ruleset, env, report)
+    maker = _Maker(tree, ruleset, env, report)
     found: list[TestCase | None] = []
     for node in tree.declarations:
         match node:
@@ -48,7 +49,7 @@ def cases(tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report)
 class _Maker:
     """Types the cases of one rule set. `columns` may be given, `written` may be expected as values."""
 
-    def __init__(self, ruleset: ir.RuleSet, env: Environment, report: Report) -> None:
+    def __init__(self, tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report) -> None:
         self.ruleset, self.record, self.report = ruleset, env.record, report
         self.columns: dict[str, Type] = {field.name: field.type for field in env.record.fields}
         self.columns |= {column.name: column.type for column in ruleset.inputs}
@@ -57,6 +58,9 @@ class _Maker:
             if use.kind == "features" and use.path in env.features:
                 features |= {f"{use.alias}.{f.name}": f.type for f in env.features[use.path].features}
         self.columns |= features
+        for node in tree.uses:
+            if node.kind == "table" and node.path in env.tables:
+                self.columns |= {f"{called(node)}.{c.name}": c.type for c in env.tables[node.path].columns.values()}
         sets = {s.name: s.type for s in ruleset.body if isinstance(s, ir.Set)}
         self.written = features | sets | {n: value.type for n, value in ruleset.defines.items() if "@" not in n}
         self.rules = {rule.id: rule for rule in ruleset.rules}

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from engine import values
-from engine.lang import arithmetic, ast, dated, fit, functions, ir, literals, names
+from engine.lang import arithmetic, ast, conversions, dated, fit, functions, ir, literals, names
 from engine.lang.builtins import BUILTINS
 from engine.lang.dated import Fixed, is_fixed
 from engine.lang.entries import Entries
@@ -138,6 +138,8 @@ class Typer:
                 return functions.call(self, node)
             case ast.Quantifier():
                 return self._quantifier(node)
+            case ast.Convert():
+                return conversions.convert(self, node)
             case ast.HasFlag():
                 return self.read(f"flags.{node.name}", node.span, "unknown-flag", f"no rule raises the flag `{node.name}`")
             case _:

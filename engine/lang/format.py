@@ -35,7 +35,7 @@ def format_file(tree: ast.File) -> str:
 
 def _apart(before: ast.Declaration | None, declaration: ast.Declaration) -> bool:
     """Whether a blank line stands between the two; fields stand close to the header, params and lists close together."""
-    if isinstance(declaration, ast.Field) or (isinstance(declaration, ast.ListDecl) and declaration.name is None):
+    if isinstance(declaration, ast.Field | ast.TableColumn) or (isinstance(declaration, ast.ListDecl) and declaration.name is None):
         return False
     close = (ast.Input,), (ast.Param, ast.ListDecl)
     return not any(isinstance(before, kinds) and isinstance(declaration, kinds) for kinds in close)
@@ -53,10 +53,12 @@ def _header(tree: ast.File) -> list[Line]:
     lines += _cites(tree.cites)
     lines += [Line("  " + _uses(use), use.span.line) for use in tree.uses]
     key = ast.Word(", ".join(word.text for word in tree.key), span=tree.key[0].span) if tree.key else None
+    valid = ast.Word('" to "'.join(word.text for word in tree.valid), span=tree.valid[0].span) if tree.valid else None
     by_time = ast.Word("by time") if tree.arrival_by_time else None
     items = (
         ("on missing ", tree.on_missing, ""),
         ('zone "', tree.zone, '"'),
+        ('rows from "', tree.rows, '"'),
         ("key ", key, ""),
         ("revision ", tree.revision, ""),
         ("time ", tree.time, ""),
@@ -64,11 +66,27 @@ def _header(tree: ast.File) -> list[Line]:
         ("arrival ", tree.arrival, ""),
         ("late up to ", tree.late, ""),
         ("ahead up to ", tree.ahead, ""),
+        ("base ", tree.base, ""),
+        ('valid "', valid, '"'),
+        ('known from "', tree.known, '"'),
+        ("at most ", tree.oldest, " old"),
     )
     for before, item, behind in items:
         if item is not None:
             place = places.get("arrival by", 0) if item is by_time else item.span.line
             lines.append(Line(f"  {before}{item.text}{behind}", place))
+    return lines + _scoring(tree)
+
+
+def _scoring(tree: ast.File) -> list[Line]:
+    lines = []
+    if tree.scoring is not None:
+        how = "" if tree.scoring.how is None else f" {tree.scoring.how}"
+        most = "" if tree.scoring.most is None else f" at most {show(tree.scoring.most, SUM)}"
+        lines.append(Line(f"  score{how}{most}", tree.scoring.span.line))
+    for floor in tree.floors:
+        start = f"  score at least {show(floor.least, SUM)}"
+        lines += [Line(start, floor.span.line)] if floor.when is None else broken(f"{start} when ", floor.when, "", "    ")
     return lines
 
 
@@ -78,6 +96,7 @@ def _cites(words: Iterable[ast.Word]) -> list[Line]:
 
 def _uses(use: ast.Uses) -> str:
     text = f"{use.kind} {use.path}" + (f" {use.range}" if use.range else "")
+    text += (" by " + ", ".join(name.path for name in use.by) if use.by else "") + (f" as {use.called.text}" if use.called else "")
     return text if use.kind == "record" else f"uses {text}"
 
 
@@ -95,6 +114,15 @@ def _field(node: ast.Field) -> list[Line]:
     if not node.sources:
         return [Line(text, node.span.line)]
     return fill(f"{text} from ", [(f'"{source}"', 0) for source in node.sources], node.span.line)
+
+
+def _column(node: ast.TableColumn) -> list[Line]:
+    text = f"  column {node.name.text}: {_type(node.type)}{' optional' * node.optional}{title(node.title)}"
+    return (
+        fill(f"{text} from ", [(f'"{source}"', 0) for source in node.sources], node.span.line)
+        if node.sources
+        else [Line(text, node.span.line)]
+    )
 
 
 def _input(node: ast.Input) -> list[Line]:
@@ -296,6 +324,7 @@ def _rows(header: ast.Row, rows: Sequence[ast.Row]) -> list[Line]:
 
 _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.Field: _field,
+    ast.TableColumn: _column,
     ast.Input: _input,
     ast.Param: _param,
     ast.ListDecl: _list,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from engine.lang import ast
 from engine.lang.layout import WIDTH, Line
 
-OR, _AND, _NOT, _COMPARISON, SUM, _PRODUCT, _SIGNED, _ELSE, ATOM = range(9)
+OR, _AND, _NOT, _COMPARISON, SUM, _PRODUCT, _SIGNED, _ELSE, _CONVERTED, ATOM = range(10)
 """How tightly things bind, loosest first: the chain of rules in `grammar/rules.lark`."""
 
 _BINARY: Final = {
@@ -71,7 +71,7 @@ def _resembles(node: ast.Resembles) -> str:
 def _else(node: ast.Else) -> str:
     # a minus may stand in front of the fallback, though it binds less tightly
     least = _SIGNED if isinstance(node.fallback, ast.Negate) else _ELSE
-    return f"{show(node.item, ATOM)} else {show(node.fallback, least)}"
+    return f"{show(node.item, _CONVERTED)} else {show(node.fallback, least)}"
 
 
 def _call(node: ast.Call) -> str:
@@ -104,6 +104,7 @@ _EXPRESSIONS: Final[dict[type, Callable[[Any], str]]] = {
     ast.Else: _else,
     ast.Call: _call,
     ast.Quantifier: _quantifier,
+    ast.Convert: lambda node: f"{show(node.item, _CONVERTED)} in {node.currency.text}",
     ast.HasFlag: lambda node: f"flag {node.name}",
 }
 _TIGHTNESS: Final[dict[type, int]] = {
@@ -116,6 +117,7 @@ _TIGHTNESS: Final[dict[type, int]] = {
     ast.HasFlag: _COMPARISON,
     ast.Negate: _SIGNED,
     ast.Else: _ELSE,
+    ast.Convert: _CONVERTED,
 }
 
 

@@ -20,9 +20,11 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
-from engine.lang.entries import Entries
+from engine.lang.entries import Days, Entries, holds
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.screening.names import Names
-from engine.values import DATE, FLAG, Type, Value
+from engine.values import DATE, FLAG, INTEGER, Type, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,7 @@ class Dated(Expr):
     first; an open end is none. `day` is what `day_of_event` reads, no interval. `name` when it came from a param or list."""
 
     day: Expr
-    spans: tuple[tuple[int | None, int | None], ...]
+    spans: tuple[Days, ...]
     items: tuple[Expr, ...]
     name: str | None = None
 
@@ -160,6 +162,30 @@ class Listed(Expr):
     day: Expr
     entries: Entries
     name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Expr):
+    """What `column` of a reference table says in the row that holds under `keys` at the moment `at`: `no row` where none does. `at` is none
+    where rows have no dates; days are those of `zone`. `name` is how the text calls it."""
+
+    table: ReferenceTable
+    column: str
+    keys: tuple[Expr, ...]
+    at: Expr | None = None
+    zone: str = "UTC"
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Convert(Expr):
+    """`item in CUR`: money in the currency of this node's type by the rates in force at the moment `at`, in whole minor units, rounded
+    once, half-even. Missing with cause `currency` where a rate is not in force. Keeps intervals."""
+
+    item: Expr
+    rates: Rates
+    at: Expr
+    zone: str = "UTC"
 
 
 # --- statements ------------------------------------------------------------------------------------------------------
@@ -185,11 +211,23 @@ class Define:
 @dataclass(frozen=True, slots=True)
 class Once:
     """`once per KEY per WINDOW`: a hit is held back where `window`, trailing or calendar, holds one that was let through before it, under
-    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends."""
+    the same values of `per`, which are fields of the record. `now` reads the time at which the window ends. With `dated` it has another
+    window in each stretch of days; `window` is the one that counts, as soon as the day is known."""
 
     per: tuple[Read, ...]
     window: Window
     now: Read
+    dated: tuple[tuple[Days, Window], ...] = ()
+
+    def on(self, day: int) -> Once:
+        """The same on one day."""
+        found = next((window for days, window in self.dated if holds(days, day)), self.window)
+        return self if found is self.window else replace(self, window=found)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """All windows it has, on whatever day."""
+        return (self.window, *(window for _, window in self.dated))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +246,7 @@ class Rule:
     unless: tuple[tuple[Expr, str], ...] = ()
     policy: str = "refer"
     assume: tuple[tuple[str, Const | Dated], ...] = ()
-    points: int = 0
+    points: int | Dated = 0
     flags: tuple[str, ...] = ()
     sets: tuple[tuple[str, Expr], ...] = ()
     outcome: str | None = None
@@ -270,6 +308,16 @@ class Decide:
 
 
 @dataclass(frozen=True, slots=True)
+class Scoring:
+    """How points come together. `how` is sum, or max: the most that one of them gives, and nothing where that is less than nothing. Then
+    the score is at least what each of `floors` says, everywhere or where its condition holds, and at most `most`."""
+
+    how: str = "sum"
+    most: int | None = None
+    floors: tuple[tuple[int, Expr | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A component this one depends on. `alias` is the name before the dot."""
 
@@ -297,6 +345,7 @@ class RuleSet:
     decide: Decide | None
     params: Mapping[str, Const | Dated] = field(default_factory=dict)
     exemptions: tuple[Exemption, ...] = ()
+    scoring: Scoring = field(default_factory=Scoring)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -322,10 +371,10 @@ class RuleSet:
 
     def asides(self) -> tuple[Column, ...]:
         """What the engine itself learns from it, beside the outputs: of rules with `once` the state before it, of rules for which there
-        are exceptions whether they silence a hit."""
+        are exceptions whether they silence a hit, and what the hits come to."""
         names = [before(rule.id) for rule in self.rules if rule.once is not None]
         names += [silenced(rule.id, exemption) for rule in self.rules for exemption in rule.exempt]
-        return tuple(Column(name, FLAG) for name in names)
+        return (*(Column(name, FLAG) for name in names), Column(POINTS, INTEGER))
 
 
 # --- history ---------------------------------------------------------------------------------------------------------
@@ -416,6 +465,9 @@ class FeatureSet:
     features: tuple[Feature, ...]
     title: str | None = None
 
+
+POINTS = "@points"
+"""The column of what the rules that are hit come to: the score, where those that are undecided count as clear."""
 
 # --- walking ---------------------------------------------------------------------------------------------------------
 

@@ -239,6 +239,8 @@ def never_negative(expr: ir.Expr, fields: Container[str]) -> bool:
             return expr.name in fields
         case ir.Else():
             return never_negative(expr.item, fields) and never_negative(expr.fallback, fields)
+        case ir.Convert():
+            return never_negative(expr.item, fields)
         case ir.Dated():
             return all(never_negative(item, fields) for item in expr.items)
         case ir.Call() if expr.function.startswith("abs:") or expr.function == "length":

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from engine.lang import ir
 from engine.lang.entries import Entries
+from engine.rates import Rates
+from engine.reference_table import ReferenceTable
 from engine.screening.names import METHOD, Names
 from engine.values import Missing
 
 _LEFT_OUT: Final = {
     ir.Const: {"name"}, ir.In: {"name"}, ir.Dated: {"name"}, ir.Listed: {"name"}, ir.Resembles: {"name", "version"}, ir.Rule: {"exempt"},
+    ir.Lookup: {"name"},
 }  # fmt: skip
 
 
@@ -21,9 +25,13 @@ def canonical(thing: Any) -> Any:
     """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
     if isinstance(thing, Missing):
         return ["missing", thing.cause]
+    if isinstance(thing, ReferenceTable | Rates):
+        return ["file", thing.digest]
     if is_dataclass(thing):
         skipped = {"span", "title"} | _LEFT_OUT.get(type(thing), set())
         return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
+    if isinstance(thing, frozenset | Entries) and len(thing) > _FEW:
+        return ["many", _of_many(thing)]
     if isinstance(thing, frozenset):
         return ["set", *sorted((canonical(item) for item in thing), key=json.dumps)]
     if isinstance(thing, Names):
@@ -33,6 +41,18 @@ def canonical(thing: Any) -> Any:
     if isinstance(thing, tuple | list):
         return [canonical(item) for item in thing]
     return thing
+
+
+_FEW: Final = 1_000
+
+
+@lru_cache(maxsize=64)
+def _of_many(thing: frozenset[Any] | Entries) -> str:
+    """A fingerprint in place of a long list, which is made once."""
+    texts = {value: value if value.__class__ is str else json.dumps(canonical(value)) for value in thing}
+    if isinstance(thing, Entries):
+        return digest(sorted((texts[value], spans) for value, spans in thing.items()))
+    return digest(sorted(texts.values()))
 
 
 def digest(meaning: Any) -> str:

@@ -40,10 +40,10 @@ def explain(mistake: Mistake) -> Diagnostic:
 def _no_header(m: Mistake) -> Answer | None:
     if m.start != "file" or m.index != 0:
         return None
-    kinds = ("ruleset", "record", "features", "list")
+    kinds = ("ruleset", "record", "features", "list", "table", "rates")
     word = m.tokens[0].value
     hint = (None if word in load_words().declarations else suggest(word[:40], kinds)) or "for example `ruleset aml/cash version 1.0.0`"
-    return "no-header", "a file begins with `ruleset`, `record`, `features` or `list`, its name and its version", hint
+    return "no-header", "a file begins with `ruleset`, `record`, `features`, `list`, `table` or `rates`, its name and its version", hint
 
 
 def _one_part_name(m: Mistake) -> Answer | None:
@@ -67,6 +67,16 @@ def _bad_number(m: Mistake) -> Answer | None:
         return None
     number = shown(m.before.value + m.found.value)
     return "bad-number", f"`{number}` is no number", "a number is digits, `_` between groups of them, and a decimal point"
+
+
+def _scoring(m: Mistake) -> Answer | None:
+    if m.found is not None and m.found.value == "score" and m.found.first and m.next is not None and m.next.value in ("max", "sum", "at"):
+        hint = "put it above the first declaration, below `on missing` and the like"
+        return "syntax", "how points come together is said in the head of the file", hint
+    if m.before is not None and m.before.type == "SCORE" and "AT_LEAST" in m.accepts and "SUM" in m.accepts:
+        hint = "write `score max`, `score sum at most 100`, or `score at least 60 when ...`"
+        return "syntax", "points are added up, or the most of one rule counts", hint
+    return None
 
 
 def _missing_then(m: Mistake) -> Answer | None:
@@ -275,6 +285,7 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _reserved,
     _bad_number,
     _quote_in_text,
+    _scoring,
     _missing_comma,
     _missing_then,
     _unless_alone,
@@ -331,7 +342,7 @@ _AGGREGATES: Final = _set(
 )
 _WINDOWS: Final = _set("NUMBER PATH LAST CALENDAR BUSINESS SINCE SINCE_LAST_EVENT")
 _PERIODS: Final = _set("DAY WEEK MONTH QUARTER YEAR")
-_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON")
+_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON ROWS_FROM VALID KNOWN BASE AT_MOST")
 _TYPES: Final = _set("TEXT INTEGER NUMBER_WORD PERCENT_WORD FLAG DATE_WORD DATETIME DURATION MONEY ONE LIST")
 
 _GROUPS: Final = (
@@ -350,8 +361,8 @@ _GROUPS: Final = (
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
 
-_LATER: Final = _set("RESEMBLES RATES TABLE VALID UNIQUE ALL")
-"""What the grammar takes only to say that it comes later; nobody is sent there."""
+_LATER: Final = _set("RESEMBLES UNIQUE ALL INTO")
+"""What the grammar takes only to say that it comes later, or nearly anywhere; nobody is sent there."""
 
 _MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}
 """Words of other languages and of everyday speech, and the keyword meant."""
@@ -368,6 +379,7 @@ _PLAIN: Final = {
     "RULEID": "the id of a rule such as `CASH-01`",
     "CURRENCY": "a currency such as `USD`",
     "ROW": "a row such as `| a | => b |`",
+    "INTO": "`in` and a currency",
     "EQ": "`=`",
     "COMPARE": "a comparison such as `>=`",
     "PLUS": "`+`",

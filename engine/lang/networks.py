@@ -63,7 +63,7 @@ def _window(node: ast.Window, program: Program) -> ir.Window | None:
 def _number(node: ast.Expr | None, what: str, bounds: tuple[int, int], usual: int, program: Program) -> int | None:
     if node is None:
         return usual
-    number = Typer(program.scope, program.report).constant(node, what)
+    number = Typer(program.scope, program.report, program.day).constant(node, what)
     if number is None:
         return None
     if number.type.kind == "integer" and bounds[0] <= number.value <= bounds[1]:
@@ -79,7 +79,7 @@ def _tolerance(node: ast.Network, program: Program) -> tuple[ir.Expr | None, int
     if node.amount is None or node.within is None:
         return None, None, True
     amount = Typer(program.history.rows(), program.report).typed(node.amount)
-    within = Typer(program.scope, program.report).constant(node.within, "how far amounts may lie apart")
+    within = Typer(program.scope, program.report, program.day).constant(node.within, "how far amounts may lie apart")
     if amount is not None and amount.type.kind not in _AMOUNTS:
         message = f"amounts are compared, and this is {describe(amount.type)}"
         program.report.error("bad-network", message, node.amount.span)

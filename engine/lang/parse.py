@@ -118,7 +118,7 @@ def _read_small(text: str, start: str, place: Span, language: str = "en") -> tup
 
 
 def _empty(file: str) -> Diagnostic:
-    hint = "begin it with `ruleset`, `record`, `features` or `list`"
+    hint = "begin it with `ruleset`, `record`, `features`, `list`, `table` or `rates`"
     return Diagnostic("empty-file", "this file holds no rules", Span(file, 1, 1, 1), hint=hint)
 
 
@@ -174,6 +174,8 @@ class _Lexer(Lexer):
                 if more:
                     position += more
                     token = _joined(token, tokens[position - 1])
+                elif token.type == "IN" and position < len(tokens) and tokens[position].kind == "CURRENCY":
+                    token.type = "INTO"
             yield token
 
 
@@ -220,7 +222,7 @@ def _machine() -> tuple[Lark, Builder]:
 
 _SIGNS: Final = (
     "NAME", "PATH", "NUMBER", "STRING", "DATE", "CLOCK", "VERSION", "RANGE", "RULEID", "CURRENCY", "ROW",
-    "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT",
+    "INTO", "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT",
 )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from engine.lang import ast, ir
+from engine.lang import ast, dated, ir
 from engine.lang.dated import Fixed
 from engine.lang.defines import Defines, Inlined
+from engine.lang.entries import Days
 from engine.lang.environment import Environment, base_scope
 from engine.lang.names import NO_MATCH, PARTS
 from engine.lang.scope import RESERVED, Refusal
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from engine.lang.order import Declared
     from engine.lang.problems import Report
     from engine.lang.scope import Scope
+
+T = TypeVar("T")
 
 _OWN_SCORE = Refusal(
     "reads-own-result", "a rule cannot read the `score` of its own rule set", "read it in `decide`, or in a rule set of its own"
@@ -39,14 +42,38 @@ class Program:
         self.nodes: dict[str, Declared] = {}
         self.defines = Defines()
         self.features: dict[str, ir.Feature] = {}
+        self.keys: dict[int, tuple[ir.Expr, ...] | None] = {}
         self.params: dict[str, Fixed] = {}
         self.names: dict[str, tuple[str, Span]] = {}
+        self.day: int | None = None
+        """The day for which lengths are taken, where a feature or `once` has other ones on other days."""
         self.history = Names(self)
 
     @property
     def incomplete(self) -> bool:
         """Whether a component it uses was not found or is faulty: what reads it is left out, so that the rest is no whole."""
         return bool(self.scope.silent_prefixes)
+
+    # --- days --------------------------------------------------------------------------------------------------------
+
+    def stretches(self, names: Iterable[str]) -> list[Days]:
+        """The stretches of days in which all constants of these names are in force, and each is the same all along."""
+        values = [value for name in names if isinstance(value := self.scope.constants.get(name), ir.Dated)]
+        found = dated.by_day(lambda *there: ir.Const(tuple(one.value for one in there)), *values)
+        return [days for days, _ in found or ()]
+
+    def for_each(self, stretches: Iterable[Days], make: Callable[[], T | None]) -> list[tuple[Days, T]] | None:
+        """What `make` gives with the lengths of each stretch of days, each problem noted once; none where it gives none."""
+        found: list[tuple[Days, T]] = []
+        for days in stretches:
+            self.day = None if days == (None, None) else dated.a_day(days)
+            made = make()
+            self.day = None
+            if made is None:
+                return None
+            found.append((days, made))
+        self.report.found[:] = dict.fromkeys(self.report.found)
+        return found
 
     # --- names -------------------------------------------------------------------------------------------------------
 

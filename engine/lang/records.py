@@ -23,9 +23,11 @@ _ORDERING = ("integer", "number", "date", "datetime", "text")
 
 _HEADER = {
     "record": ("zone", "key", "time", "arrival", "arrival_by_time", "late", "ahead", "revision"),
-    "ruleset": ("uses", "on_missing"),
+    "ruleset": ("uses", "on_missing", "scoring", "floors"),
     "features": ("uses",),
     "list": (),
+    "table": ("zone", "key", "rows", "valid", "known"),
+    "rates": ("rows", "base", "oldest"),
 }
 _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
@@ -35,14 +37,18 @@ _BODY: dict[str, tuple[type, ...]] = {
     ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
     "list": (ast.ListDecl,),
+    "table": (ast.TableColumn,),
+    "rates": (),
 }  # fmt: skip
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {
     "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
-    "uses": "record` or `uses",
+    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "at most", "scoring": "score",
+    "floors": "score at least",
 }  # fmt: skip
 _DECLARED = {
-    ast.Field: "field", ast.Input: "input", ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
+    ast.Field: "field", ast.TableColumn: "column", ast.Input: "input",
+    ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
     ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
     ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
@@ -78,14 +84,14 @@ def record(tree: ast.File, report: Report) -> Record | None:
     fields = [field for node in by_name.values() if (field := _field(node, by_name, report)) is not None]
     _check_sources(declared, report)
     types = {field.name: field.type for field in fields}
-    zone, late = _zone(tree, report), _late(tree, report)
+    zone_name, late = zone(tree, report), _late(tree, report)
     ahead, revision = _ahead(tree, by_name, report), _revision(tree, by_name, types, report)
     key = _key(tree, by_name, report)
     time = _time(tree, by_name, types, report)
     arrival = _arrival(tree, by_name, types, report)
     if report.failed or time is None:
         return None
-    return Record(tree.name.text, tree.version.text, zone, key, time, tuple(fields), late, arrival, tree.title, revision, ahead)
+    return Record(tree.name.text, tree.version.text, zone_name, key, time, tuple(fields), late, arrival, tree.title, revision, ahead)
 
 
 def _by_name(declared: list[ast.Field], report: Report) -> dict[str, ast.Field]:
@@ -159,7 +165,8 @@ def _check_sources(declared: list[ast.Field], report: Report) -> None:
                 report.error("duplicate-name", message, node.span, related=(("it stands here", first.span),))
 
 
-def _zone(tree: ast.File, report: Report) -> str:
+def zone(tree: ast.File, report: Report) -> str:
+    """The time zone a file names, UTC where it names none."""
     if tree.zone is None:
         return "UTC"
     name = tree.zone.text

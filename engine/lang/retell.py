@@ -58,7 +58,9 @@ def _pieces(tokens: Sequence[Tok]) -> list[Piece]:
         token, length = tokens[at], 1
         if token.kind == "WORD" and token.type not in ("NAME", "PATH"):
             length = 1 + _further(token, tokens[at + 1 : at + 6], words)
-            pieces.append(Piece(token.value, token.type, token.start_pos, tokens[at + length - 1].end_pos))
+            # before a currency `in` is a sign of its own
+            terminal = "IN" if token.type == "INTO" else token.type
+            pieces.append(Piece(token.value, terminal, token.start_pos, tokens[at + length - 1].end_pos))
         else:
             pieces.append(Piece(token.value, token.type, token.start_pos, token.end_pos))
         at += length

@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.diagnostics import Span
-from engine.lang import ast, effective, ir, judge
+from engine.lang import ast, effective, ir, judge, scoring
 from engine.lang.aggregates import named
-from engine.lang.dated import Fixed
+from engine.lang.dated import Fixed, is_fixed
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.names import PARTS, matches
+from engine.lang.order import mentioned
+from engine.lang.scoring import MOST_POINTS
 from engine.lang.windows import window
+from engine.values import date_of
 
 if TYPE_CHECKING:
     from engine.lang.problems import Report
@@ -23,11 +26,10 @@ if TYPE_CHECKING:
 
 _BRACE = re.compile(r"\{([^{}]*)\}|[{}]")
 _EFFECTS = {"score": "points", "outcome": "an outcome"}
-_MOST_POINTS = 1_000_000_000  # so that the points of all rules of a file are far from the end of 64 bits
 
 
 class _Effects(NamedTuple):
-    points: int
+    points: int | ir.Dated
     flags: tuple[str, ...]
     outcome: str | None
 
@@ -60,6 +62,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
         outcome=effects.outcome,
     )
     _judge(made, node, program)
+    _judge_points(made, node, program)
     if node.once is not None:
         _judge_once(made, node, node.once, program)
     return replace(made, assume=_assumptions(made, node, program))
@@ -79,7 +82,7 @@ def _when(node: ast.Rule, typer: Typer, program: Program) -> ir.Expr | None:
 
 def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     """Points, flags and outcome, what `set` writes is typed with its column."""
-    points: int | None = 0
+    points: int | ir.Dated | None = 0
     flags: list[str] = []
     outcome: str | None = None
     seen: dict[tuple[str, str | None], ast.Effect] = {}
@@ -101,29 +104,49 @@ def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     return None if points is None else _Effects(points, tuple(flags), outcome)
 
 
-def _points(value: ast.Expr, typer: Typer) -> int | None:
+def _points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
+    """The points of a hit: the same on all days, or those of a param with dates."""
     found = typer.typed(value)
     if found is None:
         return None
-    if not isinstance(found, ir.Const) or found.type.kind != "integer":
+    if not is_fixed(found) or found.type.kind != "integer":
         typer.report.error(
             "bad-score", "points are whole numbers, or params that are", value.span, "write a number like `40`; make rules of the rest"
         )
         return None
-    points: int = found.value
-    if abs(points) > _MOST_POINTS:
-        typer.report.error("bad-score", f"a rule gives at most {_MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
+    if any(abs(worth) > MOST_POINTS for worth in scoring.each(found)):
+        typer.report.error("bad-score", f"a rule gives at most {MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
         return None
+    points: int | ir.Dated = found if isinstance(found, ir.Dated) else found.value
     return points
 
 
+def _judge_points(made: ir.Rule, node: ast.Rule, program: Program) -> None:
+    """Report points that are not known on every day on which the rule is in force."""
+    if isinstance(made.points, int) or not made.points.spans:
+        return
+    (first, last), (start, end) = made.effective, (made.points.spans[0][0], made.points.spans[-1][1])
+    span = next((effect.span for effect in node.then if effect.kind == "score"), node.id.span)
+    if start is not None and (first is None or first < start):
+        day, word = date_of(start), "before"
+    elif end is not None and (last is None or last > end):
+        day, word = date_of(end), "after"
+    else:
+        return
+    message = f"nobody knows what a hit of rule `{made.id}` gives {word} {day}"
+    days = f"from {day}" if word == "before" else f"from ... to {day}"
+    program.report.error("bad-score", message, span, f"give the param a value for these days, or the rule `effective {days}`")
+
+
 def _once(node: ast.Once, program: Program) -> ir.Once | None:
-    per, over = named(node.per, "the key", program), window(node.window, program)
-    if per is None or over is None:
+    per = named(node.per, "the key", program)
+    over = program.for_each(program.stretches(sorted(mentioned(node.window))), lambda: window(node.window, program))
+    if per is None or not over:
         return None
     types, time = program.history.fields, program.env.record.time
     fields = tuple(ir.Read(name, type=types[name], span=written.span) for name, written in zip(per, node.per, strict=True))
-    return ir.Once(fields, over, ir.Read("now", type=types[time], span=node.span))
+    dated = tuple(over) if over[0][0] != effective.ALWAYS else ()
+    return ir.Once(fields, over[0][1], ir.Read("now", type=types[time], span=node.span), dated)
 
 
 def _judge(made: ir.Rule, node: ast.Rule, program: Program) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from engine.lang import ast, declarations, exemptions, fit, ir, rules
-from engine.lang.environment import alias, list_name, record_use, use
+from engine.lang import ast, conversions, declarations, exemptions, fit, ir, lookups, rules, scoring
+from engine.lang.environment import alias, called, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
 from engine.lang.order import Declared, mentioned, ordered
@@ -35,6 +35,7 @@ class RuleSetCheck:
         self.typed: dict[str, ir.Statement] = {}
         self.exceptions: dict[str, ast.Exemption] = {}
         self.exemptions: dict[str, ir.Exemption] = {}
+        self.scoring = ir.Scoring()
         self.policy = program.tree.on_missing.text if program.tree.on_missing is not None else "refer"
 
     def run(self) -> ir.RuleSet | None:
@@ -56,6 +57,8 @@ class RuleSetCheck:
         decide = self._decide()
         self._complete_rules()
         exemptions.check_days(program, self.exemptions.values(), self.typed)
+        self.scoring = scoring.scoring(program)
+        scoring.warn_of_lost(program, self.scoring.how, (made for made in self.typed.values() if isinstance(made, ir.Rule)))
         program.warn_unused(("param", "list", "define", "feature", "input"))
         self._warn_unused_components()
         return None if self.report.failed else self._assembled([name for name in order if name in self.typed], decide)
@@ -254,17 +257,22 @@ class RuleSetCheck:
     def _warn_unused_components(self) -> None:
         used, env = self.program.scope.used, self.program.env
         starts = {name.rpartition(".")[0] for name in used}
-        for node in {node.path: node for node in self.program.tree.uses}.values():
+        for node in {(node.path, called(node)): node for node in self.program.tree.uses}.values():
             if node.kind == "list" and node.path in env.lists and list_name(node.path) not in used:
                 self.report.warning("never-used", f"the list `{node.path}` is never used", node.span, "delete the line, or use it")
+            elif node.kind == "table" and node.path in env.tables and called(node) not in starts:
+                self.report.warning("never-used", f"no column of `{node.path}` is used", node.span, "delete the line, or use one")
+            elif node.kind == "rates" and node.path in env.rates and conversions.USED not in used:
+                self.report.warning("never-used", f"no amount is converted by `{node.path}`", node.span, "delete the line, or convert one")
             elif node.kind == "features" and node.path in env.features and alias(node.path) not in starts:
                 self.report.warning("never-used", f"no feature of `{node.path}` is used", node.span, "delete the line, or use one")
 
     def _assembled(self, order: list[str], decide: ir.Decide | None) -> ir.RuleSet:
         program, tree = self.program, self.program.tree
-        body = tuple(self.typed[name] for name in order)
+        unused = lookups.unused(program)
+        body = tuple(self.typed[name] for name in order if name not in unused)
         read: set[str] = set()
-        for expr in expressions(body, decide):
+        for expr in (*expressions(body, decide), *(when for _, when in self.scoring.floors if when is not None)):
             read |= ir.reads(expr)
         inputs = tuple(
             ir.Column(node.name.text, program.scope.columns[node.name.text], node.optional, node.title)
@@ -286,6 +294,7 @@ class RuleSetCheck:
             decide,
             program.params,
             tuple(self.exemptions[name] for name in self.exceptions),
+            self.scoring,
         )
 
 

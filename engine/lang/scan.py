@@ -260,7 +260,7 @@ class _Scanner:
         """A currency, unless it is a keyword that stands where no currency can."""
         before = self.out.tokens[-1].value if self.out.tokens else ""
         if value.lower() in self.words.every and not (
-            before[-1:].isdigit() or before in (self.words.shown["MONEY"], self.words.shown["IN"])
+            before[-1:].isdigit() or before in (self.words.shown["MONEY"], self.words.shown["IN"], self.words.shown["BASE"])
         ):
             self._word(value, start)
         else:

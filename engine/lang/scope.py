@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from engine.lang import ir
 from engine.lang.dated import Fixed
 from engine.lang.lists import ListValue
+from engine.values import DATETIME
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
     from engine.lang.problems import Report
+    from engine.rates import Rates
     from engine.values import Type
 
 RESERVED = frozenset({"score", "outcome", "now", "it", "this", "flags", "hit", "possible", "robust", "match"})
@@ -41,6 +43,7 @@ class Scope:
     """
 
     zone: str = "UTC"
+    time: Type = DATETIME
     columns: dict[str, Type] = field(default_factory=dict)
     constants: dict[str, Fixed] = field(default_factory=dict)
     lists: dict[str, ListValue] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Scope:
     silent_prefixes: tuple[str, ...] = ()
     used: set[str] = field(default_factory=set)
     item: Type | None = None
+    rates: Rates | None = None
 
     def within(self, item: Type) -> Scope:
         """The same place inside a quantifier over items of this type."""

@@ -35,7 +35,7 @@ def read_text(path: str | Path, file: str | None = None) -> tuple[str | None, li
         return None, [_whole("file-too-large", message, name, "keep long lists in a CSV file beside the rules")]
     if not data:
         yaml = Path(path).suffix in (".yaml", ".yml")
-        hint = YAML_BEGINS if yaml else "begin it with `ruleset`, `record`, `features` or `list`"
+        hint = YAML_BEGINS if yaml else "begin it with `ruleset`, `record`, `features`, `list`, `table` or `rates`"
         return None, [_whole("empty-file", "this file is empty", name, hint)]
     wide = next((encoding for mark, encoding in _WIDE if data.startswith(mark)), None) or _unmarked(data)
     if wide:

@@ -61,7 +61,7 @@ def counts_dates(program: Program) -> bool:
 
 def _length(node: ast.Expr, what: str, code: str, program: Program) -> tuple[int, str] | None:
     """A length and its unit, or none with the problem noted under `code`; `what` names it in messages."""
-    length = Typer(program.scope, program.report).constant(node, what)
+    length = Typer(program.scope, program.report, program.day).constant(node, what)
     if length is None:
         return None
     if length.type.kind not in ("duration", "months"):
@@ -92,7 +92,7 @@ def _counted(node: ast.Window, length: ast.Expr | None, program: Program) -> ir.
     what, most = ("events", _MOST_EVENTS) if node.period is None else (f"full {node.period}s", _MOST_PERIODS[node.period])
     number = 1
     if length is not None:
-        constant = Typer(program.scope, program.report).constant(length, f"the number of {what}")
+        constant = Typer(program.scope, program.report, program.day).constant(length, f"the number of {what}")
         if constant is None:
             return None
         if constant.type.kind != "integer" or not 1 <= constant.value <= most:
@@ -111,7 +111,7 @@ def needs(node: ast.Needs | None, over: ir.Window, program: Program) -> tuple[bo
     if node.kind == "history":
         made = _length(node.amount, "the history that is needed", "bad-needs", program)
         return made is not None, None if made is None else ("history", *made)
-    number = Typer(program.scope, program.report).constant(node.amount, "the number of events that are needed")
+    number = Typer(program.scope, program.report, program.day).constant(node.amount, "the number of events that are needed")
     if number is None:
         return False, None
     if number.type.kind != "integer" or not 1 <= number.value <= _MOST_EVENTS:

@@ -10,7 +10,7 @@ from typing import Final
 from engine.resources import grammar_text
 
 DECLARATIONS = (
-    "FIELD", "INPUT", "PARAM", "LIST", "DEFINE", "FEATURE", "RULE", "TEMPLATE", "EXCEPTION", "TABLE", "DECIDE",
+    "FIELD", "COLUMN", "INPUT", "PARAM", "LIST", "DEFINE", "FEATURE", "RULE", "TEMPLATE", "EXCEPTION", "TABLE", "DECIDE",
     "TEST", "STORY", "EXAMPLES",
 )  # fmt: skip
 """Terminals that begin a declaration."""
@@ -24,7 +24,7 @@ RESERVED = (
 )  # fmt: skip
 """Terminals that are never a name, so that a mistake is seen where it is made."""
 
-KINDS = ("RULESET", "RECORD", "FEATURES", "LIST")
+KINDS = ("RULESET", "RECORD", "FEATURES", "LIST", "TABLE", "RATES")
 """Terminals that begin a file."""
 
 _GUARD: Final = "\u2063"

@@ -45,7 +45,7 @@ def outcomes_by_month(
             order=alt.Order("rank:Q"),
         )
     )
-    return _svg(chart, WIDTH - 60, height)
+    return svg(chart, WIDTH - 60, height)
 
 
 def hits_by_rule(rules: Sequence[tuple[str, str, int]]) -> str:
@@ -58,7 +58,7 @@ def hits_by_rule(rules: Sequence[tuple[str, str, int]]) -> str:
     x = alt.X("n:Q", title=None, axis=None)
     bars = base.mark_bar(color=HIT, height={"band": 0.62}).encode(x=x)
     labels = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(x=x, text=alt.Text("n:Q", format=","))
-    return _svg(bars + labels, WIDTH - 470, 22 * len(rows))
+    return svg(bars + labels, WIDTH - 470, 22 * len(rows))
 
 
 def fields_by_group(counts: Mapping[tuple[str, str, str], int], fields: Sequence[str], groups: Sequence[str]) -> str:
@@ -79,7 +79,7 @@ def fields_by_group(counts: Mapping[tuple[str, str, str], int], fields: Sequence
     bars = base.mark_bar(width={"band": 0.94}).encode(y=y, y2="bottom:Q", color=_colour("state", STATES))
     damaged = base.transform_filter("datum.state == 'damaged' && datum.n > 0")
     marks = damaged.mark_text(color=STATES["damaged"], fontSize=11, fontWeight="bold").encode(y=alt.Y("middle:Q", axis=axis), text="n:Q")
-    return _svg(bars + marks, WIDTH - 120, 27 * len(fields))
+    return svg(bars + marks, WIDTH - 120, 27 * len(fields))
 
 
 def undecided_by_month(
@@ -99,7 +99,7 @@ def undecided_by_month(
             color=alt.Color("share:Q", scale=alt.Scale(type="sqrt", domain=[0, 1], range=["#fdf1d0", "#7a4a00"]), legend=legend),
         )
     )
-    return _svg(chart, WIDTH - 140, 20 * len(rules))
+    return svg(chart, WIDTH - 140, 20 * len(rules))
 
 
 def _strips(counts: Mapping[tuple[str, str, str], int], fields: Sequence[str], groups: Sequence[str]) -> list[dict[str, Any]]:
@@ -152,12 +152,12 @@ def _colour(name: str, colours: Mapping[str, str]) -> Any:
     return alt.Color(f"{name}:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=legend)
 
 
-def _svg(chart: Any, width: int, height: int) -> str:
-    """The chart as SVG text, its font left to the page."""
+def svg(chart: Any, width: int | None = None, height: int | None = None) -> str:
+    """The chart as SVG text, its font left to the page; one of several panels has its sizes already."""
     import vl_convert
 
     drawn = (
-        chart.properties(width=width, height=height)
+        (chart if width is None else chart.properties(width=width, height=height))
         .configure(font=FONT, background="transparent")
         .configure_view(stroke=None)
         .configure_axis(labelColor=FAINT, labelFontSize=11, gridColor=LINE, domain=False)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from engine import zones
 from engine.backends.columnar_layout import dtype, names, packed
 from engine.currencies import DIGITS
+from engine.features.columnar_frame import days_of, local_days
 from engine.plan import ROW as ROW
 from engine.reading import BEYOND, CLASH, SAFE_TIME, shown
 from engine.record import Border, Field, Record, border
-from engine.values import CAUSES, EPOCH_DAY, INT64_MAX, MISSING, SECOND, Value, missing
+from engine.values import CAUSES, EPOCH_DAY, INT64_MAX, MISSING, Value, missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,22 +64,10 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     whole = whole.with_columns(pl.col(ROW).cast(pl.Int64))
     good = whole.select(pl.all_horizontal(pl.col(f"{name}#") == 0 for name in edge.required)).to_series()
     kept = whole.filter(good).with_columns(pl.col(record.time).alias("now"))
-    kept = kept.with_columns(_local_days(record, kept["now"]).alias("@date"))
+    kept = kept.with_columns(local_days(record, kept["now"]).alias("@date"))
     far = _far(edge, kept)
     reasons = _lacking(edge, arrived, whole.filter(~good)) + _too_far(edge, kept.filter(far))
     return Typed(kept.filter(~far).select(pl.exclude(ROW), ROW), _rejects(frame, arrived, sorted(reasons)))
-
-
-def _local_days(record: Record, now: pl.Series) -> pl.Series:
-    return now if record.field(record.time).type.kind == "date" else _days_of(record, now)
-
-
-def _days_of(record: Record, now: pl.Series) -> pl.Series:
-    # offsets are whole seconds, so that within a second there is one local day
-    seconds = pl.DataFrame({"second": now.to_frame().select(pl.col("now") // SECOND).to_series()})
-    distinct = seconds.unique()["second"]
-    days = pl.Series("day", [zones.local_day(second * SECOND, record.zone) for second in distinct], dtype=pl.Int64)
-    return seconds.join(pl.DataFrame([distinct, days]), on="second", how="left", maintain_order="left")["day"]
 
 
 def _far(edge: Border, frame: pl.DataFrame) -> pl.Series:
@@ -88,7 +76,7 @@ def _far(edge: Border, frame: pl.DataFrame) -> pl.Series:
     if ahead.field is None:
         since: pl.Series | int = ahead.now()
     else:
-        since = _days_of(edge.record, frame[ahead.field].rename("now")) if ahead.local else frame[ahead.field]
+        since = days_of(edge.record, frame[ahead.field]) if ahead.local else frame[ahead.field]
     return frame["@date" if ahead.days else "now"] - since > ahead.most
 
 

@@ -42,7 +42,7 @@ class Columns:
             *self._tick(),
             _time(plan).alias("time"),
             pl.col(f"{decided}outcome").alias("outcome"),
-            self._score().alias("score"),
+            pl.col(plan.points).alias("score"),
             pl.col(f"{decided}{POSSIBLE}").alias("closed"),
             self._names(plan.flags, _true, "flags", sort=True),
             self._names(plan.rules, _true, "hits"),
@@ -86,10 +86,6 @@ class Columns:
         if self.per is None:
             return ()
         return (pl.col(TICK).alias("tick"), *(shown(name, self.plan.types[name])[0].alias(PER + name) for name in self.per))
-
-    def _score(self) -> pl.Expr:
-        worth = [_true(column).cast(pl.Int64) * points for column, points in self.plan.points.items()]
-        return pl.sum_horizontal(worth) if worth else pl.lit(0, dtype=pl.Int64)
 
     def _names(self, columns: Any, test: Any, name: str, *, sort: bool = False) -> pl.Expr:
         """A list of the names whose column passes the test, or bits, 64 to a word."""

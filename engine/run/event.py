@@ -37,7 +37,7 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         outcome=row[f"{decided}outcome"],
         # the first reading adds only what rules that ask what is missing make of a policy: then no outcome may call itself robust
         possible=tuple(dict.fromkeys((*open_row[f"{decided}{POSSIBLE}"], *row[f"{decided}{POSSIBLE}"]))),
-        score=sum(points for column, points in plan.points.items() if row[column] is True),
+        score=row[plan.points],
         score_range=bounds(open_row[f"{decided}score"]),
         flags=tuple(sorted({name for column, name in plan.flags.items() if row[column] is True})),
         hits=tuple(name for column, name in plan.rules.items() if row[column] is True),

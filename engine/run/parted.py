@@ -19,7 +19,7 @@ from engine.features.columnar import WindowState, completed, features
 from engine.features.columnar_rows import RowByRow
 from engine.features.columnar_seen import ANSWER, CONTENT, Seen, content
 from engine.features.spec import BoundFeatures, History, Layout
-from engine.plan import TICK
+from engine.plan import DAY_OF_EVENT, TICK
 from engine.run.arrived import NONE, Piece
 from engine.run.border import ROW
 from engine.run.parts import PART, Joined, Parts
@@ -105,6 +105,7 @@ class Lone:
         revision = () if layout.record.revision is None else (layout.record.revision,)
         given = (*layout.record.key, layout.record.time, *revision, *history.per, *history.matched, *read)
         reads = tuple(physical for name in dict.fromkeys(given) if name in types for physical in names(name, types[name]))
+        reads += (DAY_OF_EVENT,) if layout.dated else ()
         # a row lies in the part of each key it bears, and there under all of them
         bearing, takers = max(1, len(history.matched)) ** 2, WindowState(groups, layout.record).histories
         each = (LANE_BYTES if isinstance(taker, RowByRow) else ARRAY_BYTES for taker in takers)

@@ -6,21 +6,21 @@ History is real: the features of a case are computed by a store in memory, where
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.backends import reference
 from engine.backends.holding import Answer, Ask, Holder, hold
 from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
-from engine.cascade.explain import decide_lines, rule_lines
+from engine.cascade.explain import decide_lines, rule_lines, score_lines
 from engine.cascade.lacks import Level
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
 from engine.features.single import HistoryStep
-from engine.features.spec import FOREVER, BoundFeatures
+from engine.features.spec import FOREVER, BoundFeatures, changed
 from engine.features.store import open_store
 from engine.lang import ast, ir
 from engine.lang.cases import CaseRow, Expected, TestCase
@@ -85,7 +85,7 @@ def run_tests(components: Components, found: Found) -> Tested | None:
     tested = Tested(name, leading(found.workspace.folder) + found.workspace.label(found.path), len(cases))
     benches = _Benches(tree, rules, env)
     for case in cases:
-        bench = benches.of(case.params)
+        bench = benches.of(case)
         for row, outcome in bench.run(case):
             tested.expectations += len(row.expect)
             tested.failures += [_placed(one, tested.file) for one in _failures(case, row, outcome)]
@@ -98,19 +98,44 @@ def _placed(one: Failure, file: str) -> Failure:
 
 
 class _Benches:
-    """The rule set as written, and with the params a case gives it."""
+    """The rule set as written, and with the params a case gives it, and with what it says in place of a table."""
 
     def __init__(self, tree: ast.File, rules: ir.RuleSet, env: Environment) -> None:
         self.tree, self.env = tree, env
         self.plain = Bench(rules, env)
 
-    def of(self, params: Mapping[str, ast.Expr]) -> Bench:
-        if not params:
-            return self.plain
+    def of(self, case: TestCase) -> Bench:
+        bench = self.plain if not case.params else Bench(self._with(case.params), self.env)
+        told = {name for row in case.rows for name in row.given} & looked_up(bench.rules, self.env)
+        return bench if not told else Bench(*instead(bench.rules, self.env, told), frozenset(told))
+
+    def _with(self, params: Mapping[str, ast.Expr]) -> ir.RuleSet:
         rules, problems = check_ruleset(self.tree, self.env, params)
         if rules is None:
             raise InputError(f"with the params of its tests `{self.tree.name.text}` does not check: {errors(problems)[0].message}")
-        return Bench(rules, self.env)
+        return rules
+
+
+def looked_up(rules: ir.RuleSet, env: Environment) -> set[str]:
+    """The names that stand for columns of tables, read or not."""
+    used = [(use.alias, env.tables[use.path]) for use in rules.uses if use.kind == "table" and use.path in env.tables]
+    return {f"{alias}.{column}" for alias, table in used for column in table.columns}
+
+
+def instead(rules: ir.RuleSet, env: Environment, told: set[str]) -> tuple[ir.RuleSet, Environment]:
+    """The rule set and its features, which read what a case says where they would look into a table."""
+
+    def change(node: ir.Expr) -> ir.Expr:
+        if isinstance(node, ir.Lookup) and node.name in told:
+            return ir.Read(node.name, type=node.type, span=node.span)
+        return node
+
+    def read(features: ir.FeatureSet) -> ir.FeatureSet:
+        return replace(features, features=tuple(replace(one, value=changed(one.value, change)) for one in features.features))
+
+    body = tuple(s for s in rules.body if not (isinstance(s, ir.Define) and isinstance(s.value, ir.Lookup) and s.name in told))
+    own = None if rules.features is None else read(rules.features)
+    return replace(rules, body=body, features=own), replace(env, features={path: read(one) for path, one in env.features.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +161,14 @@ class Outcome:
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
         rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
         lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
-        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *decide_lines(levels[0])]))
+        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *score_lines(levels[0]), *decide_lines(levels[0])]))
 
 
 class Bench:
     """One rule set to run cases against."""
 
-    def __init__(self, rules: ir.RuleSet, env: Environment) -> None:
-        self.rules, self.record = rules, env.record
+    def __init__(self, rules: ir.RuleSet, env: Environment, told: frozenset[str] = frozenset()) -> None:
+        self.rules, self.record, self.told = rules, env.record, told
         used = [(f"{use.alias}.", env.features[use.path]) for use in rules.uses if use.kind == "features" and use.path in env.features]
         own = [("", rules.features)] if rules.features is not None else []
         self.history = tuple(BoundFeatures(features, prefix, {}, env.record) for prefix, features in [*own, *used])
@@ -167,7 +192,7 @@ class Bench:
         return open_store("memory:", self.history, self.record, history_from=FOREVER if since is None else since)
 
     def _decide(self, given: Mapping[str, Value], store: Any) -> Outcome:
-        row: Row = {f.name: given.get(f.name, MISSING) for f in self.record.fields}
+        row: Row = {name: given.get(name, MISSING) for name in (*(f.name for f in self.record.fields), *self.told)}
         row |= {NOW: row[self.record.time], DAY_OF_EVENT: border(self.record).day(row[self.record.time])}
         try:
             row |= HistoryStep(self.history, self.record).bind(store).one(row)
@@ -211,7 +236,7 @@ class Bench:
             outputs={},
             rules={},
             flags={},
-            points={},
+            points="",
             policies=(),
         )
         told = {column: row[local] for local, column in step.told.items() if local in row}
@@ -247,8 +272,7 @@ def _compare(expected: Expected, outcome: Outcome) -> tuple[bool, str, str]:
         bounds = _bounds(outcome.opened["score"])
         return bounds == value, f"score {value[0]} to {value[1]}", f"score {bounds[0]} to {bounds[1]}"
     if expected.kind == "score":
-        points = sum(rule.points for rule in outcome.bench.rules.rules if closed[ir.hit(rule.id)] is True)
-        return points == value, f"score {value}", f"score {points}"
+        return closed[ir.POINTS] == value, f"score {value}", f"score {closed[ir.POINTS]}"
     if expected.kind in ("possible", "robust"):
         return _possible(expected, outcome)
     if expected.kind == "value":

@@ -127,6 +127,10 @@ def check_rules(components: Components, found: Found, day: date | None = None) -
         components.record(name, None, span)
     elif tree.kind == "list":
         components.list_values(name, None, span)
+    elif tree.kind == "table":
+        components.table(name, None, span)
+    elif tree.kind == "rates":
+        components.rates(name, None, span)
     elif tree.kind == "features":
         components.features(name, None, span)
     else:

@@ -26,4 +26,5 @@ def over(points: int) -> ir.Expr:
 
 
 def outputs(made: ir.RuleSet) -> dict[str, Type]:
-    return {column.name: column.type for column in made.outputs()} | {"@policy": FLAG, "possible": Type("list", item=TEXT)}
+    types = {column.name: column.type for column in (*made.outputs(), *made.asides())}
+    return types | {"@policy": FLAG, "possible": Type("list", item=TEXT)}

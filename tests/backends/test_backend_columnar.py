@@ -97,7 +97,8 @@ def test_the_frame_is_not_changed_and_its_own_columns_stay_out():
     frame = columnar.pack([{"n": 4, "channel": "cash", "@date": 0}], TYPES)
     before = frame.clone()
     assert columnar.compile_rules(ruleset(rule("A", BIG)))(frame).columns == [
-        "score", "score#", "score<", "score>", 'hit("A")', 'hit("A")#', "@policy", "@policy#", "possible", "possible#",
+        "score", "score#", "score<", "score>", 'hit("A")', 'hit("A")#',
+        "@points", "@points#", "@policy", "@policy#", "possible", "possible#",
     ]  # fmt: skip
     assert frame.equals(before)
 

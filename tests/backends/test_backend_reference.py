@@ -46,8 +46,8 @@ def test_an_assumption_that_settles_a_rule_is_a_policy():
     assume = (("channel", ir.Const("cash", type=TEXT)),)
     made = ruleset(rule("A", CASH, assume=assume, points=5))
     absent, wire = {"n": 1, "channel": missing("absent"), "@date": 0}, {"n": 1, "channel": "wire", "@date": 0}
-    assert reference.run(made, absent) == {"score": 5, 'hit("A")': True, "@policy": True, "possible": ()}
-    assert reference.run(made, wire) == {"score": 0, 'hit("A")': False, "@policy": False, "possible": ()}
+    assert reference.run(made, absent) == {"score": 5, 'hit("A")': True, "@points": 5, "@policy": True, "possible": ()}
+    assert reference.run(made, wire) == {"score": 0, 'hit("A")': False, "@points": 0, "@policy": False, "possible": ()}
     assert reference.run(made, absent, open_=True)["score"] == Interval(0, 5, "undecided")
 
 

@@ -206,6 +206,22 @@ def test_score_is_the_points_that_hit_and_the_range_what_they_may_come_to(small:
     assert engine.decide_batch(pl.DataFrame([event(a=1)])).select("score", "score_low", "score_high").rows() == [(25, 25, 70)]
 
 
+def test_points_that_do_not_merely_add_up_are_explained_and_settled_by_what_can_still_move_them(small: Any) -> None:
+    head = "  score max at most 50\n  score at least 45 when flag big and c > 0\n"
+    rules = head + TWO + 'rule A-3 "c" when c > 0 then score 70 on missing ignore\n'
+    decides = "decide outcome first match\n  block when score >= 50\n  review when score >= 45\n  approve otherwise\n"
+    engine = small({"v": rules + decides}, main="  v: {rules: t/v}")
+    decision = engine.decide(event(a=1))
+    assert (decision.score, decision.score_range, decision.possible) == (40, (40, 50), ("block", "review", "approve"))
+    assert decision.settled_by == ("c",)  # 30 points of A-2 cannot lift 40
+    assert "score 40 to 45: the most of one rule 40, at least 45 if flag big and c > 0, at most 50" in decision.explain()
+    known = engine.decide(event(a=1, b=1, c=1))
+    assert (known.score, known.score_range, known.outcome) == (50, (50, 50), "block")
+    assert "score 50: the most of one rule 70, at least 45 as flag big and c > 0, at most 50" in known.explain()
+    frame = engine.decide_batch(pl.DataFrame([event(a=1), event(a=1, b=1, c=1) | {"id": "other"}]))
+    assert frame.select("score", "score_low", "score_high").rows() == [(40, 40, 50), (50, 50, 50)]
+
+
 def test_a_rule_with_alert_is_both_hit_and_undecided(small: Any) -> None:
     engine = small(
         {"s": 'rule A-1 "a" when a > 0 then score 40 on missing alert\n', "points": POINTS},

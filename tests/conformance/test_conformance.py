@@ -29,7 +29,8 @@ def load() -> list[Any]:
     found = []
     for path in sorted(HERE.glob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found += [pytest.param(content["record"], case, id=f"{path.stem}: {case['note']}") for case in content["cases"]]
+        shared = {name: content.get(name, {}) for name in ("files", "components")}
+        found += [pytest.param(content["record"], shared | case, id=f"{path.stem}: {case['note']}") for case in content["cases"]]
     return found
 
 
@@ -41,12 +42,26 @@ def record_of(text: str) -> Record:
     return record
 
 
-def rules_of(text: str, record: Record) -> ir.RuleSet:
-    tree, problems = parse(f"ruleset t/case version 1.0.0 record t/event ^1\n{text}", "rules")
+def rules_of(case: dict[str, Any], record: Record, folder: Path) -> ir.RuleSet:
+    tree, problems = parse(f"ruleset t/case version 1.0.0 record t/event ^1\n{case['rules']}", "rules")
     assert tree is not None, problems
-    ruleset, problems = check.check_ruleset(tree, check.Environment(record))
+    ruleset, problems = check.check_ruleset(tree, environment(case, record, folder))
     assert ruleset is not None, problems
     return ruleset
+
+
+def environment(case: dict[str, Any], record: Record, folder: Path) -> check.Environment:
+    """The record, and the tables and rates of the case, loaded from its files."""
+    for name, content in case["files"].items():
+        (folder / name).write_text(content, encoding="utf-8")
+    loaded: dict[str, dict[str, Any]] = {"table": {}, "rates": {}}
+    for name, text in case["components"].items():
+        tree, problems = parse(text, name)
+        assert tree is not None, problems
+        load = {"table": check.check_table, "rates": check.check_rates}[tree.kind]
+        loaded[tree.kind][name], problems = load(tree, folder, folder)
+        assert not problems
+    return check.Environment(record, tables=loaded["table"], rates=loaded["rates"])
 
 
 def value_of(raw: Any, type_: Type, currency: Value = MISSING) -> Value:
@@ -104,9 +119,9 @@ def readings(ruleset: ir.RuleSet, types: dict[str, Type], rows: list[dict[str, V
 
 
 @pytest.mark.parametrize(("record_text", "case"), load())
-def test_case(record_text: str, case: dict[str, Any]) -> None:
+def test_case(record_text: str, case: dict[str, Any], tmp_path: Path) -> None:
     record = record_of(record_text)
-    ruleset = rules_of(case["rules"], record)
+    ruleset = rules_of(case, record, tmp_path)
     inputs, types = input_types(record, ruleset), output_types(ruleset)
     rows = [row_of(entry["given"], inputs) for entry in case["rows"]]
     for open_, key in ((False, "want"), (True, "open")):
@@ -117,9 +132,9 @@ def test_case(record_text: str, case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("record_text", "case"), load())
-def test_types_say_where_intervals_are(record_text: str, case: dict[str, Any]) -> None:
+def test_types_say_where_intervals_are(record_text: str, case: dict[str, Any], tmp_path: Path) -> None:
     """A reader of a define or set trusts its type: where the value may be an open interval, the type must say so."""
-    ruleset = rules_of(case["rules"], record_of(record_text))
+    ruleset = rules_of(case, record_of(record_text), tmp_path)
     for statement in ruleset.body:
         if isinstance(statement, ir.Define):
             assert statement.value.type.interval or not may_open(statement.value)

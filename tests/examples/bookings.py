@@ -11,6 +11,7 @@ START = dt.datetime(2026, 3, 2, 8, 0)
 EVENTS = 400
 PEOPLE = tuple(f"P{n}" for n in range(30))
 FIRMS = tuple(f"F{n}" for n in range(4))
+NAMES = ("Ann Miller", "Cuban Cigars Ltd", "Nacional Banco de Cuba", "Anglo Caribbean Tours")
 LACKING = 0.02
 ODD = (950, 2_000, 2_000, 5_000, 8_500, 9_500, 9_900, 10_000, 24_000, 120_000.50)
 
@@ -67,6 +68,7 @@ def booking(chance: random.Random, number: int, at: dt.datetime) -> Event:
         "customer.address": "Mill Lane 1" if firm else f"Main Street {customer}",
         "customer.cases_12m": "1" if customer == 5 else "0",
         "counterparty.id": chance.choice(("ACC-BLOCKED-1", "ACC-WATCHED-1", "ACC-WATCHED-2")) if chance.random() < 0.03 else other,
+        "counterparty.name": chance.choice(("Main Street Bakery", "Ann Miller", "J. Smith & Sons")) if plain else chance.choice(NAMES),
         "counterparty.kind": "mixer" if chance.random() < 0.02 else "exchange" if chance.random() < 0.1 else "person",
         "counterparty.country": "US" if plain else chance.choice(("US", "US", "DE", "TR", "AE", "IR")),
         "loan.amount": "20000.00",

@@ -16,7 +16,7 @@ from engine.backends import reference
 from engine.backends.holding import Answer, Ask
 from engine.features.spec import BoundFeatures
 from engine.lang import ir
-from engine.plan import NOW, TICK, Row
+from engine.plan import DAY_OF_EVENT, NOW, TICK, Row
 from engine.record import Record
 from engine.values import DAY, Missing, Money, Type, Value, first, integer, interval, known, missing, number, percent, settle, show
 from tests.features import oracle_network
@@ -34,6 +34,7 @@ def features(stream: Sequence[Row], group: BoundFeatures, record: Record, since:
     said: list[Row] = []
     for given in stream:
         row = {**given, NOW: given[record.time]}
+        row[DAY_OF_EVENT] = (History(record, 0, [], row).local(row[NOW]) - dt.datetime(1970, 1, 1)).days
         key = tuple(row[name] for name in record.key)
         before, answer = newest.get(key, (None, {}))
         if not row.get(TICK) and before is not None and not (record.revision and row[record.revision] > before[record.revision]):

@@ -22,8 +22,9 @@ def problems(text, file, folder=WORKSPACE / "rulesets"):
         return found
     if tree.kind == "record":
         return found + check.check_record(tree)[1]
-    if tree.kind == "list":
-        return found + check.check_list(tree, folder, WORKSPACE)[1]
+    alone = {"list": check.check_list, "table": check.check_table, "rates": check.check_rates}
+    if tree.kind in alone:
+        return found + alone[tree.kind](tree, folder, WORKSPACE)[1]
     env = environment(tree, folder)
     if tree.kind == "features":
         return found + check.check_features(tree, env)[1]
@@ -46,7 +47,7 @@ def drawn(path):
 
 def environment(tree, folder):
     """What the names in a file may refer to: the components of the workspace."""
-    record, features, lists = None, {}, {}
+    record, features, lists, tables, rates = None, {}, {}, {}, {}
     for use in tree.uses:
         component = _component(use.path)
         if component is None:
@@ -55,10 +56,14 @@ def environment(tree, folder):
             record = check.check_record(component)[0]
         elif use.kind == "features":
             features[use.path] = check.check_features(component, environment(component, folder))[0]
-        else:
+        elif use.kind == "list":
             lists[use.path] = check.check_list(component)[0]
+        else:
+            beside = (WORKSPACE / "rulesets" / use.path).parent
+            loaded, load = (tables, check.check_table) if use.kind == "table" else (rates, check.check_rates)
+            loaded[use.path] = load(component, beside, WORKSPACE)[0]
     record = record or check.check_record(_component("bank/transaction"))[0]
-    return check.Environment(record, features, lists, folder, WORKSPACE)
+    return check.Environment(record, features, lists, folder, WORKSPACE, tables, rates)
 
 
 def _component(name):

@@ -55,6 +55,7 @@ def _larger(inner):
         st.builds(ast.Membership, inner, st.booleans(), choices | named),
         st.builds(ast.Resembles, inner, named, inner),
         st.builds(ast.Else, inner, inner),
+        st.builds(ast.Convert, inner, words(st.sampled_from(["EUR", "ALL", "JPY"]))),
         st.builds(ast.Call, paths | st.just("cash.hit"), some(inner, 1)),
         st.builds(ast.Call, st.sampled_from(["hour of", "weekday of"]), st.tuples(inner)),
         st.builds(ast.Quantifier, st.sampled_from(["any", "all", "number"]), named, inner),
@@ -250,12 +251,22 @@ declarations = st.one_of(
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
-uses = st.builds(ast.Uses, st.sampled_from(["features", "list"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES))
+columns = st.builds(ast.TableColumn, words(names), types, st.booleans(), titles, some(texts))
+uses = st.builds(
+    ast.Uses, st.sampled_from(["features", "list", "rates"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES)
+) | st.builds(
+    ast.Uses,
+    st.just("table"),
+    st.sampled_from(COMPONENTS),
+    st.sampled_from(RANGES),
+    some(paths.map(ast.Name), 1),
+    st.none() | words(names),
+)
 records = st.builds(ast.Uses, st.just("record"), st.sampled_from(COMPONENTS), st.sampled_from(RANGES))
 
 files = st.builds(
     ast.File,
-    st.sampled_from(["ruleset", "record", "features", "list"]),
+    st.sampled_from(["ruleset", "record", "features", "list", "table", "rates"]),
     words(st.sampled_from(COMPONENTS)),
     words(st.just("1.4.0")),
     titles,
@@ -272,6 +283,13 @@ files = st.builds(
     st.none() | durations,
     st.none() | words(paths),
     st.none(),
-    some(declarations, high=5) | st.tuples(listings),
+    st.none() | st.builds(ast.Scoring, st.sampled_from(["sum", "max"]), st.none() | expressions) | st.builds(ast.Scoring, most=expressions),
+    some(st.builds(ast.Floor, expressions, st.none() | expressions), high=2),
+    st.none() | words(texts),
+    st.just(()) | st.tuples(words(texts), words(texts)),
+    st.none() | words(texts),
+    st.none() | words(st.sampled_from(["EUR", "ALL"])),
+    st.none() | durations,
+    some(declarations, high=5) | some(columns, 1, 3) | st.tuples(listings),
 )
 """Whole files; what makes no sense in a file of that kind is there too, for the formatter must not care."""

@@ -72,7 +72,7 @@ def blocks(code):
 def told(kind, text, folder):
     """The codes of an example: rules beside the small workspace of the golden files, a cascade inside that of the cascades."""
     if kind == "rules":
-        whole = re.match(r"#|(ruleset|record|features|list|liste|правила) [a-z_]+/", text) or folder.name == "no-header"
+        whole = re.match(r"#|(ruleset|record|features|list|table|rates|liste|правила) [a-z_]+/", text) or folder.name == "no-header"
         header = "" if whole else "ruleset docs/page version 1.0.0\n  record bank/transaction ^1\n"
         return {problem.code for problem in problems(header + text, "page.rules")}
     shutil.copytree(CASCADES, folder / "workspace", ignore=shutil.ignore_patterns("bad"), dirs_exist_ok=True)

@@ -130,6 +130,7 @@ class Maker:
             "  record t/event",
             f"  on missing {random.choice(['refer', 'refer', 'ignore', 'alert'])}",
         ]
+        lines += self.scoring(decides=decides)
         for local, kind in inputs.items():
             lines.append(f"input {local}: {kind}" + (" optional" if self.chance(0.3) else ""))
             {"integer": names.integers, "flag": names.flags, "text": names.texts}[kind].append(local)
@@ -148,6 +149,18 @@ class Maker:
             lines += ["  approve otherwise", "  otherwise undecided refer"]
         self.files[f"rulesets/{name}.rules"] = "\n".join(lines) + "\n"
         return name, inputs
+
+    def scoring(self, *, decides: bool) -> list[str]:
+        """How points come together, where they are not merely added up."""
+        if self.chance(0.5):
+            return []
+        lines = [f"  score {self.random.choice(['max', 'sum at most 30', 'max at most 20', 'sum', 'at most 40'])}"]
+        lines += (
+            [f"  score at least {self.random.choice([5, 20])} when {self.random.choice(['f', 'a > 1', 'not g'])}"]
+            if self.chance(0.5)
+            else []
+        )
+        return lines + (["  score at least 0"] if self.chance(0.2) else [])
 
     def row(self, names: Names) -> str:
         return self.condition(names, 1) if self.chance(0.7) else "score >= 20"

@@ -14,6 +14,8 @@ from engine.backends.outline import may_open
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
 from engine.lang.entries import Days, Entries
+from engine.rates import Rates
+from engine.reference_table import Bounds, ReferenceTable, TableColumn
 from engine.screening.names import Entry, Names
 from engine.values import (
     CAUSES,
@@ -183,6 +185,10 @@ class Maker:
         if not self.pure and self.random.random() < 0.15:
             item, fallback = self.expr(kind, depth - 1, scale), self.expr(kind, depth - 1, scale)
             return ir.Else(item, fallback, type=item.type)
+        if TYPES[kind].item is None and scale == 1 and self.random.random() < 0.06:
+            return self._lookup(kind, depth)
+        if kind == "money" and scale == 1 and self.random.random() < 0.2:
+            return self._convert(depth)
         if kind in ("text", "percent") and not self.items and self.random.random() < 0.1:
             return self._match(kind, depth)
         if self.random.random() < 0.1:
@@ -266,6 +272,19 @@ class Maker:
         self.items.pop()
         return ir.Quantifier(kind, of, where, type=SCORE if kind == "number" else FLAG)
 
+    def _lookup(self, kind: str, depth: int) -> ir.Expr:
+        table = a_table(self.values, TYPES[kind])
+        keys = tuple(self.expr(kind_of(table.columns[name].type), depth - 1) for name in table.key)
+        at = ir.Read("now", type=DATETIME) if table.dated else None
+        return ir.Lookup(table, "said", keys, at, "Asia/Kathmandu", type=TYPES[kind])
+
+    def _convert(self, depth: int) -> ir.Expr:
+        kind, scale = self.random.choice(("money", "bymoney")), self.random.choice(_SCALES)
+        item = self.expr(kind, depth - 1, scale)
+        if kind == "money":
+            item = replace(item, type=replace(item.type, currency=self.random.choice(("EUR", "JPY", "KWD", "CHF"))))
+        return ir.Convert(item, a_rates(self.values), ir.Read("now", type=DATETIME), "America/New_York", type=USD)
+
     def _call(self, key: str, depth: int, scale: int) -> ir.Expr:
         builtin = BUILTINS[key]
         args = self._args(key, builtin.takes, depth, scale)
@@ -292,6 +311,33 @@ class Maker:
         if kind == "pattern":
             return ir.Const(self.random.choice(("a", "^a$", r"\d+", "(?i)CASH|ß", "")), type=TEXT)
         return self.expr(kind, depth, scale if kind in ("money", "bymoney") else 1)
+
+
+def a_table(values: Values, type_: Type) -> ReferenceTable:
+    """A small table of one column `said`, under one key or two, whose rows may have dates."""
+    random, known = values.random, values.known
+    keyed = random.choice((("text",), ("integer",), ("date",), ("flag", "text")))
+    while True:
+        rows = range(random.randrange(7))
+        parts = [[known(TYPES[kind]) for _ in rows] for kind in keyed]
+        said = TableColumn("said", type_, [missing("absent") if random.random() < 0.2 else known(type_) for _ in rows])
+        columns = {f"k{place}": TableColumn(f"k{place}", TYPES[kind], parts[place]) for place, kind in enumerate(keyed)} | {"said": said}
+        keys = parts[0] if len(parts) == 1 else list(zip(*parts, strict=True))
+        days = [sorted((random.choice((None, 0, 5, 10)), random.choice((10, 18_000, None))), key=lambda day: day or 0) for _ in rows]
+        valid = random.choice((None, Bounds("date", [day for day, _ in days], [day for _, day in days])))
+        known_from = random.choice((None, Bounds("datetime", [random.choice((0, 5 * DAY, 6 * DAY + 1)) for _ in rows])))
+        made = ReferenceTable("law/table", "1.0.0", tuple(f"k{place}" for place in range(len(keyed))), keys, columns, valid, known_from)
+        if not list(made.clashes()):
+            return made
+
+
+def a_rates(values: Values) -> Rates:
+    """A few rates on a few days, some of them too old for the days of `row`."""
+    some: dict[str, tuple[list[int], list[int]]] = {}
+    for currency in ("USD", "JPY", "KWD"):
+        days = sorted(values.random.sample((0, 3, 9, 10, 17_995, 18_000), values.random.randrange(5)))
+        some[currency] = days, [values.random.choice((1, 3, 10_800, 123_456_789, 10**18)) for _ in days]
+    return Rates("law/rates", "1.0.0", "EUR", values.random.choice((0, 4)), 7, some)
 
 
 _FINE: Final = ("money*percent", "bymoney*percent")
@@ -328,12 +374,14 @@ class _Writer:
     def ruleset(self, size: int) -> ir.RuleSet:
         for number in range(size):
             self.random.choice((self.define, self.rule, self.rule, self.rule, self.flag, self.set))(number)
+        scoring = self.scoring()
         self.maker.reads["score"] = SCORE
         for number in range(size, size + self.random.randrange(3)):
             self.random.choice((self.define, self.set))(number)
         return ir.RuleSet(
             "law/random", "1.0.0", None, None, (), ir.Use("record", "law/record", None, "record"), (),
             tuple(ir.Column(name, type_) for name, type_ in FIELDS.items()), (), None, tuple(self.body), self.decide(),
+            scoring=scoring,
         )  # fmt: skip
 
     def define(self, number: int) -> None:
@@ -353,7 +401,7 @@ class _Writer:
             unless=tuple((flag("flag", self.depth - 1), "because") for _ in range(self.random.choice((0, 0, 1, 2)))),
             policy=self.random.choice(("refer", "refer", "ignore", "alert")),
             assume=tuple(assume.items()),
-            points=self.random.choice((0, 10, 40, -5, -30)),
+            points=self.points(),
             effective=self.random.choice(((None, None), (None, None), (day, None), (None, day), (0, 18_000))),
             once=self.random.choice((None, None, None, ONCE)),
             exempt=self.exceptions(),
@@ -375,6 +423,23 @@ class _Writer:
             self.body.append(ir.Define(ir.excepted(id_), ir.And((*self.random.sample(days, self.random.choice((1, 2))), when))))
             self.exempt.append(id_)
         return tuple(self.random.sample(self.exempt, min(len(self.exempt), self.random.choice((1, 1, 2)))))
+
+    def points(self) -> int | ir.Dated:
+        points = [self.random.choice((0, 10, 40, -5, -30)) for _ in range(3)]
+        if self.random.random() < 0.9:
+            return points[0]
+        spans = tuple((self.random.choice((None, 0, 5, 10)), self.random.choice((None, 10, 18_000))) for _ in points)
+        return ir.Dated(ir.day_of_event(), spans, tuple(ir.Const(one, type=INTEGER) for one in points), type=INTEGER)
+
+    def scoring(self) -> ir.Scoring:
+        """Often a plain sum; else the most of one, floors with and without a condition, an end above them."""
+        if self.random.random() < 0.4:
+            return ir.Scoring()
+        least = [self.random.choice((-10, 0, 20, 60)) for _ in range(self.random.randrange(3))]
+        drawn = [(points, self.random.choice((None, self.state(), self.maker.expr("flag", self.depth)))) for points in least]
+        most = self.random.choice((None, None, 0, 30, 60))
+        floors = tuple((least, when) for least, when in drawn if most is None or least <= most)
+        return ir.Scoring(self.random.choice(("sum", "max")), most, floors)
 
     def some(self, names: list[str]) -> list[str]:
         return self.random.sample(names, self.random.choice((0, 0, 1, 2)))
@@ -410,11 +475,14 @@ class _Writer:
         if self.random.random() < 0.5:
             bound = ir.Const(self.random.choice((-30, 0, 10, 40, 50)), type=INTEGER)
             return ir.Compare(self.random.choice((">=", "<", "=")), ir.Read("score", type=SCORE), bound)
+        state = self.state()
+        return state if state is not None and self.random.random() < 0.6 else self.maker.expr("flag", self.depth)
+
+    def state(self) -> ir.Expr | None:
+        """That some rule is hit or flag raised, or is not."""
         states = [name for name, type_ in self.maker.reads.items() if type_ == FLAG and name.startswith(("hit(", "flags."))]
-        if states and self.random.random() < 0.6:
-            read = ir.Read(self.random.choice(states), type=FLAG)
-            return self.random.choice((read, ir.Not(read)))
-        return self.maker.expr("flag", self.depth)
+        read = ir.Read(self.random.choice(states), type=FLAG) if states else None
+        return None if read is None else self.random.choice((read, ir.Not(read)))
 
 
 def row(values: Values) -> dict[str, Value]:

@@ -79,5 +79,5 @@ def test_every_builtin_and_node_is_made() -> None:
             for node in (node for expr in exprs for node in ir.walk(expr)):
                 seen.add(node.function if isinstance(node, ir.Call) else type(node).__name__)
     nodes = {"Const", "Read", "Compare", "And", "Or", "Not", "IsMissing", "In", "Else", "Quantifier", "Item", "Dated", "Listed"}
-    nodes |= {"Resembles", "Match"}
+    nodes |= {"Resembles", "Match", "Lookup", "Convert"}
     assert {*BUILTINS, *nodes} <= seen

@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.features.spec import FOREVER, BoundFeatures
 from engine.features.store import open_store
 from engine.lang import ir
+from engine.lang.entries import Entries
 from engine.plan import TICK, Row
 from engine.record import Record
 from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Missing, Money, Type, Value, known, missing
@@ -29,7 +30,19 @@ HALVES = ir.Call("money*percent", (read("balance"), PART), type=HALF)
 PRICES = ir.Call("bymoney*percent", (read("price"), PART), type=Type("money", by="currency", scale=10**8))
 TOGETHER = ir.Call("money+money", (read("amount"), read("balance")), type=read("amount").type)
 SIZES = ir.Call("integer+integer", (read("size"), read("size")), type=read("size").type)
-AMOUNTS = [read("amount"), read("balance"), read("rate"), read("size"), read("price"), HALVES, PRICES, TOGETHER, SIZES]
+MARCH, NOVEMBER = 19_783, 20_026  # 2024-03-01, a leap year, and 10-30: the clock changes on the tenth of March and the third of November
+STRETCHES = ((MARCH, MARCH + 9), (MARCH + 10, NOVEMBER + 4), (NOVEMBER + 5, None))
+
+
+def by_day(*items: ir.Expr) -> ir.Dated:
+    """One after the other in force; before March none."""
+    return ir.Dated(ir.day_of_event(), STRETCHES, items, type=items[0].type)
+
+
+OFTEN = ir.Call(
+    "integer*integer", (read("size"), by_day(*(ir.Const(n, type=read("size").type) for n in (1, 3, -1)))), type=read("size").type
+)
+AMOUNTS = [read("amount"), read("balance"), read("rate"), read("size"), read("price"), HALVES, PRICES, TOGETHER, SIZES, OFTEN]
 ANYTHING = [*AMOUNTS, read("merchant"), read("at")]
 NEVER_NEGATIVE = (read("amount"), read("rate"), read("price"))
 OFS = [
@@ -40,7 +53,12 @@ OFS = [
     *[("count", None, False), ("time since last", None, False), ("share", None, False)] * 4,
 ]
 LARGE = ir.Compare(">=", read("amount"), ir.Const(50, type=read("amount").type))
-WHERES = [None, INCOMING, ir.Not(INCOMING), ir.And((INCOMING, LARGE)), ir.IsMissing(read("merchant"))]
+LIMIT = by_day(*(ir.Const(limit, type=read("amount").type) for limit in (50, 1, 49)))
+LISTED = ir.Listed(
+    read("merchant"), ir.day_of_event(), Entries({"M": ((MARCH, MARCH + 5), (NOVEMBER + 3, None)), "N": ((None, MARCH + 20),)})
+)
+DATED = [ir.Compare(">=", read("amount"), LIMIT), LISTED]
+WHERES = [None, INCOMING, ir.Not(INCOMING), ir.And((INCOMING, LARGE)), *DATED, ir.IsMissing(read("merchant"))]
 THIS = [
     ir.Compare("=", read("merchant"), this("merchant")),
     ir.And((INCOMING, ir.Compare(">", read("amount"), this("amount")))),
@@ -125,6 +143,8 @@ def features(
     if counts:
         value = ir.Compare(">=", ir.Read(counts[0].name, type=counts[0].type), ir.Const(2, type=counts[0].type))
         made.append(ir.Feature("often", value.type, value))
+        chosen = by_day(*(ir.Read(choose(counts).name, type=counts[0].type) for _ in STRETCHES))
+        made.append(ir.Feature("by_day", chosen.type, chosen))
     return made
 
 
@@ -140,7 +160,6 @@ def lacking(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 FLOATS = st.sampled_from([0.1, 0.2, 1e16, 1.0, 3.0, 1e308, 5e-324, 0.0, 1e-9]) | st.floats(0, allow_infinity=False)
-MARCH, NOVEMBER = 19_783, 20_026  # 2024-03-01, a leap year, and 10-30: the clock changes on the tenth of March and the third of November
 
 
 @st.composite
