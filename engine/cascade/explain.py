@@ -12,6 +12,7 @@ from engine.cascade.found import found_lines
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
+from engine.cascade.tongues import show_in
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
@@ -157,7 +158,10 @@ def text(rule: ir.Rule, level: RuleSetLevel) -> str:
     """The rule's reason with the values it read; its title when it gives none."""
     if not rule.reason:
         return rule.title
-    return "".join(part if isinstance(part, str) else show(reference.evaluate(part, level.work), part.type) for part in rule.reason)
+    language = level.step.rules.language
+    return "".join(
+        part if isinstance(part, str) else show_in(language, reference.evaluate(part, level.work), part.type) for part in rule.reason
+    )
 
 
 # --- steps that did not run, and models ------------------------------------------------------------------------------

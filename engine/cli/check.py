@@ -7,8 +7,10 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import Final
 
 from engine.arrived import clock
+from engine.cli.progress import Progress
 from engine.cli.say import FINE, PROBLEMS, as_json, counted, out, plural
-from engine.testkit.sources import check_all, find
+from engine.testkit.many import check_many
+from engine.testkit.sources import find
 from engine.values import DAY, date_of
 
 NAME: Final = "check"
@@ -26,6 +28,7 @@ examples:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="*", default=["."], help="files and folders; this folder if none is named")
+    parser.add_argument("--jobs", metavar="N", type=int, help="check many files in so many processes; by default one a processor")
     parser.add_argument("--on", metavar="DATE", type=iso_day, help="the day on which exceptions are asked whether they have ended; today")
 
 
@@ -39,7 +42,8 @@ def iso_day(text: str) -> dt.date:
 
 def run(args: Namespace) -> int:
     day = date_of(clock() // DAY) if args.on is None else args.on
-    checked = check_all(find(args.paths), day)
+    with Progress() as progress:
+        checked = check_many(find(args.paths), progress.checked, day, args.jobs)
     if args.json:
         as_json({"files": checked.files, "on": day.isoformat(), "diagnostics": [one.to_dict() for one in checked.diagnostics]})
     else:

@@ -11,7 +11,7 @@ _EVERY: Final = 5.0
 
 
 class Progress:
-    """Shows rows read and decided while a run goes on; leaves no trace on a terminal.
+    """Shows rows read and decided while a run goes on, or files checked; leaves no trace on a terminal.
 
     >>> with Progress() as progress:
     ...     progress.read(1_000, "2014-04.csv.gz")
@@ -39,6 +39,10 @@ class Progress:
         """So many rows have been decided, and ticks beside them."""
         self._decided = rows
         self._say(f"read {self._read:,} rows, decided {rows:,}" + (f" and {ticks:,} ticks" if ticks else ""))
+
+    def checked(self, files: int, of: int) -> None:
+        """So many files have been checked."""
+        self._say(f"checked {files:,} of {of:,} files")
 
     def stage(self, text: str) -> None:
         """What is done between reading and deciding."""

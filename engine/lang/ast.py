@@ -529,6 +529,29 @@ class Decide(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Never(Node):
+    """`never CONDITION [when CONDITION] [cites "..."] [because "..."]`: what no event may bring about."""
+
+    claim: Expr
+    when: Expr | None = None
+    cites: tuple[Word, ...] = ()
+    because: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend(Node):
+    """`more|less NAME never lowers|raises score|outcome|NAME [when CONDITION] ...`: which way an answer may move, all else being equal."""
+
+    more: bool
+    of: Word
+    lowers: bool
+    what: Word
+    when: Expr | None = None
+    cites: tuple[Word, ...] = ()
+    because: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation(Node):
     """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
     · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
@@ -580,6 +603,8 @@ Declaration = (
     | MadeRule
     | Exemption
     | Decide
+    | Never
+    | Trend
     | Test
     | Story
     | Examples

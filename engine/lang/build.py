@@ -103,7 +103,7 @@ class Builder(FeatureBuilder):
         return Part("base", word_of(c[1]), self._from(*c))
 
     def oldest(self, c: Children) -> Part:
-        return Part("at most", c[1], self._from(c[0], c[-1]))
+        return Part("no more than", c[1], self._from(c[0], c[-1]))
 
     def on_missing(self, c: Children) -> Part:
         return Part("on missing", ast.Word(c[2].type.lower(), span=c[2].span), self._from(c[0], c[-1]))
@@ -375,6 +375,26 @@ class Builder(FeatureBuilder):
     def left_open(self, c: Children) -> Part:
         return Part("otherwise undecided", word_of(c[2]), self._from(c[0], c[-1]))
 
+    # --- what must hold of every event
+
+    def never(self, c: Children) -> ast.Never:
+        self._new()
+        conditions = [part for part in c[1:] if not isinstance(part, Part | Tok)]
+        when = conditions[1] if len(conditions) > 1 else None
+        return ast.Never(conditions[0], when, *self._about(c, "invariant"), span=self._from(c[0], conditions[-1]))
+
+    def trend(self, c: Children) -> ast.Trend:
+        self._new()
+        conditions = [part for part in c[5:] if not isinstance(part, Part | Tok)]
+        when = conditions[0] if conditions else None
+        ways = (c[0].type == "MORE", word_of(c[1]), c[3].type == "LOWERS", word_of(c[4]))
+        return ast.Trend(*ways, when, *self._about(c, "invariant"), span=self._from(c[0], when or c[4]))
+
+    def _about(self, c: Children, where: str) -> tuple[tuple[ast.Word, ...], ast.Word | None]:
+        parts = self._once((part for part in c if isinstance(part, Part)), ("because",), where)
+        because = [ast.Word(text.text, span=text.span) for text in parts.get("because", ())]
+        return tuple(parts.get("cites", ())), because[0] if because else None
+
     # --- tests
 
     def test(self, c: Children) -> ast.Test:
@@ -471,9 +491,9 @@ class Builder(FeatureBuilder):
 
 _HEADER_ONCE: Final = (
     "owner", "record", "on missing", "zone", "key", "revision", "time", "arrival", "arrival by", "late", "ahead", "language", "score",
-    "rows from", "valid", "known from", "base", "at most",
+    "rows from", "valid", "known from", "base", "no more than",
 )  # fmt: skip
-_HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known from": "known", "at most": "oldest"}
+_HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known from": "known", "no more than": "oldest"}
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record", "score"}
 _PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,12 @@ def cases(tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report)
             case ast.Examples():
                 found.append(maker.examples(node))
     return tuple(case for case in found if case is not None)
+
+
+def filling(tree: ast.File, ruleset: ir.RuleSet, env: Environment) -> Callable[[Mapping[str, Value]], dict[str, Value]]:
+    """What makes an event of what is given, as a test does: key and time filled in, and the currency of amounts that carry their own."""
+    maker = _Maker(tree, ruleset, env, Report())
+    return lambda given: maker._filled(given, 1)
 
 
 class _Maker:

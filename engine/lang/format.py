@@ -69,7 +69,7 @@ def _header(tree: ast.File) -> list[Line]:
         ("base ", tree.base, ""),
         ('valid "', valid, '"'),
         ('known from "', tree.known, '"'),
-        ("at most ", tree.oldest, " old"),
+        ("no more than ", tree.oldest, " old"),
     )
     for before, item, behind in items:
         if item is not None:
@@ -261,6 +261,29 @@ def _decide(node: ast.Decide) -> list[Line]:
     return lines
 
 
+# --- what must hold of every event -----------------------------------------------------------------------------------
+
+
+def invariant_text(node: ast.Never | ast.Trend) -> str:
+    """What must hold, on one line."""
+    if isinstance(node, ast.Never):
+        text = f"never {show(node.claim, OR)}"
+    else:
+        text = f"{'more' if node.more else 'less'} {node.of.text} never {'lowers' if node.lowers else 'raises'} {node.what.text}"
+    return text if node.when is None else f"{text} when {show(node.when, OR)}"
+
+
+def _invariant(node: ast.Never | ast.Trend) -> list[Line]:
+    text = invariant_text(node)
+    lines = [Line(text, node.span.line)]
+    if len(text) > WIDTH and isinstance(node, ast.Never):
+        lines = broken("never ", node.claim, "", "  ")
+        lines[0].source = node.span.line
+        lines += [] if node.when is None else broken("  when ", node.when, "", "    ")
+    lines += _cites(node.cites)
+    return lines if node.because is None else [*lines, Line(f'  because "{node.because.text}"', node.because.span.line)]
+
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +301,11 @@ def _test(node: ast.Test) -> list[Line]:
     if node.given:
         lines += fill("  given ", _bindings(node.given), node.given[0].span.line)
     return lines + fill("  expect ", [(_expectation(one), one.span.line) for one in node.expect], node.expect[0].span.line)
+
+
+def format_test(node: ast.Test) -> str:
+    """The text of a test by itself."""
+    return "\n".join(line.text for line in _test(node))
 
 
 def _expectation(node: ast.Expectation) -> str:
@@ -335,6 +363,8 @@ _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.RuleTemplate: _template,
     ast.MadeRule: _made,
     ast.Decide: _decide,
+    ast.Never: _invariant,
+    ast.Trend: _invariant,
     ast.Test: _test,
     ast.Story: _story,
     ast.Examples: _examples,

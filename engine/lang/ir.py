@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from typing import Any
 
 from engine.diagnostics import NOWHERE, Span
@@ -346,6 +347,8 @@ class RuleSet:
     params: Mapping[str, Const | Dated] = field(default_factory=dict)
     exemptions: tuple[Exemption, ...] = ()
     scoring: Scoring = field(default_factory=Scoring)
+    language: str = "en"
+    """In which reasons print values."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -507,9 +510,14 @@ def silenced(rule: str, exemption: str) -> str:
     return f'@silenced("{rule}", "{exemption}")'
 
 
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(kind) if part.name not in ("type", "span"))
+
+
 def children(expr: Expr) -> Iterator[Expr]:
-    for part in fields(expr):
-        value = getattr(expr, part.name)
+    for name in _parts(type(expr)):  # type: ignore[arg-type]  # a class is hashed as itself
+        value = getattr(expr, name)
         if isinstance(value, Expr):
             yield value
         elif isinstance(value, tuple):

@@ -342,7 +342,7 @@ _AGGREGATES: Final = _set(
 )
 _WINDOWS: Final = _set("NUMBER PATH LAST CALENDAR BUSINESS SINCE SINCE_LAST_EVENT")
 _PERIODS: Final = _set("DAY WEEK MONTH QUARTER YEAR")
-_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON ROWS_FROM VALID KNOWN BASE AT_MOST")
+_ITEMS: Final = _set("OWNER RECORD USES ZONE KEY TIME ARRIVAL LATE LANGUAGE CITES ON ROWS_FROM VALID KNOWN BASE NO_MORE_THAN")
 _TYPES: Final = _set("TEXT INTEGER NUMBER_WORD PERCENT_WORD FLAG DATE_WORD DATETIME DURATION MONEY ONE LIST")
 
 _GROUPS: Final = (
@@ -427,4 +427,7 @@ def _near(m: Mistake) -> str | None:
         return None
     accepted = [terminal for terminal in m.accepts if terminal in m.words.shown]
     meant = [terminal for terminal in accepted if load_words().shown[terminal] == _MEANT.get(m.found.value)]
-    return m.words.shown[meant[0]] if meant else nearest(m.found.written, [m.words.shown[terminal] for terminal in accepted])
+    shown = [m.words.shown[terminal] for terminal in accepted]
+    if m.found.written in m.words.every:
+        shown = [word for word in shown if word.startswith(f"{m.found.written} ")]  # no slip of the pen, but half a keyword maybe
+    return m.words.shown[meant[0]] if meant else nearest(m.found.written, shown)

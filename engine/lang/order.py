@@ -9,6 +9,7 @@ import graphlib
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.lang import ast, ir
@@ -37,7 +38,12 @@ def _mentions(waiting: list[Any]) -> Iterator[str]:
         if isinstance(node, tuple):
             waiting.extend(node)
         elif isinstance(node, ast.Node):
-            waiting.extend(getattr(node, part.name) for part in fields(node) if part.name != "span")
+            waiting.extend(getattr(node, name) for name in _parts(type(node)))  # type: ignore[arg-type]  # a class is hashed as itself
+
+
+@cache
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(kind) if part.name != "span")
 
 
 @dataclass(slots=True)

@@ -58,7 +58,7 @@ def _base(tree: ast.File, report: Report) -> str | None:
 def _oldest(tree: ast.File, report: Report) -> int | None:
     """How many days old a rate may be."""
     if tree.oldest is None:
-        hint = "add `at most 7 days old`, so that weekends and holidays have a rate and nothing older is taken for one"
+        hint = "add `no more than 7 days old`, so that weekends and holidays have a rate and nothing older is taken for one"
         report.error("rates-incomplete", f"the rates `{tree.name.text}` do not say how old one may be", tree.name.span, hint)
         return None
     constant = literals.constant(tree.oldest, report, "UTC")

@@ -15,8 +15,9 @@ from engine.values import DAY
 if TYPE_CHECKING:
     from engine.lang.problems import Report
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-_RANGE = re.compile(r"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){0,2}")
+_NUMBERS = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+_VERSION = re.compile(rf"{_NUMBERS}(-[0-9a-z-]+(\.[0-9a-z-]+)*)?")
+_RANGE = re.compile(rf"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){{0,2}}|{_VERSION.pattern}")
 _REVISION = ("integer", "date", "datetime")
 _MOST_AHEAD = 36_525 * DAY
 _ORDERING = ("integer", "number", "date", "datetime", "text")
@@ -33,7 +34,7 @@ _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
     "ruleset": (
         *(ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.RuleTemplate, ast.MadeRule, ast.Rule, ast.Exemption),
-        *(ast.Decide, ast.Test, ast.Story, ast.Examples),
+        *(ast.Decide, ast.Never, ast.Trend, ast.Test, ast.Story, ast.Examples),
     ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
     "list": (ast.ListDecl,),
@@ -43,13 +44,13 @@ _BODY: dict[str, tuple[type, ...]] = {
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {
     "on_missing": "on missing", "arrival_by_time": "arrival by time", "late": "late up to", "ahead": "ahead up to",
-    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "at most", "scoring": "score",
+    "uses": "record` or `uses", "rows": "rows from", "known": "known from", "oldest": "no more than", "scoring": "score",
     "floors": "score at least",
 }  # fmt: skip
 _DECLARED = {
     ast.Field: "field", ast.TableColumn: "column", ast.Input: "input",
     ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
-    ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
+    ast.Never: "never", ast.Trend: "more", ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
     ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
 

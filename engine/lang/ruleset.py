@@ -9,11 +9,13 @@ from engine.lang import ast, conversions, declarations, exemptions, fit, ir, loo
 from engine.lang.environment import alias, called, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
+from engine.lang.invariants import invariants
 from engine.lang.order import Declared, mentioned, ordered
 from engine.lang.scope import Refusal
 from engine.values import FLAG
 
 if TYPE_CHECKING:
+    from engine.lang.cases import Invariant
     from engine.lang.program import Program
 
 
@@ -27,7 +29,12 @@ class _Parts:
 
 
 class RuleSetCheck:
-    """Checks the rules of one program. `typed` are the statements found sound so far, by the column they write."""
+    """Checks the rules of one program. `typed` are the statements found sound so far, by the column they write.
+
+    `invariants` are no part of the rule set: they decide nothing.
+    """
+
+    invariants: tuple[Invariant, ...] = ()
 
     def __init__(self, program: Program) -> None:
         self.program, self.report = program, program.report
@@ -56,6 +63,7 @@ class RuleSetCheck:
                 self._write(name, name in late)
         decide = self._decide()
         self._complete_rules()
+        self.invariants = invariants(program, decide)
         exemptions.check_days(program, self.exemptions.values(), self.typed)
         self.scoring = scoring.scoring(program)
         scoring.warn_of_lost(program, self.scoring.how, (made for made in self.typed.values() if isinstance(made, ir.Rule)))
@@ -295,6 +303,7 @@ class RuleSetCheck:
             program.params,
             tuple(self.exemptions[name] for name in self.exceptions),
             self.scoring,
+            "en" if tree.language is None else tree.language.text,
         )
 
 

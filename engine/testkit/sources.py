@@ -57,7 +57,7 @@ class Checked:
 
     def take(self, components: Components, prefix: str) -> None:
         """Add what a workspace's components found; `prefix` leads from here to the workspace."""
-        self.diagnostics = in_order([*self.diagnostics, *(_moved(one, prefix) for one in components.diagnostics)])
+        self.diagnostics = in_order([*self.diagnostics, *(moved(one, prefix) for one in components.diagnostics)])
         self.texts |= {prefix + label: text for label, text in components.texts.items()}
 
 
@@ -147,7 +147,8 @@ def leading(folder: Path) -> str:
     return (folder.relative_to(here) if folder.is_relative_to(here) else folder).as_posix() + "/"
 
 
-def _moved(one: Diagnostic, prefix: str) -> Diagnostic:
+def moved(one: Diagnostic, prefix: str) -> Diagnostic:
+    """A diagnostic of a workspace with its files named from here."""
     related = tuple((message, _within(span, prefix)) for message, span in one.related)
     fix = None if one.fix is None else replace(one.fix, span=_within(one.fix.span, prefix))
     return replace(one, span=_within(one.span, prefix), related=related, fix=fix)

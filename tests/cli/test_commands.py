@@ -138,6 +138,67 @@ def test_fmt_leaves_what_it_cannot_read(engine, payments):
     assert "not-utf8" in engine("fmt", "rulesets").out
 
 
+def test_fmt_mends_safe_slips_and_says_where(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    before = rules.read_text()
+    broken = before.replace(" = ", " == ", 1) if "when" not in before else before.replace("  when ", "  When ", 1)
+    rules.write_text(broken)
+    line = broken[: broken.index("  When ")].count("\n") + 1
+    dry = engine("fmt", "--fix", "--check", "rulesets")
+    assert dry.code == 1 and rules.read_text() == broken and f"would fix rulesets/shop/checks.rules:{line}:3" in dry.out
+    result = engine("fmt", "--fix", "rulesets")
+    assert result.code == 0 and rules.read_text() == before
+    assert f"fixed rulesets/shop/checks.rules:{line}:3: `When` is written in small letters: write `when`" in result.out
+    assert engine("fmt", "--fix", "rulesets", "--json").json["fixed"] == []
+
+
+def test_fmt_leaves_a_file_with_other_mistakes_as_it_was(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    broken = rules.read_text().replace("  when ", "  When ", 1) + "\nfeature f = count over days per card\n"
+    rules.write_text(broken)
+    result = engine("fmt", "--fix", "rulesets")
+    assert result.code == 1 and rules.read_text() == broken
+    assert "bare-unit" in result.out and "checks.rules is left as it was: 1 slip could be mended" in result.out
+
+
+@pytest.mark.parametrize("language", ["ru", "da"])
+def test_fmt_puts_a_workspace_into_another_language_and_back(engine, payments, language):
+    files = sorted((payments / "rulesets").rglob("*.rules"))
+    engine("fmt")
+    before = [path.read_text() for path in files]
+    tested = engine("test").out
+    assert engine("fmt", "--to", language).code == 0
+    assert all(f" {language}\n" in path.read_text() for path in files)
+    assert engine("fmt", "--check").code == 0 and engine("check").code == 0
+    assert engine("test").out == tested
+    assert engine("fmt", "--to", "en").code == 0
+    assert [path.read_text() for path in files] == before
+
+
+def test_fmt_refuses_a_language_in_which_a_name_is_a_word(engine, payments):
+    rules = payments / "rulesets/shop/habits.rules"
+    text = rules.read_text() + "\nparam og = 3\n"
+    rules.write_text(text)
+    result = engine("fmt", "--to", "da", "rulesets/shop/habits.rules")
+    assert result.code == 1 and rules.read_text() == text
+    assert "cannot be put into Danish" in result.out and "`og`" in result.out
+    assert engine("fmt", "--to", "xx").code == 2
+
+
+# --- many files -------------------------------------------------------------------------------------------------------
+
+
+def test_many_files_are_checked_side_by_side_with_the_same_result(engine, payments):
+    habits = payments / "rulesets/shop/habits.rules"
+    for number in range(30):
+        text = habits.read_text().replace("shop/habits", f"shop/habits_{number}")
+        (habits.parent / f"habits_{number}.rules").write_text(text + (f"param unused_{number} = 1\n" if number % 7 == 0 else ""))
+    (habits.parent / "habits_3.rules").write_text("features shop/habits_3 version 1.0.0\nfeature =")
+    alone, together = engine("check", "--jobs", "1"), engine("check", "--jobs", "2")
+    assert alone.code == together.code == 1
+    assert alone.out == together.out and "habits_3.rules:2" in alone.out and alone.out.count("never-used") == 5
+
+
 # --- test -------------------------------------------------------------------------------------------------------------
 
 

@@ -61,8 +61,7 @@ def booking(chance: random.Random, number: int, at: dt.datetime) -> Event:
         "customer.id": f"C{customer}",
         "customer.kind": "firm" if firm else "person",
         "customer.segment": chance.choice(("retail", "cash_in_transit")) if firm else "retail",
-        "customer.income": "40000.00",
-        "customer.countries": "DE FR",
+        "customer.countries": ["DE", "FR"],
         "customer.founded_on": "2025-11-01",
         "customer.employees": str(chance.randrange(3)),
         "customer.address": "Mill Lane 1" if firm else f"Main Street {customer}",
@@ -73,6 +72,8 @@ def booking(chance: random.Random, number: int, at: dt.datetime) -> Event:
         "counterparty.country": "US" if plain else chance.choice(("US", "US", "DE", "TR", "AE", "IR")),
         "loan.amount": "20000.00",
         "loan.granted_on": "2026-01-20",
+        "invoice.goods": chance.choice(("0901", "7108", "9999")) if direction == "out" and not plain else None,
+        "invoice.unit_price": chance.choice(("5.00", "70000.00")) if direction == "out" and not plain else None,
         "loan.security": chance.choice(("none", "cash")),
     }
     needed = ("id", "booked_at", "account", "direction", "channel", "amount")

@@ -490,6 +490,16 @@ def test_examples_are_single_events():
     assert case.rows[0].expect[2].value == frozenset({"review", "approve"})
 
 
+def test_a_field_that_holds_several_values_is_given_several():
+    body = 'test "one"\n  given tags = ("a", "b")\n  expect A-1 clear\n'
+    body += 'examples A-1\n  | tags | => A-1 |\n  | ("a", "b") | clear |\n  | "a" | clear |\n'
+    test, examples = cases(RULES + body)
+    assert [row.given["tags"] for row in (*test.rows, *examples.rows)] == [("a", "b"), ("a", "b"), ("a",)]
+    assert (
+        codes(HEAD + RULES + 'test "one"\n  given tags = ("a", 2), amount = (1 USD, 2 USD)\n  expect A-1 clear\n') == ["type-mismatch"] * 2
+    )
+
+
 def test_given_is_checked_like_the_data_it_stands_for():
     body = RULES + 'test "one"\n  given amount = 5 EUR, direction = "up", items = "x"\n  expect A-1 clear\n'
     assert codes(HEAD + body) == ["currency-mismatch", "not-a-choice", "type-mismatch"]
