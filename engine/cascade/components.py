@@ -18,7 +18,7 @@ from engine.lang.parse import parse_parts
 from engine.lang.partial import Partial
 from engine.lang.source import read_text
 from engine.record import Record
-from engine.registry.manifest import Component, content_hash, fits
+from engine.registry.manifest import METHOD_KIND, Component, content_hash, fits
 from engine.registry.store import Workspace
 from engine.screening.names import METHOD, method
 
@@ -229,7 +229,7 @@ class Components:
     def _note_method(self, checked: ir.RuleSet | ir.FeatureSet | None) -> None:
         """How names are compared decides too, where any are."""
         if checked is not None and compares(checked):
-            self.add("method", "screening/names", METHOD, method())
+            self.add(METHOD_KIND, "screening/names", METHOD, method())
 
     def _environment(self, path: Path, tree: ast.File) -> check.Environment | None:
         """What the names in a file may refer to; what cannot be found is reported here and left out."""

@@ -20,9 +20,14 @@ _REMEMBERED: Final = 32_768
 """Of so many names a list remembers its answer: a few megabytes."""
 
 
+def transliterator() -> dict[str, str]:
+    """The library that writes names in Latin letters, and its version, on which likeness depends."""
+    return {"anyascii": importlib.metadata.version("anyascii")}
+
+
 def method() -> list[tuple[str, bytes]]:
     """What decides besides a list: the version of the method, and of the library that transliterates."""
-    return [("method", METHOD.encode()), ("anyascii", importlib.metadata.version("anyascii").encode())]
+    return [("method", METHOD.encode()), *((name, version.encode()) for name, version in transliterator().items())]
 
 
 Days = tuple[int | None, int | None]

@@ -202,6 +202,8 @@ class Material:
                 values = [_settled(node.value, node.type.scale)]
             elif isinstance(node, ir.In) and item is not None and node.item.type.kind == item.kind:
                 values = nsmallest(_MOST_MEMBERS, node.values, key=repr)
+            elif isinstance(node, ir.Resembles) and item is not None and item.kind == "text":
+                values = [entry.name for entry in node.names.entries[:_MOST_MEMBERS]]
             for value in values:
                 near = value if item is None or item.kind == "text" else None
                 yield from [(near,) if type_.kind == "list" else near] if near is not None else neighbours(value, item or TEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import pytest
 import engine
 from engine import Engine
 from engine.errors import SourceError
+from engine.locking import make_lock
+from engine.publish import publish
+from engine.registry.published import Registry
+from engine.registry.store import Workspace
 from tests.architecture.source import ROOT
 
 FILES = {
@@ -126,3 +131,16 @@ def test_the_demo_s_lists_are_what_was_published():
     folder = ROOT / "examples/purchase_cards/rulesets/sanctions"
     lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) - 1 for path in sorted(Path(folder).glob("*.csv"))}
     assert lines == {"ofac_2019.csv": 6_839, "ofac_2021.csv": 20_020, "un.csv": 3_507}
+
+
+def test_a_published_cascade_that_compares_names_is_locked_with_its_transliterator(workspace):
+    """The method comes with the engine: it is no component to publish, and decisions by the lock name it."""
+    registry = Registry(workspace / "registry")
+    publish(Workspace(workspace), registry, None, None)
+    lock = make_lock(workspace / "cascades/names.yaml", registry)
+    assert lock.libraries == {"anyascii": importlib.metadata.version("anyascii")}
+    assert not lock.draft
+    (workspace / "names.lock").write_text(lock.text(), encoding="utf-8")
+    decided = Engine.load(workspace / "names.lock").decide(events()[1])
+    assert decided.hits == ("N-1",)
+    assert "method" in {version[0] for version in decided.versions}
