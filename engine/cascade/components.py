@@ -41,6 +41,7 @@ class Components:
         self.texts: dict[str, str] = {}
         self._trees: dict[Path, ast.File | None] = {}
         self._checked: dict[tuple[str, str], Any] = {}
+        self._reading: list[str] = []
         self._components: dict[tuple[str, str], Component] = {}
         self._cascades: dict[str, list[tuple[Path, str]]] | None = None
 
@@ -234,7 +235,13 @@ class Components:
     def _environment(self, path: Path, tree: ast.File) -> check.Environment | None:
         """What the names in a file may refer to; what cannot be found is reported here and left out."""
         record: Record | None = None
-        kinds = {"features": self.features, "list": self.list_values, "table": self.table, "rates": self.rates}
+        kinds: dict[str, Callable[..., Any]] = {
+            "features": self.features,
+            "list": self.list_values,
+            "table": self.table,
+            "rates": self.rates,
+            "ruleset": lambda *use: self._read_rules(tree.name.text, *use),
+        }
         used: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
         for use in tree.uses:
             if use.kind == "record":
@@ -253,7 +260,20 @@ class Components:
                 )
             return None
         folders = (path.parent, self.workspace.folder)
-        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"])
+        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"], used["ruleset"])
+
+    def _read_rules(self, reader: str, name: str, wanted: str | None, span: Span) -> ir.RuleSet | None:
+        """A rule set whose states another reads; none, with a report, where the two read one another."""
+        readers = [*self._reading, reader]
+        if name in readers:
+            chain = " -> ".join(f"`{one}`" for one in [*readers[readers.index(name) :], name])
+            message = f"these rule sets read one another in a circle: {chain}"
+            self.report("ruleset-circle", message, span, "let one of them decide without the other")
+            return None
+        self._reading.append(reader)
+        read = self.rules(name, wanted, span)
+        self._reading.pop()
+        return read
 
     def environment(self, name: str) -> check.Environment | None:
         """The environment of a rule set that has been loaded, for its tests."""

@@ -230,10 +230,15 @@ class Floor(Node):
 
 @dataclass(frozen=True, slots=True)
 class Binding(Node):
-    """`name = value`, or `name missing` where value is none."""
+    """`name = value`, `name = value to high`, or `name missing` where value is none; `name clear` of the states of a whole rule set.
+
+    The name may be a state of another rule set: ``cash.hit("CASH-01")``.
+    """
 
     name: Word
     value: Expr | None
+    high: Expr | None = None
+    clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)

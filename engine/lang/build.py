@@ -406,15 +406,17 @@ class Builder(FeatureBuilder):
         return ast.Test(ast.Word(text_of(c[1]), span=c[1].span), params, given, expect, span=self._from(c[0], c[1]))
 
     def overrides(self, c: Children) -> Part:
-        pairs = zip(c[1::3], c[3::3], strict=True)
-        bindings = tuple(ast.Binding(word_of(name), value, span=self._from(name, value)) for name, value in pairs)
-        return Part("with", bindings, self._from(c[0], c[-1]))
+        return Part("with", tuple(c[1:]), self._from(c[0], c[-1]))
 
     def given(self, c: Children) -> Part:
         return Part("given", tuple(c[1:]), self._from(c[0], c[-1]))
 
     def binding(self, c: Children) -> ast.Binding:
-        return ast.Binding(word_of(c[0]), c[2] if len(c) > 2 else None, span=self._from(c[0], c[-1]))
+        name, rest = word_of(c[0]), c[1:]
+        if isinstance(rest[0], Tok) and rest[0].type == "STRING":
+            name, rest = ast.Word(f"{name.text}({rest[0].value})", span=self._from(c[0], rest[0])), rest[1:]
+        value, high = (rest[1], rest[3] if len(rest) > 3 else None) if len(rest) > 1 else (None, None)
+        return ast.Binding(name, value, high, rest[0].type == "CLEAR", span=self._from(c[0], c[-1]))
 
     filled = binding
 

@@ -292,7 +292,9 @@ def _bindings(bindings: Iterable[ast.Binding]) -> list[tuple[str, int]]:
 
 
 def _binding(node: ast.Binding) -> str:
-    return f"{node.name.text} missing" if node.value is None else f"{node.name.text} = {show(node.value, OR)}"
+    if node.value is None:
+        return f"{node.name.text} {'clear' if node.clear else 'missing'}"
+    return f"{node.name.text} = {show(node.value, OR)}" + ("" if node.high is None else f" to {show(node.high, SUM)}")
 
 
 def _test(node: ast.Test) -> list[Line]:

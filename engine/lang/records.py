@@ -62,6 +62,8 @@ def check_places(tree: ast.File, report: Report) -> None:
     for use in tree.uses:
         if use.range is not None and not _RANGE.fullmatch(use.range):
             report.error("bad-range", f"`{use.range}` is no range of versions", use.span, "write `^1`, `^1.4`, `~1.4.2` or `1.4.2`")
+        if use.kind == "ruleset" and tree.kind != "ruleset":
+            report.error("wrong-place", f"only rule sets read the states of others, not a {tree.kind} file", use.span)
     for name in sorted(_SPECIAL - set(_HEADER[tree.kind])):
         value = getattr(tree, name)
         if value:

@@ -264,7 +264,7 @@ class RuleSetCheck:
 
     def _warn_unused_components(self) -> None:
         used, env = self.program.scope.used, self.program.env
-        starts = {name.rpartition(".")[0] for name in used}
+        starts = {name.rpartition(".")[0] for name in used} | {name.partition(".")[0] for name in used}
         for node in {(node.path, called(node)): node for node in self.program.tree.uses}.values():
             if node.kind == "list" and node.path in env.lists and list_name(node.path) not in used:
                 self.report.warning("never-used", f"the list `{node.path}` is never used", node.span, "delete the line, or use it")
@@ -274,6 +274,8 @@ class RuleSetCheck:
                 self.report.warning("never-used", f"no amount is converted by `{node.path}`", node.span, "delete the line, or convert one")
             elif node.kind == "features" and node.path in env.features and alias(node.path) not in starts:
                 self.report.warning("never-used", f"no feature of `{node.path}` is used", node.span, "delete the line, or use one")
+            elif node.kind == "ruleset" and node.path in env.rulesets and alias(node.path) not in starts:
+                self.report.warning("never-used", f"nothing of `{node.path}` is used", node.span, "delete the line, or use its states")
 
     def _assembled(self, order: list[str], decide: ir.Decide | None) -> ir.RuleSet:
         program, tree = self.program, self.program.tree
@@ -301,7 +303,7 @@ class RuleSetCheck:
             body,
             decide,
             program.params,
-            tuple(self.exemptions[name] for name in self.exceptions),
+            tuple(self.exemptions.values()),
             self.scoring,
             "en" if tree.language is None else tree.language.text,
         )

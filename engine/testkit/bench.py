@@ -131,6 +131,7 @@ class Bench:
             row |= HistoryStep(self.history, self.record).bind(store, record).one(row)
         except InputError as error:
             return Outcome(self, row, refused=str(error))
+        row = dict.fromkeys(input_types(self.rules), MISSING) | row
         row |= {column.name: MISSING for column in self.rules.inputs} | dict(given)
         self._recompute(row, given)
         closed, row = self._held(row, LiveHolder(store, Passing(self.record), row, record))

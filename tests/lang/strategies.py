@@ -213,7 +213,13 @@ decisions = st.builds(
 )
 
 readable = words(st.sampled_from([path for path in PATHS if path != "score"]))
-overrides = some(st.builds(ast.Binding, readable, expressions), high=2)
+states = words(st.sampled_from(['cash.hit("CASH-01")', 'a.hit("A-B-C")']))
+bindings = st.one_of(
+    st.builds(ast.Binding, readable | states, st.none() | values),
+    st.builds(ast.Binding, readable | states, expressions, expressions),
+    st.builds(ast.Binding, readable, st.none(), clear=st.just(True)),
+)
+overrides = some(bindings, high=2)
 expectations = st.one_of(
     st.builds(ast.Expectation, st.just("rule"), words(st.sampled_from(RULE_IDS)), st.sampled_from(["hit", "clear", "undecided"])),
     st.builds(ast.Expectation, st.just("silenced"), words(st.sampled_from(RULE_IDS)), names=some(words(st.sampled_from(RULE_IDS)), high=1)),
@@ -225,9 +231,7 @@ expectations = st.one_of(
     st.builds(ast.Expectation, st.just("value"), readable, low=expressions),
     st.builds(ast.Expectation, st.just("missing"), readable),
 )
-tests = st.builds(
-    ast.Test, words(texts), overrides, some(st.builds(ast.Binding, readable, st.none() | values), high=6), some(expectations, 1, 6)
-)
+tests = st.builds(ast.Test, words(texts), overrides, some(bindings, high=6), some(expectations, 1, 6))
 
 cells = st.sampled_from(["9_500 USD", "missing", "hit", "", "x + 1", "review or block", '"a | b # c"']).map(ast.Cell) | texts.map(
     lambda text: ast.Cell(f'"{text}"')
