@@ -5,9 +5,12 @@ Loading is done once; an engine holds no state of any event and may be shared by
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from engine.cascade.calls import model_calls
 from engine.cascade.components import Components
@@ -25,6 +28,8 @@ from engine.ledger.decision import Decision
 from engine.ledger.log import Ledger, Setting
 from engine.plan import DAY_OF_EVENT, NOW
 from engine.record import Record, decode_event, read_event
+from engine.registry import lock as locks
+from engine.registry.published import Registry
 from engine.registry.store import Workspace
 from engine.run.event import decide, read_off, tick_event
 from engine.run.moments import tick_row
@@ -34,6 +39,18 @@ if TYPE_CHECKING:
     from engine.backends.holding import Holder
     from engine.plan import Row
 
+DEPLOYMENT: Final = "deployment.yaml"
+REGISTRY: Final = "registry"
+"""What stands in a workspace besides its components: what this bank allows, and what was published here."""
+
+
+class Unpacked:
+    """A folder that lives as long as this does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+
 
 class Engine:
     """A loaded cascade.
@@ -41,8 +58,13 @@ class Engine:
     Make one with `Engine.load`. `diagnostics` holds the warnings of loading; `versions` the components as (kind, name, version, hash).
     """
 
-    def __init__(self, linked: Linked, workspace: Workspace, diagnostics: Iterable[Diagnostic] = (), ledger: Ledger | None = None) -> None:
-        self.linked, self.plan, self.workspace = linked, linked.plan, workspace
+    def __init__(
+        self, linked: Linked, workspace: Workspace, path: Path, diagnostics: Iterable[Diagnostic] = (), ledger: Ledger | None = None
+    ) -> None:
+        self.linked, self.plan, self.workspace, self.path = linked, linked.plan, workspace, path
+        self.lock: str | None = None
+        """The seal of the lock it was loaded by; none where it was loaded from a working tree."""
+        self._unpacked: Unpacked | None = None
         self.diagnostics = tuple(diagnostics)
         self.versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
         self.ledger = ledger
@@ -51,23 +73,58 @@ class Engine:
         self._passing = Passing(self.record)
 
     @classmethod
-    def load(cls, path: str | Path, *, ledger: str | Path | None = None, allow_types: Iterable[str] = ()) -> Engine:
-        """Load the cascade at `path`; its workspace is found from the path.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        ledger: str | Path | None = None,
+        allow_types: Iterable[str] = (),
+        registry: str | Path | None = None,
+    ) -> Engine:
+        """Load the cascade at `path`, from its working tree; or by a lock, ``screening.lock``, exactly what that holds from a registry.
 
+        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace.
         `ledger` is a SQLite file that keeps every decision. `allow_types` are the types model archives may hold, besides those in the
-        workspace's ``deployment.yaml``. Raises `SourceError` with every diagnostic of every file, and `LedgerError`.
+        workspace's ``deployment.yaml``. Raises `SourceError` with every diagnostic of every file, `LedgerError`, and `RegistryError` for
+        what a lock holds that is missing or was altered.
 
         >>> engine = Engine.load("examples/purchase_cards/cascades/audit.yaml")
         >>> engine.plan.decision
         'verdict'
         """
-        workspace = Workspace.around(Path(path))
-        linked, components = load(Path(path), workspace, allow_types)
+        path = Path(path)
+        engine = cls._by_lock(path, allow_types, registry) if path.suffix == locks.SUFFIX else cls._from_tree(path, allow_types)
+        if ledger is not None:
+            made = setting(engine.linked, engine.workspace, engine.path, engine.lock)
+            engine.ledger = Ledger.open(Path(ledger), made, engine.record.revision)
+        return engine
+
+    @classmethod
+    def _from_tree(cls, path: Path, allow_types: Iterable[str], within: Workspace | None = None) -> Engine:
+        workspace = within or Workspace.around(path)
+        linked, components = load(path, workspace, allow_types)
         if linked is None:
             raise SourceError(components.diagnostics, components.rendered())
-        engine = cls(linked, workspace, components.diagnostics)
-        if ledger is not None:
-            engine.ledger = Ledger.open(Path(ledger), setting(linked, workspace, Path(path)), linked.plan.record.revision)
+        return cls(linked, workspace, path, components.diagnostics)
+
+    @classmethod
+    def _by_lock(cls, path: Path, allow_types: Iterable[str], registry: str | Path | None) -> Engine:
+        """What a lock holds, unpacked beside everything else; the deployment stays that of the workspace in which the lock stands."""
+        lock, home = locks.Lock.read(path), Workspace.around(path)
+        locks.check_engine(lock, VERSION, LANGUAGE_VERSION, str(path))
+        if lock.draft:
+            engine = cls._from_tree(home.folder / lock.path, allow_types)
+        else:
+            there = Registry(Path(registry) if registry is not None else home.folder / REGISTRY)
+            folder = Path(tempfile.mkdtemp(prefix="kaskade-")).resolve()
+            unpacked = Unpacked(folder)
+            locks.unpack(lock, there, folder)
+            if (home.folder / DEPLOYMENT).is_file():
+                shutil.copyfile(home.folder / DEPLOYMENT, folder / DEPLOYMENT)
+            engine = cls._from_tree(folder / lock.path, allow_types, Workspace(folder))
+            engine._unpacked = unpacked
+        locks.check_loaded(lock, engine.linked.components, str(path))
+        engine.lock = lock.seal
         return engine
 
     @property
@@ -122,7 +179,7 @@ class Engine:
     def decide_row(self, row: Row, holder: Holder | None = None) -> Decision:
         """Decide a typed row that holds its history columns already; `holder` is what rules with `once` ask, unless the row says it."""
         closed, opened = decide(self.plan, row, holder)
-        return read_off(self.plan, closed, opened, self.versions, self._explainer)
+        return read_off(self.plan, closed, opened, self.versions, self._explainer, self.lock)
 
     def _holder(self, store: Store | None, row: Row, record: bool) -> Holder | None:
         """What rules with `once` ask."""
@@ -173,21 +230,27 @@ class Engine:
 
 def load(path: Path, workspace: Workspace, allow_types: Iterable[str] = (), *, models: bool = True) -> tuple[Linked | None, Components]:
     """Link a cascade with the types its workspace's ``deployment.yaml`` allows; without `models` no artefact is opened."""
-    deployment, allowed, problems = workspace.folder / "deployment.yaml", frozenset(allow_types), list[Diagnostic]()
-    text = None
-    if deployment.is_file():
-        text, problems = read_text(deployment, deployment.name)
-        if text is not None:
-            named, problems = parse_deployment(text, deployment.name)
-            allowed |= named
-            workspace.note(deployment)
-    linked, components = link(path.resolve(), workspace, allowed, models=models)
-    components.texts[deployment.name] = text or ""
+    allowed, text, problems = deployed(workspace)
+    linked, components = link(path.resolve(), workspace, allowed | frozenset(allow_types), models=models)
+    components.texts[DEPLOYMENT] = text
     components.diagnostics[:] = in_order([*problems, *components.diagnostics])
     return (None if errors(problems) else linked), components
 
 
-def setting(linked: Linked, workspace: Workspace, path: Path) -> Setting:
+def deployed(workspace: Workspace) -> tuple[frozenset[str], str, list[Diagnostic]]:
+    """The types that a workspace's ``deployment.yaml`` allows in model archives, its text, and what is wrong with it."""
+    deployment = workspace.folder / DEPLOYMENT
+    if not deployment.is_file():
+        return frozenset(), "", []
+    text, problems = read_text(deployment, deployment.name)
+    if text is None:
+        return frozenset(), "", problems
+    workspace.note(deployment)
+    allowed, problems = parse_deployment(text, deployment.name)
+    return allowed, text, problems
+
+
+def setting(linked: Linked, workspace: Workspace, path: Path, lock: str | None = None) -> Setting:
     """What a ledger keeps of a loaded cascade, so that a replay needs nothing else."""
     plan = linked.plan
     history = [column for group in plan.history for column in group.types]
@@ -195,4 +258,4 @@ def setting(linked: Linked, workspace: Workspace, path: Path) -> Setting:
     columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history, *told)
     versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
     files = {workspace.label(file): file.read_bytes() for file in linked.files}
-    return Setting(workspace.label(path.resolve()), versions, files, columns, VERSION, LANGUAGE_VERSION)
+    return Setting(workspace.label(path.resolve()), versions, files, columns, VERSION, LANGUAGE_VERSION, lock)

@@ -1,11 +1,11 @@
 """The exceptions, for trouble in code, environment or a single call; what people write gets diagnostics instead.
-
 EngineError
 ├── SourceError      rule files, cascades or packages that do not check; carries every diagnostic
 ├── InputError       an event that cannot be decided at all: no key, no time, key sent twice with other content
 ├── ModelError       a model package that must not be used: golden rows differ, a pickle, a missing library
 ├── StoreError       history that cannot be read or written; `StoreDown`: for now, and decisions go on without it
-└── LedgerError      a ledger that cannot be read, or was altered
+├── LedgerError      a ledger that cannot be read, or was altered
+└── RegistryError    a registry, lock or bundle that cannot be read or trusted, or a version that may not be published
 """
 
 from __future__ import annotations
@@ -48,3 +48,7 @@ class StoreDown(StoreError):
 
 class LedgerError(EngineError):
     """A ledger that cannot be read, or whose chain does not hold."""
+
+
+class RegistryError(EngineError):
+    """A registry, a lock or a bundle that cannot be read, written or trusted; or a component that may not be published."""

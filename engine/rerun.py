@@ -158,7 +158,9 @@ class _Player:
         for step in model_steps((*linked.plan.closed, *linked.plan.open)):
             name = f"{step.model.name}@{step.model.version}"
             step.model = replace(step.model, scorer=self.recalls.setdefault(name, Recall(step.model)))
-        return Engine(linked, workspace, components.diagnostics)
+        engine = Engine(linked, workspace, folder / setting.cascade, components.diagnostics)
+        engine.lock = setting.lock
+        return engine
 
     def play(self, entry: Entry) -> Difference | None:
         """Decide an entry again; its difference, if it has one."""

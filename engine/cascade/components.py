@@ -39,6 +39,7 @@ class Components:
         self.texts: dict[str, str] = {}
         self._trees: dict[Path, ast.File | None] = {}
         self._checked: dict[tuple[str, str], Any] = {}
+        self._reading: list[str] = []
         self._components: dict[tuple[str, str], Component] = {}
         self._cascades: dict[str, list[tuple[Path, str]]] | None = None
 
@@ -56,6 +57,22 @@ class Components:
     def taking_part(self) -> tuple[Component, ...]:
         """Every component that was loaded, by kind and name."""
         return tuple(sorted(self._components.values()))
+
+    def component(self, kind: str, name: str) -> Component:
+        """One that was loaded."""
+        return self._components[(kind, name)]
+
+    def made(self, kind: str, name: str, wanted: str | None, span: Span) -> Any:
+        """A component of the language, of any kind, or none with its problems noted."""
+        ways: dict[str, Callable[[str, str | None, Span], Any]] = {
+            "record": self.record,
+            "list": self.list_values,
+            "table": self.table,
+            "rates": self.rates,
+            "features": self.features,
+            "ruleset": self.rules,
+        }
+        return ways[kind](name, wanted, span)
 
     def add(self, kind: str, name: str, version: str, parts: list[tuple[str, bytes]]) -> None:
         self._components[(kind, name)] = Component(kind, name, version, content_hash(parts))
@@ -131,11 +148,11 @@ class Components:
             self._checked[(kind, name)] = None
             path, tree = found
             self._checked[(kind, name)] = make(path, tree)
-            self.add(kind, name, tree.version.text, self._parts(path, tree))
+            self.add(kind, name, tree.version.text, self.parts(path, tree))
         return self._checked[(kind, name)]
 
-    def _parts(self, path: Path, tree: ast.File) -> list[tuple[str, bytes]]:
-        """The bytes that give a component its meaning: its text and the list files it names."""
+    def parts(self, path: Path, tree: ast.File) -> list[tuple[str, bytes]]:
+        """The bytes that give a component its meaning: its text, and the files it names by their names from where it lies."""
         parts = [("text", self.texts[self.workspace.label(path)].encode())]
         lists = [declaration for declaration in tree.declarations if isinstance(declaration, ast.ListDecl)]
         named = [named.file for declaration in lists for named in declaration.files]
@@ -209,7 +226,13 @@ class Components:
     def _environment(self, path: Path, tree: ast.File) -> check.Environment | None:
         """What the names in a file may refer to; what cannot be found is reported here and left out."""
         record: Record | None = None
-        kinds = {"features": self.features, "list": self.list_values, "table": self.table, "rates": self.rates}
+        kinds: dict[str, Callable[..., Any]] = {
+            "features": self.features,
+            "list": self.list_values,
+            "table": self.table,
+            "rates": self.rates,
+            "ruleset": lambda *use: self._read_rules(tree.name.text, *use),
+        }
         used: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
         for use in tree.uses:
             if use.kind == "record":
@@ -228,7 +251,20 @@ class Components:
                 )
             return None
         folders = (path.parent, self.workspace.folder)
-        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"])
+        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"], used["ruleset"])
+
+    def _read_rules(self, reader: str, name: str, wanted: str | None, span: Span) -> ir.RuleSet | None:
+        """A rule set whose states another reads; none, with a report, where the two read one another."""
+        readers = [*self._reading, reader]
+        if name in readers:
+            chain = " -> ".join(f"`{one}`" for one in [*readers[readers.index(name) :], name])
+            message = f"these rule sets read one another in a circle: {chain}"
+            self.report("ruleset-circle", message, span, "let one of them decide without the other")
+            return None
+        self._reading.append(reader)
+        read = self.rules(name, wanted, span)
+        self._reading.pop()
+        return read
 
     def environment(self, name: str) -> check.Environment | None:
         """The environment of a rule set that has been loaded, for its tests."""
@@ -240,22 +276,29 @@ class Components:
 
     def cascade_file(self, name: str, wanted: str | None, span: Span) -> Path | None:
         """The file in which a cascade of this name stands; the name inside counts."""
-        if self._cascades is None:
-            self._cascades = {}
-            for path in self.workspace.cascades():
-                spec, _ = yaml_parse.parse(path.read_text(encoding="utf-8", errors="replace"), path.name)
-                if spec is not None:
-                    self._cascades.setdefault(spec.name, []).append((path, spec.version))
-        there = self._cascades.get(name, [])
+        there = self._all_cascades().get(name, [])
         fitting = [path for path, version in there if fits(version, wanted)]
         if not there:
-            hint = suggest(name, self._cascades) or "it would stand in `cascades/`"
+            hint = suggest(name, self._all_cascades()) or "it would stand in `cascades/`"
             self.report("unknown-component", f"there is no cascade `{name}`", span, hint)
         elif not fitting:
             self.report("version-does-not-fit", f"`{name}` is {there[0][1]} here, `{wanted}` is asked for", span)
         elif len(there) > 1:
             self.report("duplicate-name", f"several files hold a cascade `{name}`", span, "give each its own name")
         return fitting[0] if fitting and len(there) == 1 else None
+
+    def _all_cascades(self) -> dict[str, list[tuple[Path, str]]]:
+        if self._cascades is None:
+            self._cascades = {}
+            for path in self.workspace.cascades():
+                spec, _ = yaml_parse.parse(path.read_text(encoding="utf-8", errors="replace"), path.name)
+                if spec is not None:
+                    self._cascades.setdefault(spec.name, []).append((path, spec.version))
+        return self._cascades
+
+    def cascade_names(self) -> dict[str, list[Path]]:
+        """The files of every cascade of the workspace by its name."""
+        return {name: [path for path, _ in there] for name, there in self._all_cascades().items()}
 
     def model(self, name: str, wanted: str | None, span: Span) -> Any:
         """A loaded model package."""

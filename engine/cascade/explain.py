@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from engine.backends import reference
 from engine.backends.rules import expressions
 from engine.cascade.found import found_lines
+from engine.cascade.in_force import in_force
 from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
@@ -239,6 +240,9 @@ def rule_lines(rule: ir.Rule, name: str, level: RuleSetLevel, opened: RuleSetLev
         lines.append(f"    {text(rule, level)}" + (f" ({effects})" if (effects := _effects(rule, level.work)) else ""))
     elif state.state is False:
         lines += [f"    {reason}" for reason in _why_not(rule, level)]
+    values = [ir.condition(ir.unexcepted(rule)), *(value for _, value in rule.assume)]
+    dated = in_force([*values, *(part for part in rule.reason if isinstance(part, ir.Expr))], level.work, level.step.rules.defines)
+    lines += [f"    in force: {', '.join(dated)}"] if dated else []
     return lines + [line + _policy(rule, state, raw, level) for line in _lacks(opened.rule(rule))]
 
 
@@ -294,7 +298,7 @@ def _read_values(trace: reference.Trace) -> str:
     seen: dict[str, str] = {}
 
     def collect(part: reference.Trace) -> None:
-        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag":
+        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag" and part.expr.name != DAY_OF_EVENT:
             seen[part.expr.name] = show(part.value, part.expr.type)
         for child in part.children:
             collect(child)

@@ -129,7 +129,7 @@ class Level:
             for part in own_parts(aggregate, self.row):
                 yield from self.expression(part, self.row)
         if cause in ("short history", "too many"):
-            yield Lack(name, cause, False)
+            yield Lack(name.partition("@")[0], cause, False)  # whatever its length on that day
 
     def expression(self, expr: ir.Expr, row: Row) -> Lacks:
         """What an expression over this level's columns lacked."""
@@ -261,7 +261,8 @@ def lacks_of(expr: ir.Expr, row: Row, column: Callable[..., Lacks]) -> Lacks:
         if isinstance(leaf.expr, ir.Read):
             found += column(leaf.expr.name, item)
         else:
-            found.append(Lack(phrase(leaf.expr), cause_of(leaf.value if item is None else item), False))
+            called = leaf.expr.name if isinstance(leaf.expr, ir.Dated) and leaf.expr.name else phrase(leaf.expr)
+            found.append(Lack(called, cause_of(leaf.value if item is None else item), False))
     return tuple(dict.fromkeys(found))
 
 

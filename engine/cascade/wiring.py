@@ -44,13 +44,16 @@ class StepBuild:
 
 @dataclass(slots=True)
 class _Wanted:
-    """What a component takes: name -> type, and which may stay away; `features` are columns of history, `remembered` fields they read."""
+    """What a component takes: name -> type, and which may stay away; `features` are columns of history, `remembered` fields they read,
+    `states` columns of the steps whose rule sets it reads; `members` are the names it has for these."""
 
     types: dict[str, Type]
     optional: frozenset[str] = frozenset()
     inputs: frozenset[str] = frozenset()
     features: dict[str, str] = field(default_factory=dict)
     remembered: frozenset[str] = frozenset()
+    states: dict[str, str] = field(default_factory=dict)
+    members: frozenset[str] = frozenset()
 
 
 class Wiring:
@@ -216,7 +219,11 @@ class Wiring:
             features = {local: column for local in types if (column := self._feature_column(step, component, local)) is not None}
             optional = frozenset(c.name for c in component.inputs if c.optional)
             remembered = frozenset(column.name for _, brought, _ in self._brought(step, component) for column in brought.fields)
-            return _Wanted({n: t for n, t in types.items() if n not in features}, optional, frozenset(inputs), features, remembered)
+            members = frozenset(use.alias for use in component.uses if use.kind == "ruleset")
+            read = {local for local in types if local.partition(".")[0] in members and local not in features}
+            states = self._states(step, component, read)
+            taken = {n: t for n, t in types.items() if n not in features and n not in read}
+            return _Wanted(taken, optional, frozenset(inputs), features, remembered, states, members)
         if step.kind == "model":
             return _Wanted({i.name: i.type for i in component.inputs}, inputs=frozenset(i.name for i in component.inputs))
         if step.kind == "cascade":
@@ -224,6 +231,37 @@ class Wiring:
             features = {column: f"{step.name}.{column}" for group in history for column in group.types}
             return _Wanted({f.name: f.type for f in record.fields}, features=features)
         return _Wanted({c.name: c.type for c in component.fields})
+
+    def _states(self, step: StepSpec, rules: ir.RuleSet, read: set[str]) -> dict[str, str]:
+        """The columns of the steps whose states a rule set reads; where it cannot be told which step is meant, that is reported."""
+        running = {use.alias: self._member(step, use) for use in rules.uses if use.kind == "ruleset"}
+        found: dict[str, str] = {}
+        for local in sorted(read):
+            alias, _, state = local.partition(".")
+            if running[alias] is not None:
+                found[local] = f"{running[alias]}.{state}"
+        return found
+
+    def _member(self, step: StepSpec, use: ir.Use) -> str | None:
+        """The step that runs a rule set whose states are read: the one that `with` names, that of the same name, or the only one."""
+        running = [s.name for s in self.spec.steps if s.kind == "rules" and s.component.name == use.path and s.name != step.name]
+        placed, reader = step.renames.get(use.alias), f"`{step.component.name}` reads the states of `{use.path}`"
+        names = ", ".join(f"`{name}`" for name in running)
+        if placed is not None:
+            named = placed.text.strip()
+            if named in running:
+                return named
+            hint = suggest(named, running) or (f"it is run by {names}" if running else f"add a step with `rules: {use.path}`")
+            self.report("states-not-wired", f"{reader}, and `{named}` is no step that runs it", placed.span, hint)
+        elif use.alias in running or len(running) == 1:
+            return use.alias if use.alias in running else running[0]
+        elif running:
+            hint = f"write `with: {{{use.alias}: {running[0]}}}`"
+            self.report("states-not-wired", f"{reader}, and several steps run it: {names}", step.component.span, hint)
+        else:
+            hint = f"add a step like `{use.alias}: {{rules: {use.path}}}`"
+            self.report("states-not-wired", f"{reader}, and no step runs it", step.component.span, hint)
+        return None
 
     def _feature_column(self, step: StepSpec, rules: ir.RuleSet, local: str) -> str | None:
         """The column of a feature a rule set reads, or none when the name is no feature."""
@@ -240,20 +278,22 @@ class Wiring:
         build = StepBuild(step.name, {})
         wanted = self._wanted(step)
         for name, placed in step.renames.items():
-            if name not in wanted.types and name not in wanted.remembered:
-                takes = sorted({*wanted.types, *wanted.remembered})
+            if name not in wanted.types and name not in wanted.remembered and name not in wanted.members:
+                takes = sorted({*wanted.types, *wanted.remembered, *wanted.members})
                 hint = suggest(name, takes) or "it takes " + (", ".join(f"`{n}`" for n in takes) or "nothing")
                 self.report("unknown-input", f"`{step.component.name}` takes no `{name}`", placed.span, hint)
         if step.kind == "features":
             return build
         self._time_fits(step)
         sources, computed, types = self._sources(step, wanted, build)
+        for column in wanted.states.values():
+            self._tie(build, column)
         build.gate = self._gate(step, build)
         if build.gate is not None:
             computed[f"{step.name}.{GATE}"], types[f"{step.name}.{GATE}"] = build.gate, FLAG
         if computed:
             build.before = ComputeStep(f"{step.name}.{WITH}", computed, types)
-        self._make(step, build, {**sources, **wanted.features})
+        self._make(step, build, {**sources, **wanted.features, **wanted.states})
         return build
 
     def _time_fits(self, step: StepSpec) -> None:
@@ -318,10 +358,14 @@ class Wiring:
         self.components.diagnostics += problems
         if expr is not None:
             for column in sorted(ir.reads(expr)):
-                if column in self.owner:
-                    owner = self.owner[column]
-                    build.reads[owner] = build.reads.get(owner, frozenset()) | {column}
+                self._tie(build, column)
         return expr
+
+    def _tie(self, build: StepBuild, column: str) -> None:
+        """Note that a step reads a column of another."""
+        if column in self.owner:
+            owner = self.owner[column]
+            build.reads[owner] = build.reads.get(owner, frozenset()) | {column}
 
     def _gate(self, step: StepSpec, build: StepBuild) -> ir.Expr | None:
         if step.when is None:

@@ -11,7 +11,7 @@ from engine.api import Engine
 from engine.backfill import events
 from engine.cli.progress import Progress
 from engine.cli.run import asides, asides_json, expanded, reading, refuse_overwriting
-from engine.cli.say import FINE, Stop, as_json, cascade_file, note, out, plural
+from engine.cli.say import FINE, Stop, as_json, cascade_or_lock, note, out, plural
 from engine.errors import InputError
 from engine.features.store import store_file
 from engine.ledger.log import Ledger
@@ -56,7 +56,7 @@ def run(args: Namespace) -> int:
         raise Stop("--rejects says where rows go that cannot enter history: name a file, like `--rejects rejects.csv`")
     paths = expanded(args.input or [])
     refuse_overwriting({"rejects": args.rejects, "store": _file(args.store)}, reading(args.cascade, [*paths, *filter(None, [args.ledger])]))
-    engine = Engine.load(cascade_file(args.cascade))
+    engine = Engine.load(cascade_or_lock(args.cascade))
     with Progress() as progress, engine.open_store(args.store, history_from=args.history_from, afresh=True) as store:
         build = _Build(engine, store, progress)
         try:

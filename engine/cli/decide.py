@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Engine
-from engine.cli.say import FINE, Stop, cascade_file, note, out, read_input
+from engine.cli.say import FINE, Stop, cascade_or_lock, note, out, read_input
 from engine.diagnostics import suggest
 from engine.features.store import store_file
 from engine.ledger.decision import Decision
@@ -60,7 +60,7 @@ def decided(args: Namespace, *, record: bool, behind: Callable[[Engine, Store, D
     file = None if args.store is None else store_file(args.store)
     if file is not None and not record and not file.exists():
         raise Stop(f"there is no store `{file}`; `engine decide --store {args.store}` makes one, and remembers the event")
-    engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger if record else None)
+    engine = Engine.load(cascade_or_lock(args.cascade), ledger=args.ledger if record else None)
     event = read_input(args.event)
     for line in strange_fields(engine.record, decode_event(event)):
         note(line)

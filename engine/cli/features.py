@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
 from engine.api import Engine
-from engine.cli.say import FINE, Stop, as_json, cascade_file, out
+from engine.cli.say import FINE, Stop, as_json, cascade_or_lock, out
 from engine.errors import InputError
 from engine.features.store import store_file
 from engine.looked import look, named, row_of
@@ -41,7 +41,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     if args.key is None and (args.at or args.feature):
         raise Stop("--at and --feature are for one key: name it with --key, like `--key account=A1`")
-    engine = Engine.load(cascade_file(args.cascade))
+    engine = Engine.load(cascade_or_lock(args.cascade))
     file = store_file(args.store)
     if args.store.startswith("memory") or (file is not None and not file.exists()):
         raise Stop(f"there is no store `{args.store}`")

@@ -12,13 +12,33 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from engine.cli import backfill, check, decide, explain, features, fmt, graph, new, replay, run, stale, test
+from engine.cli import (
+    backfill,
+    check,
+    decide,
+    explain,
+    features,
+    fmt,
+    graph,
+    lock,
+    new,
+    publish,
+    replay,
+    run,
+    show,
+    stale,
+    test,
+    versions,
+    yank,
+)
 from engine.cli.say import FINE, MISUSE, PROBLEMS, Stop, as_json
 from engine.diagnostics import suggest
 from engine.errors import EngineError, InputError, SourceError
 from engine.version import LANGUAGE_VERSION, VERSION
 
-COMMANDS: Final[tuple[ModuleType, ...]] = (new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features)
+COMMANDS: Final[tuple[ModuleType, ...]] = (
+    new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features, publish, versions, show, yank, lock,
+)  # fmt: skip
 """In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
 
 EXITS: Final = """\

@@ -15,7 +15,7 @@ from engine.api import Engine
 from engine.cascade.calls import model_calls
 from engine.cascade.explain import CascadeExplainer
 from engine.cli.progress import Progress
-from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_file, note, out
+from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_or_lock, note, out
 from engine.errors import InputError
 from engine.ledger.decision import Decision
 from engine.ledger.log import Call
@@ -88,7 +88,7 @@ def run(args: Namespace) -> int:
     paths = expanded(args.input)
     targets = {option: getattr(args, option) for option in ("output", "rejects", "report", "ledger")}
     refuse_overwriting(targets, reading(args.cascade, paths))
-    engine = Engine.load(cascade_file(args.cascade), ledger=args.ledger)
+    engine = Engine.load(cascade_or_lock(args.cascade), ledger=args.ledger)
     refuse_overwriting(targets, {file.resolve(): "a file of the cascade" for file in engine.linked.files})
     for target in (args.output, args.rejects, args.report):
         if target:
@@ -235,7 +235,7 @@ class _Watcher:
         self.progress.stage(text)
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
-        decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer)
+        decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer, self.engine.lock)
         self._waiting.append((tick_event(decision) if raw is None else raw, decision, model_calls(self.engine.linked, decision)))
         if len(self._waiting) == _PORTION:
             self.keep()

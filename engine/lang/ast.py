@@ -230,10 +230,15 @@ class Floor(Node):
 
 @dataclass(frozen=True, slots=True)
 class Binding(Node):
-    """`name = value`, or `name missing` where value is none."""
+    """`name = value`, `name = value to high`, or `name missing` where value is none; `name clear` of the states of a whole rule set.
+
+    The name may be a state of another rule set: ``cash.hit("CASH-01")``.
+    """
 
     name: Word
     value: Expr | None
+    high: Expr | None = None
+    clear: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -529,6 +534,29 @@ class Decide(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Never(Node):
+    """`never CONDITION [when CONDITION] [cites "..."] [because "..."]`: what no event may bring about."""
+
+    claim: Expr
+    when: Expr | None = None
+    cites: tuple[Word, ...] = ()
+    because: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trend(Node):
+    """`more|less NAME never lowers|raises score|outcome|NAME [when CONDITION] ...`: which way an answer may move, all else being equal."""
+
+    more: bool
+    of: Word
+    lowers: bool
+    what: Word
+    when: Expr | None = None
+    cites: tuple[Word, ...] = ()
+    because: Word | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation(Node):
     """`kind`: rule (name, word = hit|clear|undecided) · silenced (name, names = (exception,)?) · score (low[, high])
     · outcome (name) · possible (names) · robust · flag (name) · no flag (name) · value (name, low) · missing (name)."""
@@ -580,6 +608,8 @@ Declaration = (
     | MadeRule
     | Exemption
     | Decide
+    | Never
+    | Trend
     | Test
     | Story
     | Examples

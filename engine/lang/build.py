@@ -375,6 +375,26 @@ class Builder(FeatureBuilder):
     def left_open(self, c: Children) -> Part:
         return Part("otherwise undecided", word_of(c[2]), self._from(c[0], c[-1]))
 
+    # --- what must hold of every event
+
+    def never(self, c: Children) -> ast.Never:
+        self._new()
+        conditions = [part for part in c[1:] if not isinstance(part, Part | Tok)]
+        when = conditions[1] if len(conditions) > 1 else None
+        return ast.Never(conditions[0], when, *self._about(c, "invariant"), span=self._from(c[0], conditions[-1]))
+
+    def trend(self, c: Children) -> ast.Trend:
+        self._new()
+        conditions = [part for part in c[5:] if not isinstance(part, Part | Tok)]
+        when = conditions[0] if conditions else None
+        ways = (c[0].type == "MORE", word_of(c[1]), c[3].type == "LOWERS", word_of(c[4]))
+        return ast.Trend(*ways, when, *self._about(c, "invariant"), span=self._from(c[0], when or c[4]))
+
+    def _about(self, c: Children, where: str) -> tuple[tuple[ast.Word, ...], ast.Word | None]:
+        parts = self._once((part for part in c if isinstance(part, Part)), ("because",), where)
+        because = [ast.Word(text.text, span=text.span) for text in parts.get("because", ())]
+        return tuple(parts.get("cites", ())), because[0] if because else None
+
     # --- tests
 
     def test(self, c: Children) -> ast.Test:
@@ -386,15 +406,17 @@ class Builder(FeatureBuilder):
         return ast.Test(ast.Word(text_of(c[1]), span=c[1].span), params, given, expect, span=self._from(c[0], c[1]))
 
     def overrides(self, c: Children) -> Part:
-        pairs = zip(c[1::3], c[3::3], strict=True)
-        bindings = tuple(ast.Binding(word_of(name), value, span=self._from(name, value)) for name, value in pairs)
-        return Part("with", bindings, self._from(c[0], c[-1]))
+        return Part("with", tuple(c[1:]), self._from(c[0], c[-1]))
 
     def given(self, c: Children) -> Part:
         return Part("given", tuple(c[1:]), self._from(c[0], c[-1]))
 
     def binding(self, c: Children) -> ast.Binding:
-        return ast.Binding(word_of(c[0]), c[2] if len(c) > 2 else None, span=self._from(c[0], c[-1]))
+        name, rest = word_of(c[0]), c[1:]
+        if isinstance(rest[0], Tok) and rest[0].type == "STRING":
+            name, rest = ast.Word(f"{name.text}({rest[0].value})", span=self._from(c[0], rest[0])), rest[1:]
+        value, high = (rest[1], rest[3] if len(rest) > 3 else None) if len(rest) > 1 else (None, None)
+        return ast.Binding(name, value, high, rest[0].type == "CLEAR", span=self._from(c[0], c[-1]))
 
     filled = binding
 

@@ -1,4 +1,4 @@
-"""Test cases as the test runner takes them: what is given and what is expected, typed, in the order written.
+"""Tests and invariants as the test runner takes them: what is given, what is expected, what must hold; typed, in the order written.
 
 They know nothing of how a case is run.
 """
@@ -13,7 +13,7 @@ from engine.diagnostics import NOWHERE, Span
 from engine.values import Type, Value
 
 if TYPE_CHECKING:
-    from engine.lang import ast
+    from engine.lang import ast, ir
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +66,24 @@ class TestCase:
     rows: tuple[CaseRow, ...]
     params: Mapping[str, ast.Expr] = field(default_factory=dict)
     history: str | int | None = None
+    span: Span = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """What must hold of every event, with defines put in; over the row, what the rule set makes of it, `outcome`, `possible`, `robust`.
+
+    `never`: no event makes `claim` true where `when` is. A trend has `of`, the column that moves up, or down where `more` is false, while
+    all else stays: then `claim` must not fall, or must not rise where `lowers` is false. `order` ranks outcomes, the mildest first.
+    `parts` are conditions that must be true of some event, or nothing has been tested, with their text.
+    """
+
+    text: str
+    claim: ir.Expr
+    when: ir.Expr | None = None
+    of: str | None = None
+    more: bool = True
+    lowers: bool = True
+    order: tuple[str, ...] = ()
+    parts: tuple[tuple[str, ir.Expr], ...] = ()
     span: Span = field(default=NOWHERE, compare=False)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.diagnostics import Diagnostic, in_order
 from engine.lang import ast, declarations, ir, rate_files, records, reference_tables
-from engine.lang.cases import TestCase
+from engine.lang.cases import Invariant, TestCase
 from engine.lang.environment import Environment, list_name
 from engine.lang.expectations import cases
 from engine.lang.expressions import Typer
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Environment",
+    "Invariant",
     "ListValue",
     "TestCase",
     "check_expression",
     "check_features",
+    "check_invariants",
     "check_list",
     "check_rates",
     "check_record",
@@ -111,13 +113,28 @@ def check_ruleset(
 ) -> tuple[ir.RuleSet | None, list[Diagnostic]]:
     """The rule set of a `ruleset` file; `overrides` give params other values, as a test may."""
     report = Report()
+    program, check = _begun(tree, env, overrides, report)
+    checked = check.run()
+    return (None if report.failed or program.incomplete else checked), _told(tree, report)
+
+
+def _begun(tree: ast.File, env: Environment, overrides: Mapping[str, ast.Expr], report: Report) -> tuple[Program, RuleSetCheck]:
+    """A rule set about to be checked, the rules made from templates written out."""
     records.check_places(tree, report)
     made = expanded(tree, env, report)
     program = Program(made.tree, env, overrides, report)
     program.scope.silent.update(made.lost)
     program.scope.used.update(made.read)
-    checked = RuleSetCheck(program).run()
-    return (None if report.failed or program.incomplete else checked), _told(tree, report)
+    return program, RuleSetCheck(program)
+
+
+def check_invariants(tree: ast.File, env: Environment) -> tuple[Invariant, ...]:
+    """What a rule set that checks says must hold of every event."""
+    if not any(isinstance(node, ast.Never | ast.Trend) for node in tree.declarations):
+        return ()
+    check = _begun(tree, env, _NONE, Report())[1]
+    check.run()
+    return check.invariants
 
 
 def _told(tree: ast.File, report: Report) -> list[Diagnostic]:

@@ -45,6 +45,22 @@ def together(what: str, dates: Sequence[ast.Effective | None], spans: Sequence[S
     return there if len(there) == len(found) and _joined(what, there, spans, report) else None
 
 
+def throughout(what: str, spans: Sequence[Days], rule: Days, span: Span, report: Report) -> bool:
+    """Whether something a rule has on each of its days is in force on all of them; noted where it is not. `spans` leave no hole."""
+    start, end = spans[0][0], spans[-1][1]
+    if start is not None and (rule[0] is None or rule[0] < start):
+        day = date_of(start).isoformat()
+        message = f"{what} begins on {day}, and this rule " + ("always holds" if rule[0] is None else "before that")
+        report.error("param-not-in-force", message, span, f"let the rule begin with it: `effective from {day}`")
+        return False
+    if end is not None and (rule[1] is None or rule[1] > end):
+        day = date_of(end).isoformat()
+        message = f"{what} ends on {day}, and this rule goes on"
+        report.error("param-not-in-force", message, span, f"let the rule end with it: `effective from ... to {day}`")
+        return False
+    return True
+
+
 def _joined(what: str, found: Sequence[Days], spans: Sequence[Span], report: Report) -> bool:
     """Whether each begins on the day after the one before it ends."""
     ordered = sorted(zip(found, spans, strict=True), key=lambda one: one[0][0] or 0)

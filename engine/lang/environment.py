@@ -1,4 +1,4 @@
-"""What stands around a file: its record, and the feature sets and lists it uses, already checked. It finds nothing itself."""
+"""What stands around a file: its record, and the feature sets, lists and rule sets it uses, already checked. It finds nothing itself."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engine.values import DATETIME
 
 if TYPE_CHECKING:
     from engine.lang.problems import Report
+    from engine.values import Type
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Environment:
     workspace: Path | None = None
     tables: Mapping[str, ReferenceTable] = field(default_factory=dict)
     rates: Mapping[str, Rates] = field(default_factory=dict)
+    rulesets: Mapping[str, ir.RuleSet] = field(default_factory=dict)
 
 
 NO_RATES = "rates of "
@@ -63,6 +65,11 @@ def record_use(tree: ast.File, env: Environment) -> ir.Use:
     return use(named) if named is not None else ir.Use("record", env.record.name, None, alias(env.record.name))
 
 
+def states(path: str, rules: ir.RuleSet) -> dict[str, Type]:
+    """What another rule set gives its readers, by the names under which they read it: ``cash.score``, ``cash.hit("CASH-01")``."""
+    return {f"{alias(path)}.{column.name}": column.type for column in rules.outputs()}
+
+
 def list_name(path: str) -> str:
     """A list's full dotted name.
 
@@ -73,8 +80,8 @@ def list_name(path: str) -> str:
 
 
 def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
-    """The names that come from outside: fields, `now`, features, lists and rates that are used. Columns of tables are declared later, for
-    they need what holds the key."""
+    """The names that come from outside: fields, `now`, features, lists and rates that are used, and what other rule sets give their
+    readers. Columns of tables are declared later, for they need what holds the key."""
     columns = {f.name: f.type for f in env.record.fields}
     if env.record.time in columns:
         columns["now"] = columns[env.record.time]
@@ -89,6 +96,8 @@ def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
             _use_list(node, name, env, lists, lost)
         elif node.path in env.features:
             columns.update({name + feature.name: feature.type for feature in env.features[node.path].features})
+        elif node.path in env.rulesets:
+            columns.update(states(node.path, env.rulesets[node.path]))
         elif node.path not in env.tables:
             lost.append(name)
     rates, time = _rates(tree, env, lost, report), columns.get("now", DATETIME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,14 @@ from engine import zones
 from engine.lang import ast, fit, history, ir, literals
 from engine.lang.cases import CaseRow, Expected, TestCase
 from engine.lang.dated import is_fixed
-from engine.lang.environment import called
+from engine.lang.environment import called, states
 from engine.lang.expressions import Typer
 from engine.lang.parse import parse_cell
 from engine.lang.problems import Report
 from engine.lang.ruleset import expressions
 from engine.lang.scope import Scope
 from engine.record import border
-from engine.values import EPOCH_DAY, INTEGER, MISSING, Money, Type, Value, date_of, known
+from engine.values import EPOCH_DAY, INTEGER, MISSING, Money, Type, Value, date_of, interval, known, missing
 
 if TYPE_CHECKING:
     from engine.diagnostics import Span
@@ -46,6 +46,12 @@ def cases(tree: ast.File, ruleset: ir.RuleSet, env: Environment, report: Report)
     return tuple(case for case in found if case is not None)
 
 
+def filling(tree: ast.File, ruleset: ir.RuleSet, env: Environment) -> Callable[[Mapping[str, Value]], dict[str, Value]]:
+    """What makes an event of what is given, as a test does: key and time filled in, and the currency of amounts that carry their own."""
+    maker = _Maker(tree, ruleset, env, Report())
+    return lambda given: maker._filled(given, 1)
+
+
 class _Maker:
     """Types the cases of one rule set. `columns` may be given, `written` may be expected as values."""
 
@@ -57,6 +63,8 @@ class _Maker:
         for use in ruleset.uses:
             if use.kind == "features" and use.path in env.features:
                 features |= {f"{use.alias}.{f.name}": f.type for f in env.features[use.path].features}
+        self.read = {use.alias: env.rulesets[use.path] for use in ruleset.uses if use.kind == "ruleset" and use.path in env.rulesets}
+        self.columns |= {name: type_ for alias, rules in self.read.items() for name, type_ in states(alias, rules).items()}
         self.columns |= features
         for node in tree.uses:
             if node.kind == "table" and node.path in env.tables:
@@ -141,10 +149,13 @@ class _Maker:
 
     def _given(self, bindings: tuple[ast.Binding, ...], typer: Typer) -> dict[str, Value] | None:
         given: dict[str, Value] = {}
+        clear: dict[str, Value] = {}
         sound = True
         for node in bindings:
             name = node.name.text
-            if name in given:
+            if node.clear:
+                sound = self._clear(name, node.name.span, clear) and sound
+            elif name in given:
                 self.report.error("duplicate-name", f"`{name}` is given twice", node.span)
             elif not self._is_column(name, node.name.span):
                 sound = False
@@ -152,9 +163,31 @@ class _Maker:
                 given[name] = MISSING
             else:
                 value = self._value(node.value, self.columns[name], name, typer)
+                value = value if node.high is None or value is None else self._range(value, node.high, name, typer)
                 sound = sound and value is not None
                 given[name] = value
-        return given if sound else None
+        return clear | given if sound else None
+
+    def _clear(self, name: str, span: Span, clear: dict[str, Value]) -> bool:
+        """Every state of a rule set that is read, as where none of its rules was hit."""
+        if name not in self.read:
+            hint = self.report.suggest(name, self.read) or "only the states of a rule set that is used are clear together"
+            self.report.error("unknown-name", f"no rule set `{name}` is read here", span, hint)
+            return False
+        none = {"flag": False, "integer": 0}
+        for column, type_ in states(name, self.read[name]).items():
+            clear[column] = none[type_.kind] if column.endswith((".score", ")")) or ".flags." in column else missing("no row")
+        return True
+
+    def _range(self, low: Value, node: ast.Expr, name: str, typer: Typer) -> Value:
+        """What is known to lie between two bounds, as a score is while rules are undecided."""
+        high = self._value(node, self.columns[name], name, typer)
+        if high is not None and not self.columns[name].interval:
+            self.report.error(
+                "type-mismatch", f"`{name}` is known or missing, never a range", node.span, "scores and features may be ranges"
+            )
+            return None
+        return None if high is None else interval(low, high, "undecided")
 
     def _is_column(self, name: str, span: Span) -> bool:
         if name in self.columns:

@@ -35,13 +35,31 @@ def call(function: str, args: Sequence[ir.Expr], type_: Type) -> ir.Expr:
     """
     builtin = BUILTINS[function]
     if all(map(is_fixed, args)) and any(isinstance(arg, ir.Dated) for arg in args):
-        return joined(dated.by_day(lambda *each: call(function, each, type_), *args) or (), args[0])
+        made = joined(dated.by_day(lambda *each: call(function, each, type_), *args) or (), args[0])
+        return replace(made, name=worded(builtin.surface, args))
     if all(isinstance(arg, ir.Const) for arg in args):
         known = [arg.value for arg in args if isinstance(arg, ir.Const)]
         lacks = [value for value in known if not values.known(value)]
         return _reduced(values.first(lacks) if lacks else builtin.one(*known), type_, args[0])
     keeps = builtin.interval is not None and any(arg.type.interval for arg in args)
     return ir.Call(function, tuple(args), type=replace(type_, interval=keeps), span=args[0].span)
+
+
+def worded(surface: str | None, args: Sequence[ir.Expr]) -> str | None:
+    """How an author would name what is computed from params: by its formula; none where that has no words."""
+    words = [_word(arg) for arg in args]
+    if surface is None or not all(words):
+        return words[0] or None
+    if surface.isalpha() or len(words) != 2:
+        return f"{surface}({', '.join(words)})"
+    left, right = (f"({word})" if " " in word and surface in "*/" else word for word in words)
+    return f"{left} {surface} {right}"
+
+
+def _word(arg: ir.Expr) -> str:
+    if isinstance(arg, ir.Const | ir.Dated) and arg.name:
+        return arg.name
+    return values.show(arg.value, arg.type) if isinstance(arg, ir.Const) else ""
 
 
 def by_day(make: Callable[..., ir.Expr | None], *operands: ir.Expr) -> ir.Expr | None:

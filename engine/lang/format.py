@@ -261,6 +261,29 @@ def _decide(node: ast.Decide) -> list[Line]:
     return lines
 
 
+# --- what must hold of every event -----------------------------------------------------------------------------------
+
+
+def invariant_text(node: ast.Never | ast.Trend) -> str:
+    """What must hold, on one line."""
+    if isinstance(node, ast.Never):
+        text = f"never {show(node.claim, OR)}"
+    else:
+        text = f"{'more' if node.more else 'less'} {node.of.text} never {'lowers' if node.lowers else 'raises'} {node.what.text}"
+    return text if node.when is None else f"{text} when {show(node.when, OR)}"
+
+
+def _invariant(node: ast.Never | ast.Trend) -> list[Line]:
+    text = invariant_text(node)
+    lines = [Line(text, node.span.line)]
+    if len(text) > WIDTH and isinstance(node, ast.Never):
+        lines = broken("never ", node.claim, "", "  ")
+        lines[0].source = node.span.line
+        lines += [] if node.when is None else broken("  when ", node.when, "", "    ")
+    lines += _cites(node.cites)
+    return lines if node.because is None else [*lines, Line(f'  because "{node.because.text}"', node.because.span.line)]
+
+
 # --- tests -----------------------------------------------------------------------------------------------------------
 
 
@@ -269,7 +292,9 @@ def _bindings(bindings: Iterable[ast.Binding]) -> list[tuple[str, int]]:
 
 
 def _binding(node: ast.Binding) -> str:
-    return f"{node.name.text} missing" if node.value is None else f"{node.name.text} = {show(node.value, OR)}"
+    if node.value is None:
+        return f"{node.name.text} {'clear' if node.clear else 'missing'}"
+    return f"{node.name.text} = {show(node.value, OR)}" + ("" if node.high is None else f" to {show(node.high, SUM)}")
 
 
 def _test(node: ast.Test) -> list[Line]:
@@ -278,6 +303,11 @@ def _test(node: ast.Test) -> list[Line]:
     if node.given:
         lines += fill("  given ", _bindings(node.given), node.given[0].span.line)
     return lines + fill("  expect ", [(_expectation(one), one.span.line) for one in node.expect], node.expect[0].span.line)
+
+
+def format_test(node: ast.Test) -> str:
+    """The text of a test by itself."""
+    return "\n".join(line.text for line in _test(node))
 
 
 def _expectation(node: ast.Expectation) -> str:
@@ -335,6 +365,8 @@ _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.RuleTemplate: _template,
     ast.MadeRule: _made,
     ast.Decide: _decide,
+    ast.Never: _invariant,
+    ast.Trend: _invariant,
     ast.Test: _test,
     ast.Story: _story,
     ast.Examples: _examples,

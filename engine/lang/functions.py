@@ -66,6 +66,11 @@ def _hit(typer: Typer, node: ast.Call) -> ir.Expr | None:
         typer.report.error("wrong-arguments", '`hit` takes the id of one rule, like `hit("CASH-01")`', node.span)
         return None
     step = node.name.removesuffix("hit")
+    running = {name.partition(".hit(")[0] for name in typer.scope.names() if ".hit(" in name}
+    if step and step[:-1] not in running and not typer.scope.is_silent(node.name):
+        message = f"no rule set `{step[:-1]}` is read here"
+        typer.report.error("unknown-name", message, node.span, typer.report.suggest(step[:-1], running))
+        return None
     return typer.read(
         step + ir.hit(rule.text), node.span, "unknown-rule", f"there is no rule `{rule.text}`" + (f" in `{step[:-1]}`" if step else "")
     )

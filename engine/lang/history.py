@@ -43,6 +43,7 @@ def _aggregates(node: ast.Feature, value: ast.Aggregate | ast.Network, program: 
     each = [ir.Feature(f"{name}@{_begin(days)}", type_, made, node.title, span=node.span) for days, (made, type_) in found]
     reads = [ir.Read(one.name, type=one.type, span=node.span) for one in each]
     chosen = dated.joined([(days, read) for (days, _), read in zip(found, reads, strict=True)], reads[0])
+    chosen = replace(chosen, name=name)
     return (*each, ir.Feature(name, chosen.type, chosen, node.title, span=node.span))
 
 

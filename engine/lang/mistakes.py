@@ -427,4 +427,7 @@ def _near(m: Mistake) -> str | None:
         return None
     accepted = [terminal for terminal in m.accepts if terminal in m.words.shown]
     meant = [terminal for terminal in accepted if load_words().shown[terminal] == _MEANT.get(m.found.value)]
-    return m.words.shown[meant[0]] if meant else nearest(m.found.written, [m.words.shown[terminal] for terminal in accepted])
+    shown = [m.words.shown[terminal] for terminal in accepted]
+    if m.found.written in m.words.every:
+        shown = [word for word in shown if word.startswith(f"{m.found.written} ")]  # no slip of the pen, but half a keyword maybe
+    return m.words.shown[meant[0]] if meant else nearest(m.found.written, shown)

@@ -15,8 +15,9 @@ from engine.values import DAY
 if TYPE_CHECKING:
     from engine.lang.problems import Report
 
-_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-_RANGE = re.compile(r"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){0,2}")
+_NUMBERS = r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+_VERSION = re.compile(rf"{_NUMBERS}(-[0-9a-z-]+(\.[0-9a-z-]+)*)?")
+_RANGE = re.compile(rf"[\^~]?(0|[1-9]\d*)(\.(0|[1-9]\d*)){{0,2}}|{_VERSION.pattern}")
 _REVISION = ("integer", "date", "datetime")
 _MOST_AHEAD = 36_525 * DAY
 _ORDERING = ("integer", "number", "date", "datetime", "text")
@@ -33,7 +34,7 @@ _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
     "ruleset": (
         *(ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.RuleTemplate, ast.MadeRule, ast.Rule, ast.Exemption),
-        *(ast.Decide, ast.Test, ast.Story, ast.Examples),
+        *(ast.Decide, ast.Never, ast.Trend, ast.Test, ast.Story, ast.Examples),
     ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
     "list": (ast.ListDecl,),
@@ -49,7 +50,7 @@ _WORDS = {
 _DECLARED = {
     ast.Field: "field", ast.TableColumn: "column", ast.Input: "input",
     ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
-    ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
+    ast.Never: "never", ast.Trend: "more", ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
     ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
 
@@ -61,6 +62,8 @@ def check_places(tree: ast.File, report: Report) -> None:
     for use in tree.uses:
         if use.range is not None and not _RANGE.fullmatch(use.range):
             report.error("bad-range", f"`{use.range}` is no range of versions", use.span, "write `^1`, `^1.4`, `~1.4.2` or `1.4.2`")
+        if use.kind == "ruleset" and tree.kind != "ruleset":
+            report.error("wrong-place", f"only rule sets read the states of others, not a {tree.kind} file", use.span)
     for name in sorted(_SPECIAL - set(_HEADER[tree.kind])):
         value = getattr(tree, name)
         if value:

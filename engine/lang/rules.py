@@ -11,13 +11,13 @@ from engine.diagnostics import Span
 from engine.lang import ast, effective, ir, judge, scoring
 from engine.lang.aggregates import named
 from engine.lang.dated import Fixed, is_fixed
+from engine.lang.entries import Days
 from engine.lang.expressions import Typer
 from engine.lang.lists import ListValue
 from engine.lang.names import PARTS, matches
 from engine.lang.order import mentioned
 from engine.lang.scoring import MOST_POINTS
 from engine.lang.windows import window
-from engine.values import date_of
 
 if TYPE_CHECKING:
     from engine.lang.problems import Report
@@ -41,7 +41,7 @@ def rule(node: ast.Rule, program: Program, default_policy: str, exempt: tuple[st
     unless = [(typer.condition(u.condition, "what stands after `unless`"), u.because) for u in node.unless]
     effects = _effects(node, typer, program)
     days = effective.days(node.effective, program.report) or effective.ALWAYS
-    once = None if node.once is None else _once(node.once, program)
+    once = None if node.once is None else _once(node.once, days, program)
     if when is None or any(condition is None for condition, _ in unless) or effects is None or (node.once is not None and once is None):
         return None
     made = ir.Rule(
@@ -123,25 +123,17 @@ def _points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
 
 def _judge_points(made: ir.Rule, node: ast.Rule, program: Program) -> None:
     """Report points that are not known on every day on which the rule is in force."""
-    if isinstance(made.points, int) or not made.points.spans:
-        return
-    (first, last), (start, end) = made.effective, (made.points.spans[0][0], made.points.spans[-1][1])
-    span = next((effect.span for effect in node.then if effect.kind == "score"), node.id.span)
-    if start is not None and (first is None or first < start):
-        day, word = date_of(start), "before"
-    elif end is not None and (last is None or last > end):
-        day, word = date_of(end), "after"
-    else:
-        return
-    message = f"nobody knows what a hit of rule `{made.id}` gives {word} {day}"
-    days = f"from {day}" if word == "before" else f"from ... to {day}"
-    program.report.error("bad-score", message, span, f"give the param a value for these days, or the rule `effective {days}`")
+    if not isinstance(made.points, int) and made.points.spans:
+        span = next((effect.span for effect in node.then if effect.kind == "score"), node.id.span)
+        effective.throughout("what a hit gives", made.points.spans, made.effective, span, program.report)
 
 
-def _once(node: ast.Once, program: Program) -> ir.Once | None:
+def _once(node: ast.Once, days: Days, program: Program) -> ir.Once | None:
     per = named(node.per, "the key", program)
     over = program.for_each(program.stretches(sorted(mentioned(node.window))), lambda: window(node.window, program))
     if per is None or not over:
+        return None
+    if not effective.throughout("the time after `once`", [stretch for stretch, _ in over], days, node.window.span, program.report):
         return None
     types, time = program.history.fields, program.env.record.time
     fields = tuple(ir.Read(name, type=types[name], span=written.span) for name, written in zip(per, node.per, strict=True))

@@ -9,11 +9,13 @@ from engine.lang import ast, conversions, declarations, exemptions, fit, ir, loo
 from engine.lang.environment import alias, called, list_name, record_use, use
 from engine.lang.expressions import Typer, join
 from engine.lang.history import feature_set
+from engine.lang.invariants import invariants
 from engine.lang.order import Declared, mentioned, ordered
 from engine.lang.scope import Refusal
 from engine.values import FLAG
 
 if TYPE_CHECKING:
+    from engine.lang.cases import Invariant
     from engine.lang.program import Program
 
 
@@ -27,7 +29,12 @@ class _Parts:
 
 
 class RuleSetCheck:
-    """Checks the rules of one program. `typed` are the statements found sound so far, by the column they write."""
+    """Checks the rules of one program. `typed` are the statements found sound so far, by the column they write.
+
+    `invariants` are no part of the rule set: they decide nothing.
+    """
+
+    invariants: tuple[Invariant, ...] = ()
 
     def __init__(self, program: Program) -> None:
         self.program, self.report = program, program.report
@@ -56,6 +63,7 @@ class RuleSetCheck:
                 self._write(name, name in late)
         decide = self._decide()
         self._complete_rules()
+        self.invariants = invariants(program, decide)
         exemptions.check_days(program, self.exemptions.values(), self.typed)
         self.scoring = scoring.scoring(program)
         scoring.warn_of_lost(program, self.scoring.how, (made for made in self.typed.values() if isinstance(made, ir.Rule)))
@@ -256,7 +264,7 @@ class RuleSetCheck:
 
     def _warn_unused_components(self) -> None:
         used, env = self.program.scope.used, self.program.env
-        starts = {name.rpartition(".")[0] for name in used}
+        starts = {name.rpartition(".")[0] for name in used} | {name.partition(".")[0] for name in used}
         for node in {(node.path, called(node)): node for node in self.program.tree.uses}.values():
             if node.kind == "list" and node.path in env.lists and list_name(node.path) not in used:
                 self.report.warning("never-used", f"the list `{node.path}` is never used", node.span, "delete the line, or use it")
@@ -266,6 +274,8 @@ class RuleSetCheck:
                 self.report.warning("never-used", f"no amount is converted by `{node.path}`", node.span, "delete the line, or convert one")
             elif node.kind == "features" and node.path in env.features and alias(node.path) not in starts:
                 self.report.warning("never-used", f"no feature of `{node.path}` is used", node.span, "delete the line, or use one")
+            elif node.kind == "ruleset" and node.path in env.rulesets and alias(node.path) not in starts:
+                self.report.warning("never-used", f"nothing of `{node.path}` is used", node.span, "delete the line, or use its states")
 
     def _assembled(self, order: list[str], decide: ir.Decide | None) -> ir.RuleSet:
         program, tree = self.program, self.program.tree
@@ -293,7 +303,7 @@ class RuleSetCheck:
             body,
             decide,
             program.params,
-            tuple(self.exemptions[name] for name in self.exceptions),
+            tuple(self.exemptions.values()),
             self.scoring,
             "en" if tree.language is None else tree.language.text,
         )

@@ -73,7 +73,7 @@ _TOKEN: Final = re.compile(
     | (?P<STRING>"[^"\n]*")
     | (?P<DATE>\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)?)?(?!\w))
     | (?P<thousands>\d{1,3}(?:,\d{3})+(?![\d_]))
-    | (?P<VERSION>\d+\.\d+\.\d+(?!\w))
+    | (?P<VERSION>\d+\.\d+\.\d+(?:-[0-9a-z-]+(?:\.[0-9a-z-]+)*)?(?!\w))
     | (?P<RANGE>[\^~]\d+(?:\.\d+)*)
     | (?P<CLOCK>\d{1,2}:\d\d(?!\d))
     | (?P<NUMBER>\d+(?:_\d+)*(?:\.\d+)?)

@@ -11,6 +11,7 @@ from engine.resources import grammar_text
 
 DECLARATIONS = (
     "FIELD", "COLUMN", "INPUT", "PARAM", "LIST", "DEFINE", "FEATURE", "RULE", "TEMPLATE", "EXCEPTION", "TABLE", "DECIDE",
+    "NEVER", "MORE", "LESS",
     "TEST", "STORY", "EXAMPLES",
 )  # fmt: skip
 """Terminals that begin a declaration."""

@@ -53,7 +53,8 @@ WHERE entry.key = ? AND json_extract(setting.data, '$.cascade') = ? ORDER BY ent
 class Setting:
     """What decides: the cascade's file, the components' (kind, name, version, hash), and the bytes of every file read to make them.
 
-    Files are named relative to the workspace. `columns` are those of a row before the first step; `engine` and `language` are versions.
+    Files are named relative to the workspace. `columns` are those of a row before the first step; `engine` and `language` are versions,
+    `lock` is the seal of the lock that all this was loaded by.
     """
 
     cascade: str
@@ -62,6 +63,7 @@ class Setting:
     columns: tuple[str, ...]
     engine: str
     language: str
+    lock: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,13 @@ class Ledger:
     def _keep(self, setting: Setting) -> str:
         """Keep a setting and its files, once each; gives its hash."""
         files = {label: _digest(data) for label, data in setting.files.items()}
-        facts = {"cascade": setting.cascade, "columns": setting.columns, "engine": setting.engine, "language": setting.language}
+        facts: dict[str, Any] = {
+            "cascade": setting.cascade,
+            "columns": setting.columns,
+            "engine": setting.engine,
+            "language": setting.language,
+        }
+        facts |= {} if setting.lock is None else {"lock": setting.lock}
         text = canonical({**facts, "versions": setting.versions, "files": files})
         with _transaction(self._db):
             for label, data in setting.files.items():
@@ -261,7 +269,7 @@ class Ledger:
             data = json.loads(found[0])
             files = {label: self._blob(label, blob) for label, blob in data["files"].items()}
         versions = tuple((kind, name, version, digest) for kind, name, version, digest in data["versions"])
-        return Setting(data["cascade"], versions, files, tuple(data["columns"]), data["engine"], data["language"])
+        return Setting(data["cascade"], versions, files, tuple(data["columns"]), data["engine"], data["language"], data.get("lock"))
 
     def _blob(self, label: str, hash_: str) -> bytes:
         found = self._db.execute("SELECT data FROM blob WHERE hash = ?", (hash_,)).fetchone()

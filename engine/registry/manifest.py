@@ -6,8 +6,11 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-VERSION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})")
+_BEFORE = r"(?:0|[1-9]\d{0,8}|\d*[a-z-][0-9a-z-]*)"
+VERSION = re.compile(rf"(0|[1-9]\d{{0,8}})\.(0|[1-9]\d{{0,8}})\.(0|[1-9]\d{{0,8}})(?:-({_BEFORE}(?:\.{_BEFORE})*))?")
+"""Three numbers, and for a version that is no release yet what comes before it: ``2.0.0-rc.1``."""
 RANGE = re.compile(r"([\^~]?)(0|[1-9]\d{0,8})(?:\.(0|[1-9]\d{0,8}))?(?:\.(0|[1-9]\d{0,8}))?")
 REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9_-]*(?:/[a-z][a-z0-9_-]*)+)(?:@(?P<range>\S+))?")
 
@@ -44,17 +47,39 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
+def is_release(version: str) -> bool:
+    """Whether a version is no pre-release."""
+    return "-" not in version
+
+
+def in_order(version: str) -> tuple[Any, ...]:
+    """What versions are sorted by, as semantic versions are: a pre-release before its release.
+
+    >>> sorted(["1.10.0", "1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "1.10.0-beta"], key=in_order)
+    ['1.9.0', '1.10.0-beta', '1.10.0-rc.2', '1.10.0-rc.10', '1.10.0']
+    """
+    numbers, _, before = version.partition("-")
+    parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in before.split(".")] if before else []
+    return parse_version(numbers) or (), not before, parts
+
+
 def valid_range(text: str | None) -> bool:
     """Whether the text is a range: ``^1``, ``~1.4.2``, ``1.0.0``, or nothing."""
-    return text is None or RANGE.fullmatch(text) is not None
+    return text is None or RANGE.fullmatch(text) is not None or VERSION.fullmatch(text) is not None
 
 
 def fits(version: str, wanted: str | None) -> bool:
     """Whether a version is in a range: ``^1.4`` is 1.4.0 up to below 2, ``~1.4.2`` up to below 1.5, ``1.4`` any 1.4.
 
+    A pre-release is taken by its full name alone.
+
     >>> [fits("1.4.2", r) for r in ("^1", "^1.5", "~1.4", "1.4.2", None)]
     [True, False, True, True, True]
+    >>> fits("2.0.0-rc.1", "^2"), fits("2.0.0-rc.1", "2.0.0-rc.1")
+    (False, True)
     """
+    if not is_release(version):
+        return version == wanted
     number, match = parse_version(version), RANGE.fullmatch(wanted or "^0")
     if wanted is None:
         return True

@@ -28,8 +28,15 @@ def decide(plan: Plan, row: Row, holder: Holder | None = None) -> tuple[Row, Row
     return closed, opened
 
 
-def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str, str, str], ...], explainer: Explainer) -> Decision:
-    """The decision that two rows hold."""
+def read_off(
+    plan: Plan,
+    row: Row,
+    open_row: Row,
+    versions: tuple[tuple[str, str, str, str], ...],
+    explainer: Explainer,
+    lock: str | None = None,
+) -> Decision:
+    """The decision that two rows hold; `lock` is the seal of the lock it was made under."""
     decided = f"{plan.decision}."
     return Decision(
         key=key_of(plan, row),
@@ -45,6 +52,7 @@ def read_off(plan: Plan, row: Row, open_row: Row, versions: tuple[tuple[str, str
         held=tuple(name for name, held in plan.held.items() if row[held.before] is True and row[held.held] is True),
         silenced=tuple(Silenced(*silenced) for column, silenced in plan.silenced.items() if row[column] is True),
         versions=versions,
+        lock=lock,
         row=row,
         open_row=open_row,
         outputs=plan.outputs,

@@ -1,36 +1,29 @@
-"""Runs the tests that stand beside rules: each case against its one rule set, by the reference backend, which defines it.
-
-History is real: the features of a case are computed by a store in memory, where the case does not give them.
-"""
+"""Runs the tests that stand beside rules: each case against its one rule set; and the invariants, by a search for what breaks them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from engine.backends import reference
-from engine.backends.holding import Answer, Ask, Holder, hold
-from engine.backends.rules import RuleStep, input_types
 from engine.cascade.components import Components
-from engine.cascade.explain import decide_lines, rule_lines, score_lines
-from engine.cascade.lacks import Level
 from engine.diagnostics import Span, errors
 from engine.errors import InputError
-from engine.features.holder import LiveHolder
-from engine.features.passed import Passing
-from engine.features.single import HistoryStep
-from engine.features.spec import FOREVER, BoundFeatures, changed
-from engine.features.store import open_store
 from engine.lang import ast, ir
-from engine.lang.cases import CaseRow, Expected, TestCase
-from engine.lang.check import Environment, check_ruleset, check_tests
-from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
-from engine.record import border
+from engine.lang.cases import CaseRow, Expected, Invariant, TestCase
+from engine.lang.check import Environment, check_invariants, check_ruleset, check_tests
+from engine.lang.expectations import filling
+from engine.testkit.bench import Bench, Outcome, instead, looked_up
+from engine.testkit.search import Search, Searched
 from engine.testkit.sources import Found, leading
-from engine.values import INTEGER, MISSING, Interval, Missing, Type, Value, known, settle, show
+from engine.testkit.spelled import spelled, test_text
+from engine.values import INTEGER, MISSING, Interval, Missing, Type, Value, known, show
 
 STATES = ("hit", "clear", "undecided")
+TRIES = 1_000
+"""How many events are tried for each invariant, unless somebody says otherwise."""
+
+_MOST_TOLD = 5  # rules that are explained beside an event that breaks an invariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +41,8 @@ class Failure:
         return {**place, "title": self.title, "expected": self.expected, "got": self.got, "why": list(self.why)}
 
     def __str__(self) -> str:
-        lines = [f'{self.span}: failed: "{self.title}"', f"    expected {self.expected}", f"    got      {self.got}"]
+        quote = "" if '"' in self.title else '"'
+        lines = [f"{self.span}: failed: {quote}{self.title}{quote}", f"    expected {self.expected}", f"    got      {self.got}"]
         return "\n".join([*lines, *(f"    {line}" for line in self.why)])
 
 
@@ -61,17 +55,25 @@ class Tested:
     cases: int = 0
     expectations: int = 0
     failures: list[Failure] = field(default_factory=list)
+    searched: list[Searched] = field(default_factory=list)
+    seen: dict[str, set[str]] = field(default_factory=dict)
     untested: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         counts = {"ruleset": self.name, "file": self.file, "cases": self.cases, "expectations": self.expectations}
-        return {**counts, "failures": [one.to_dict() for one in self.failures], "untested": {k: list(v) for k, v in self.untested.items()}}
+        return {
+            **counts,
+            "failures": [one.to_dict() for one in self.failures],
+            "untested": {k: list(v) for k, v in self.untested.items()},
+            "invariants": [one.to_dict() for one in self.searched],
+            "seen": {rule: [state for state in STATES if state in states] for rule, states in self.seen.items()},
+        }
 
 
-def run_tests(components: Components, found: Found) -> Tested | None:
+def run_tests(components: Components, found: Found, tries: int = TRIES) -> Tested | None:
     """Run every `test`, `story` and `examples` of a rule file; none for a file that holds no rule set, or one that does not check.
 
-    Problems of the file are left in the components' diagnostics.
+    For every invariant so many events are tried. Problems of the file are left in the components' diagnostics.
     """
     tree = components.tree(found.path)
     if tree is None or tree.kind != "ruleset":
@@ -90,7 +92,41 @@ def run_tests(components: Components, found: Found) -> Tested | None:
             tested.expectations += len(row.expect)
             tested.failures += [_placed(one, tested.file) for one in _failures(case, row, outcome)]
     tested.untested = dict(_untested(rules, cases))
+    invariants = check_invariants(tree, env) if tries > 0 else ()
+    if invariants:
+        search = Search(benches.told(), filling(tree, rules, env), invariants, components.texts[found.workspace.label(found.path)])
+        tested.searched, tested.seen = search.run(tries), search.seen
+        tested.failures += [_placed(_counterexample(one, search), tested.file) for one in tested.searched if one.broken]
     return tested
+
+
+def _counterexample(found: Searched, search: Search) -> Failure:
+    """The events that break an invariant, as tests that can be pasted into the file, and what becomes of them."""
+    lines: list[str] = []
+    for number, given in enumerate(found.broken):
+        outcome = search.judged(given)
+        title = found.invariant.text + ("" if len(found.broken) == 1 else (" (before)", " (after)")[number])
+        lines += ["", *test_text(title, given, search.material.columns, _came_out(outcome, found.invariant)).splitlines()]
+        touched = [one.name.text for one in _came_out(outcome, found.invariant) if one.kind == "rule" and one.name is not None]
+        lines += [f"  # {line}" for rule in touched[:_MOST_TOLD] for line in outcome.why(rule)]
+        lines += [f"  # {line.strip()}" for line in outcome.why("")]
+    what = "this event does" if len(found.broken) == 1 else "these two do"
+    got = f"{what}, made as small as it can be (the test says what comes out now)"
+    return Failure(found.invariant.span, found.invariant.text, "no event that breaks it", got, tuple(lines))
+
+
+def _came_out(outcome: Outcome, invariant: Invariant) -> Iterator[ast.Expectation]:
+    """What an event came to, as a test says it; rules that nobody knows of only where the invariant names them."""
+    named = ir.reads(invariant.claim) | (ir.reads(invariant.when) if invariant.when is not None else set())
+    rules = outcome.bench.rules
+    if rules.decide is not None:
+        yield ast.Expectation("outcome", ast.Word(outcome.closed["outcome"]))
+    if any(rule.points for rule in rules.rules) and known(outcome.closed[ir.POINTS]):
+        yield ast.Expectation("score", low=spelled(outcome.closed[ir.POINTS], INTEGER))
+    for rule in sorted(rules.rules, key=lambda rule: rule.span):
+        state = outcome.closed[ir.hit(rule.id)]
+        if state is True or (state is not False and ir.hit(rule.id) in named):
+            yield ast.Expectation("rule", ast.Word(rule.id), "hit" if state is True else "undecided")
 
 
 def _placed(one: Failure, file: str) -> Failure:
@@ -106,141 +142,22 @@ class _Benches:
 
     def of(self, case: TestCase) -> Bench:
         bench = self.plain if not case.params else Bench(self._with(case.params), self.env)
-        told = {name for row in case.rows for name in row.given} & looked_up(bench.rules, self.env)
-        return bench if not told else Bench(*instead(bench.rules, self.env, told), frozenset(told))
+        given = {name for row in case.rows for name in row.given}
+        return bench if given.isdisjoint(looked_up(bench.rules, self.env)) else self._told(bench.rules, given)
+
+    def told(self) -> Bench:
+        """The rule set as written, told whatever it would look up in tables."""
+        return self._told(self.plain.rules, looked_up(self.plain.rules, self.env))
+
+    def _told(self, rules: ir.RuleSet, names: Container[str]) -> Bench:
+        told = {name: type_ for name, type_ in looked_up(rules, self.env).items() if name in names}
+        return Bench(*instead(rules, self.env, told), told) if told else Bench(rules, self.env)
 
     def _with(self, params: Mapping[str, ast.Expr]) -> ir.RuleSet:
         rules, problems = check_ruleset(self.tree, self.env, params)
         if rules is None:
             raise InputError(f"with the params of its tests `{self.tree.name.text}` does not check: {errors(problems)[0].message}")
         return rules
-
-
-def looked_up(rules: ir.RuleSet, env: Environment) -> set[str]:
-    """The names that stand for columns of tables, read or not."""
-    used = [(use.alias, env.tables[use.path]) for use in rules.uses if use.kind == "table" and use.path in env.tables]
-    return {f"{alias}.{column}" for alias, table in used for column in table.columns}
-
-
-def instead(rules: ir.RuleSet, env: Environment, told: set[str]) -> tuple[ir.RuleSet, Environment]:
-    """The rule set and its features, which read what a case says where they would look into a table."""
-
-    def change(node: ir.Expr) -> ir.Expr:
-        if isinstance(node, ir.Lookup) and node.name in told:
-            return ir.Read(node.name, type=node.type, span=node.span)
-        return node
-
-    def read(features: ir.FeatureSet) -> ir.FeatureSet:
-        return replace(features, features=tuple(replace(one, value=changed(one.value, change)) for one in features.features))
-
-    body = tuple(s for s in rules.body if not (isinstance(s, ir.Define) and isinstance(s.value, ir.Lookup) and s.name in told))
-    own = None if rules.features is None else read(rules.features)
-    return replace(rules, body=body, features=own), replace(env, features={path: read(one) for path, one in env.features.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one row: both readings, everything that was worked out in them, or why it could not be decided."""
-
-    bench: Bench
-    row: Row
-    closed: Row = field(default_factory=dict)
-    opened: Row = field(default_factory=dict)
-    work: Row = field(default_factory=dict)
-    refused: str | None = None
-
-    def value(self, name: str) -> Value:
-        """A feature, or what a define or `set` wrote; money in whole minor units."""
-        defined = self.bench.rules.defines.get(name)
-        if defined is not None and defined.type.kind == "money":
-            return settle(self.work[name], defined.type.scale)
-        return self.work[name]
-
-    def why(self, rule: str | None) -> tuple[str, ...]:
-        """The explanation of one rule, or of the whole."""
-        levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
-        rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
-        lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
-        return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *score_lines(levels[0]), *decide_lines(levels[0])]))
-
-
-class Bench:
-    """One rule set to run cases against."""
-
-    def __init__(self, rules: ir.RuleSet, env: Environment, told: frozenset[str] = frozenset()) -> None:
-        self.rules, self.record, self.told = rules, env.record, told
-        used = [(f"{use.alias}.", env.features[use.path]) for use in rules.uses if use.kind == "features" and use.path in env.features]
-        own = [("", rules.features)] if rules.features is not None else []
-        self.history = tuple(BoundFeatures(features, prefix, {}, env.record) for prefix, features in [*own, *used])
-        self.time = env.record.field(env.record.time).type
-
-    def run(self, case: TestCase) -> Iterator[tuple[CaseRow, Outcome]]:
-        """Every row of a case with what became of it. The rows of a story see those before them."""
-        since = case.history if isinstance(case.history, int) else None
-        if case.kind == "story":
-            with self._store(since) as store:
-                for row in case.rows:
-                    yield row, self._decide(row.given, store)
-            return
-        for row in case.rows:
-            with self._store(since) as store:
-                yield row, self._decide(row.given, store)
-
-    def _store(self, since: int | None) -> Any:
-        if since is not None and self.time.kind == "datetime":
-            return open_store("memory:", self.history, self.record, history_from=show(since, Type("date")))
-        return open_store("memory:", self.history, self.record, history_from=FOREVER if since is None else since)
-
-    def _decide(self, given: Mapping[str, Value], store: Any) -> Outcome:
-        row: Row = {name: given.get(name, MISSING) for name in (*(f.name for f in self.record.fields), *self.told)}
-        row |= {NOW: row[self.record.time], DAY_OF_EVENT: border(self.record).day(row[self.record.time])}
-        try:
-            row |= HistoryStep(self.history, self.record).bind(store).one(row)
-        except InputError as error:
-            return Outcome(self, row, refused=str(error))
-        row |= {column.name: MISSING for column in self.rules.inputs} | dict(given)
-        self._recompute(row, given)
-        closed, row = self._held(row, LiveHolder(store, Passing(self.record), row, True))
-        return Outcome(self, row, closed, reference.run(self.rules, row, True), reference.work_out(self.rules, row, False)[0])
-
-    def _held(self, row: Row, holder: Holder) -> tuple[Row, Row]:
-        """The first reading, and the row with which hits are held back."""
-
-        def ask(rule: ir.Rule, once: ir.Once, hit: bool) -> Answer:
-            return holder.ask(Ask(rule.id, once, tuple(row[field.name] for field in once.per), row[NOW], hit))
-
-        return hold(lambda given: reference.run(self.rules, given), self.rules.rules, row, ask)
-
-    def _recompute(self, row: Row, given: Mapping[str, Value]) -> None:
-        """Features that are expressions over others follow those that a case gives."""
-        for group in self.history:
-            for feature in group.bound:
-                if not isinstance(feature.value, ir.Aggregate) and feature.name not in given:
-                    row[feature.name] = reference.stored(feature.value, row)
-
-    # --- explaining ---------------------------------------------------------------------------------------------------
-
-    def level(self, row: Row, *, open_: bool) -> Any:
-        """The rule set in one reading, as explanations take it."""
-        types = input_types(self.rules)
-        step = RuleStep(self.rules.name, self.rules, {name: name for name in types}, self.time, open_=open_)
-        plan = Plan(
-            name=self.rules.name,
-            version=self.rules.version,
-            record=self.record,
-            decision="",
-            history=self.history,
-            closed=(),
-            open=(),
-            types=types,
-            outputs={},
-            rules={},
-            flags={},
-            points="",
-            policies=(),
-        )
-        told = {column: row[local] for local, column in step.told.items() if local in row}
-        return Level(plan, (), row | told, open_).rule_set(step)
 
 
 # --- comparing -------------------------------------------------------------------------------------------------------

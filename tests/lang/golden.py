@@ -47,7 +47,7 @@ def drawn(path):
 
 def environment(tree, folder):
     """What the names in a file may refer to: the components of the workspace."""
-    record, features, lists, tables, rates = None, {}, {}, {}, {}
+    record, features, lists, tables, rates, rulesets = None, {}, {}, {}, {}, {}
     for use in tree.uses:
         component = _component(use.path)
         if component is None:
@@ -56,6 +56,8 @@ def environment(tree, folder):
             record = check.check_record(component)[0]
         elif use.kind == "features":
             features[use.path] = check.check_features(component, environment(component, folder))[0]
+        elif use.kind == "ruleset":
+            rulesets[use.path] = check.check_ruleset(component, environment(component, folder))[0]
         elif use.kind == "list":
             lists[use.path] = check.check_list(component)[0]
         else:
@@ -63,7 +65,7 @@ def environment(tree, folder):
             loaded, load = (tables, check.check_table) if use.kind == "table" else (rates, check.check_rates)
             loaded[use.path] = load(component, beside, WORKSPACE)[0]
     record = record or check.check_record(_component("bank/transaction"))[0]
-    return check.Environment(record, features, lists, folder, WORKSPACE, tables, rates)
+    return check.Environment(record, features, lists, folder, WORKSPACE, tables, rates, rulesets)
 
 
 def _component(name):

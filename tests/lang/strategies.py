@@ -171,6 +171,16 @@ rules = st.builds(
     some(st.builds(ast.Assume, words(paths), expressions), high=2),
     st.none() | effectives,
 )
+abouts = st.tuples(st.none() | expressions, cites, st.none() | words(texts))
+nevers = st.builds(lambda claim, about: ast.Never(claim, *about), expressions, abouts)
+trends = st.builds(
+    lambda more, of, lowers, what, about: ast.Trend(more, of, lowers, what, *about),
+    st.booleans(),
+    words(paths),
+    st.booleans(),
+    words(paths | st.just("outcome")),
+    abouts,
+)
 exemptions = st.builds(
     ast.Exemption,
     words(st.sampled_from(RULE_IDS)),
@@ -203,7 +213,13 @@ decisions = st.builds(
 )
 
 readable = words(st.sampled_from([path for path in PATHS if path != "score"]))
-overrides = some(st.builds(ast.Binding, readable, expressions), high=2)
+states = words(st.sampled_from(['cash.hit("CASH-01")', 'a.hit("A-B-C")']))
+bindings = st.one_of(
+    st.builds(ast.Binding, readable | states, st.none() | values),
+    st.builds(ast.Binding, readable | states, expressions, expressions),
+    st.builds(ast.Binding, readable, st.none(), clear=st.just(True)),
+)
+overrides = some(bindings, high=2)
 expectations = st.one_of(
     st.builds(ast.Expectation, st.just("rule"), words(st.sampled_from(RULE_IDS)), st.sampled_from(["hit", "clear", "undecided"])),
     st.builds(ast.Expectation, st.just("silenced"), words(st.sampled_from(RULE_IDS)), names=some(words(st.sampled_from(RULE_IDS)), high=1)),
@@ -215,9 +231,7 @@ expectations = st.one_of(
     st.builds(ast.Expectation, st.just("value"), readable, low=expressions),
     st.builds(ast.Expectation, st.just("missing"), readable),
 )
-tests = st.builds(
-    ast.Test, words(texts), overrides, some(st.builds(ast.Binding, readable, st.none() | values), high=6), some(expectations, 1, 6)
-)
+tests = st.builds(ast.Test, words(texts), overrides, some(bindings, high=6), some(expectations, 1, 6))
 
 cells = st.sampled_from(["9_500 USD", "missing", "hit", "", "x + 1", "review or block", '"a | b # c"']).map(ast.Cell) | texts.map(
     lambda text: ast.Cell(f'"{text}"')
@@ -246,7 +260,22 @@ stories = st.builds(
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
 declarations = st.one_of(
-    fields, inputs, params, lists, defines, features, rules, templates, made, exemptions, decisions, tests, stories, examples
+    fields,
+    inputs,
+    params,
+    lists,
+    defines,
+    features,
+    rules,
+    templates,
+    made,
+    exemptions,
+    decisions,
+    nevers,
+    trends,
+    tests,
+    stories,
+    examples,
 )
 
 COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")

@@ -23,6 +23,7 @@ BEYOND_TEXT = {
     "library-missing",
     "model-refused",
     "not-utf8",
+    "ruleset-circle",
     "too-many-declarations",
     "too-many-problems",
 }

@@ -51,6 +51,7 @@ class Names:
     flags: list[str] = field(default_factory=lambda: ["f", "g"])
     texts: list[str] = field(default_factory=lambda: ["t"])
     numbers: list[str] = field(default_factory=list)
+    rule_sets: list[str] = field(default_factory=list)
 
 
 class Maker:
@@ -119,7 +120,7 @@ class Maker:
 
     # --- rule sets -----------------------------------------------------------------------------------------------------
 
-    def rule_set(self, *, decides: bool) -> tuple[str, dict[str, str]]:
+    def rule_set(self, others: list[str], *, decides: bool) -> tuple[str, dict[str, str]]:
         """A rule set's name, and the kind of every input it wants."""
         random, name = self.random, f"t/r{self.rule_sets}"
         self.rule_sets += 1
@@ -130,6 +131,7 @@ class Maker:
             "  record t/event",
             f"  on missing {random.choice(['refer', 'refer', 'ignore', 'alert'])}",
         ]
+        lines += self.states([other for other in others if self.chance(0.3)], names)
         lines += self.scoring(decides=decides)
         for local, kind in inputs.items():
             lines.append(f"input {local}: {kind}" + (" optional" if self.chance(0.3) else ""))
@@ -149,6 +151,15 @@ class Maker:
             lines += ["  approve otherwise", "  otherwise undecided refer"]
         self.files[f"rulesets/{name}.rules"] = "\n".join(lines) + "\n"
         return name, inputs
+
+    def states(self, others: list[str], names: Names) -> list[str]:
+        """Other rule sets of the same cascade, whose states are read."""
+        for other in others:
+            text, alias = self.files[f"rulesets/{other}.rules"], other.removeprefix("t/")
+            names.integers.append(f"{alias}.score")
+            names.flags += [f'{alias}.hit("R-0")', *(f"{alias}.flags.{flag}" for flag in ("red", "blue") if f"flag {flag}" in text)]
+            names.texts += [f"{alias}.tier"] if "set tier" in text else []
+        return [f"  uses ruleset {other}" for other in others]
 
     def scoring(self, *, decides: bool) -> list[str]:
         """How points come together, where they are not merely added up."""
@@ -200,7 +211,7 @@ class Maker:
         names, steps = Names(), list[str]()
         for number in range(self.random.randint(1, 4)):
             steps += self.step(f"s{number}", names, depth)
-        rules, inputs = self.rule_set(decides=True)
+        rules, inputs = self.rule_set(names.rule_sets, decides=True)
         steps += [f"  v: {{rules: {rules}}}"] if not inputs else [f"  v:\n    rules: {rules}", *self.wires(inputs, names)]
         self.files[f"cascades/{name}.yaml"] = f"cascade: t/{name}{HEAD}steps:\n" + "\n".join(steps) + "\ndecision: v\n"
 
@@ -222,7 +233,8 @@ class Maker:
         return lines
 
     def rules_step(self, name: str, names: Names) -> list[str]:
-        rules, inputs = self.rule_set(decides=self.chance(0.2))
+        rules, inputs = self.rule_set(names.rule_sets, decides=self.chance(0.2))
+        names.rule_sets.append(rules)
         text = self.files[f"rulesets/{rules}.rules"]
         gives = {"score": "5"} | ({"flags.red": "true"} if "flag red" in text else {}) | ({"tier": "x"} if "set tier" in text else {})
         lines = [f"  {name}:\n    rules: {rules}", *self.wires(inputs, names), *self.gate(names, gives)]

@@ -1,0 +1,68 @@
+"""Making a lock: which versions of everything a cascade needs go together, out of a registry; or, as a draft, the working tree as it is."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from engine.api import load
+from engine.cascade.link import Linked
+from engine.errors import RegistryError, SourceError
+from engine.models.step import ModelStep
+from engine.publish import LIBRARIES
+from engine.registry.lock import Lock, Locked, locked
+from engine.registry.manifest import Component
+from engine.registry.published import Need, Published, Registry
+from engine.registry.resolve import Asked, resolve
+from engine.registry.store import Workspace
+from engine.version import LANGUAGE_VERSION, VERSION
+
+
+def make_lock(path: Path, registry: Registry, *, draft: bool = False, since: date | None = None) -> Lock:
+    """The lock of the cascade at `path`, which must be published as it stands there; `since` is the first day on which it holds.
+
+    With `draft` it locks what lies in the working tree, published or not. Raises `SourceError` for a cascade that does not check, and
+    `RegistryError` where something is not published, or no versions go together.
+    """
+    workspace = Workspace.around(path)
+    linked, components = load(path, workspace)
+    if linked is None:
+        raise SourceError(components.diagnostics, components.rendered())
+    spec = linked.spec
+    place = workspace.label(path.resolve())
+    if draft:
+        there = {(one.component.name, one.component.hash): one for one in registry.all()}
+        entries = tuple(_draft(one, there.get((one.name, one.hash))) for one in linked.components)
+        return Lock(spec.name, spec.version, place, VERSION, LANGUAGE_VERSION, entries, _of_tree(linked), since)
+    _check_published(components.component("cascade", spec.name), registry)
+    found = resolve(registry, [Asked(Need("cascade", spec.name, spec.version), f"`{place}`")])
+    libraries: dict[str, str] = {}
+    for one in found:
+        libraries |= registry.config(one).facts.get(LIBRARIES, {}) if one.component.kind == "model" else {}
+    return Lock(
+        spec.name, spec.version, place, VERSION, LANGUAGE_VERSION, tuple(map(locked, found)), dict(sorted(libraries.items())), since
+    )
+
+
+def _check_published(cascade: Component, registry: Registry) -> None:
+    there = {one.component.version: one.component for one in registry.versions(cascade.name, "cascade")}
+    if cascade.version not in there:
+        raise RegistryError(f"`{cascade}` is a draft: publish it with `engine publish {cascade.name}`, or lock the draft with --draft")
+    if there[cascade.version].hash != cascade.hash:
+        raise RegistryError(
+            f"`{cascade}` was changed since it was published: it has the hash {cascade.hash}, published is {there[cascade.version].hash}; "
+            "give it a new version and publish that, or lock the draft with --draft"
+        )
+
+
+def _draft(component: Component, published: Published | None) -> Locked:
+    return Locked(component) if published is None else locked(published)
+
+
+def _of_tree(linked: Linked) -> dict[str, str]:
+    found: dict[str, Any] = {}
+    for step in (*linked.plan.closed, *linked.plan.open):
+        if isinstance(step, ModelStep):
+            found |= step.model.manifest.environment.get("libraries", {})
+    return {name: str(version) for name, version in sorted(found.items())}

@@ -1,0 +1,217 @@
+"""An OCI image layout on disk: blobs under their digests, manifests among them, and one index that names these.
+
+It follows the image layout specification, so that any tool for OCI artefacts can copy what is here; what the blobs mean it does not know.
+Whoever reads takes no lock: blobs never change, and the index is put in place whole. Whoever writes waits for his turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from filelock import FileLock, Timeout
+
+from engine.errors import RegistryError
+
+INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
+REF: Final = "org.opencontainers.image.ref.name"
+TITLE: Final = "org.opencontainers.image.title"
+LARGEST_INDEX: Final = 512_000_000
+LARGEST_MANIFEST: Final = 16_000_000
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_WAIT: Final = 60
+"""Seconds to wait for another publisher."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What points to a blob: its media type, digest and size in bytes, with annotations."""
+
+    type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    artifact: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """The name by which the index calls a manifest."""
+        return self.annotations.get(REF, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"mediaType": self.type, "digest": self.digest, "size": self.size}
+        found |= {} if self.artifact is None else {"artifactType": self.artifact}
+        return found | ({"annotations": dict(self.annotations)} if self.annotations else {})
+
+    @classmethod
+    def of(cls, data: Any, place: str) -> Descriptor:
+        """A descriptor as it was read. Raises `RegistryError` for what is none."""
+        found = data if isinstance(data, dict) else {}
+        digest, size, notes = found.get("digest"), found.get("size"), found.get("annotations") or {}
+        if not (isinstance(digest, str) and _DIGEST.fullmatch(digest) and isinstance(size, int) and size >= 0):
+            raise RegistryError(f"{place} names a blob by no SHA-256 digest and size: {str(data)[:80]}")
+        if not (isinstance(notes, dict) and all(isinstance(text, str) for text in notes.values())):
+            raise RegistryError(f"{place} has annotations that are no texts")
+        return cls(str(found.get("mediaType", "")), digest, size, notes, found.get("artifactType"))
+
+
+def described(data: bytes, type_: str, annotations: Mapping[str, str] | None = None, artifact: str | None = None) -> Descriptor:
+    """The descriptor of some bytes.
+
+    >>> described(b"{}", "application/json").digest
+    'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a'
+    """
+    return Descriptor(type_, "sha256:" + hashlib.sha256(data).hexdigest(), len(data), annotations or {}, artifact)
+
+
+def as_json(data: Any) -> bytes:
+    """JSON, the same bytes for the same data."""
+    return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+class Layout:
+    """The image layout in a folder. Raises `RegistryError` for whatever is not as the specification has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / "oci-layout").is_file()
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def manifests(self) -> list[Descriptor]:
+        """What the index names, in its order; nothing where there is no layout yet."""
+        if not self.exists:
+            return []
+        self._check_version()
+        data = self._json(self._file("index.json", LARGEST_INDEX), "`index.json`")
+        named = data.get("manifests") if isinstance(data, dict) else None
+        if not isinstance(named, list):
+            raise RegistryError(f"`index.json` of `{self.folder}` is no index: it has no list `manifests`")
+        return [Descriptor.of(one, f"`index.json` of `{self.folder}`") for one in named]
+
+    def _check_version(self) -> None:
+        data = self._json(self._file("oci-layout", LARGEST_MANIFEST), "`oci-layout`")
+        version = data.get("imageLayoutVersion") if isinstance(data, dict) else None
+        if version != "1.0.0":
+            raise RegistryError(f"`{self.folder}` is an OCI layout of version {version!r}, this engine reads '1.0.0'")
+
+    def _file(self, name: str, most: int) -> bytes:
+        path = self.folder / name
+        try:
+            with path.open("rb") as file:
+                data = file.read(most + 1)
+        except OSError as error:
+            raise RegistryError(f"`{path}` cannot be read: {(error.strerror or str(error)).lower()}") from None
+        if len(data) > most:
+            raise RegistryError(f"`{path}` has more than {most:_} bytes")
+        return data
+
+    def _json(self, data: bytes, what: str) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            raise RegistryError(f"{what} of `{self.folder}` is no JSON") from None
+
+    def path(self, digest: str) -> Path:
+        """Where a blob lies, or would lie."""
+        return self.folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+    def blob(self, wanted: Descriptor, what: str) -> bytes:
+        """The bytes of a blob, held against size and digest; `what` says in messages whose they are."""
+        path = self.path(wanted.digest)
+        try:
+            if path.stat().st_size != wanted.size:
+                raise RegistryError(
+                    f"{what}: the blob {wanted.digest} was altered: it has {path.stat().st_size:_} bytes, not {wanted.size:_}"
+                )
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise RegistryError(f"{what}: the blob {wanted.digest} is missing from `{self.folder}`") from None
+        except OSError as error:
+            raise RegistryError(f"{what}: the blob {wanted.digest} cannot be read: {(error.strerror or str(error)).lower()}") from None
+        if "sha256:" + hashlib.sha256(data).hexdigest() != wanted.digest:
+            raise RegistryError(f"{what}: the blob {wanted.digest} was altered: its bytes have another digest")
+        return data
+
+    def manifest(self, wanted: Descriptor, what: str) -> dict[str, Any]:
+        """An image manifest."""
+        if wanted.size > LARGEST_MANIFEST:
+            raise RegistryError(f"{what}: its manifest has more than {LARGEST_MANIFEST:_} bytes")
+        data = self._json(self.blob(wanted, what), f"the manifest of {what}")
+        if not (isinstance(data, dict) and data.get("schemaVersion") == 2 and isinstance(data.get("layers"), list)):
+            raise RegistryError(f"{what}: {wanted.digest} is no OCI image manifest")
+        return data
+
+    # --- writing -----------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Alone among all who write here; makes the layout where there is none."""
+        with self._written():
+            (self.folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            try:
+                with FileLock(self.folder / ".lock", timeout=_WAIT):
+                    if not self.exists:
+                        self._put_file("index.json", as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []}))
+                        self._put_file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+                    yield
+            except Timeout:
+                raise RegistryError(f"the registry `{self.folder}` is in use by another for more than {_WAIT} seconds") from None
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RegistryError(f"the registry `{self.folder}` cannot be written: {(error.strerror or str(error)).lower()}") from None
+
+    def put(self, data: bytes, type_: str, annotations: Mapping[str, str] | None = None) -> Descriptor:
+        """Keep some bytes; a blob that is there already and whole is left alone."""
+        found = described(data, type_, annotations)
+        path = self.path(found.digest)
+        with self._written():
+            try:
+                whole = path.read_bytes() == data
+            except FileNotFoundError:
+                whole = False
+            if not whole:
+                self._put_file(path.relative_to(self.folder).as_posix(), data)
+        return found
+
+    def change_index(self, change: Callable[[list[Descriptor]], list[Descriptor]]) -> None:
+        """Put another index in the place of this one, in one step. Only in one's `turn`."""
+        manifests = [one.to_dict() for one in change(self.manifests())]
+        self._put_file("index.json", as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}))
+
+    def _put_file(self, name: str, data: bytes) -> None:
+        """Write a file whole or not at all, whatever ends the process in between."""
+        target = self.folder / name
+        number, made = tempfile.mkstemp(dir=target.parent, prefix=".unfinished-")
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(made).chmod(0o644)
+            Path(made).replace(target)
+        except BaseException:
+            Path(made).unlink(missing_ok=True)
+            raise
+
+
+def renamed(one: Descriptor, **annotations: str | None) -> Descriptor:
+    """The descriptor with other annotations; none takes one away."""
+    notes = {**one.annotations, **{name: text for name, text in annotations.items() if text is not None}}
+    return replace(one, annotations={name: text for name, text in notes.items() if annotations.get(name, "") is not None})

@@ -1,0 +1,102 @@
+"""Which versions go together: the newest of every component that all who ask for it can take. The search is resolvelib's, as pip does it.
+
+Where there is none, everyone who asks is named with what he asks for.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import resolvelib
+
+from engine.diagnostics import suggest
+from engine.errors import RegistryError
+from engine.registry.manifest import fits
+from engine.registry.published import Need, Published, Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A need, and who has it."""
+
+    need: Need
+    by: str
+
+
+class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
+    """Answers resolvelib's questions from a registry that is read once."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.there: dict[str, list[Published]] = defaultdict(list)
+        for one in reversed(registry.all()):  # the newest first
+            self.there[_named(one.component.kind, one.component.name)].append(one)
+        self._needs: dict[str, list[Asked]] = {}
+
+    def identify(self, requirement_or_candidate: Asked | Published) -> str:
+        one = requirement_or_candidate
+        asked = one.need if isinstance(one, Asked) else one.component
+        return _named(asked.kind, asked.name)
+
+    def get_preference(
+        self, identifier: str, resolutions: Any, candidates: Any, information: Any, backtrack_causes: Sequence[Any]
+    ) -> tuple[bool, str]:
+        causes = {self.identify(cause.requirement) for cause in backtrack_causes}
+        return identifier not in causes, identifier
+
+    def find_matches(
+        self, identifier: str, requirements: Mapping[str, Iterator[Asked]], incompatibilities: Mapping[str, Iterator[Published]]
+    ) -> list[Published]:
+        asked, refused = list(requirements[identifier]), {str(one) for one in incompatibilities[identifier]}
+        there = [one for one in self.there.get(identifier, ()) if str(one) not in refused]
+        return [one for one in there if all(self.is_satisfied_by(need, one) for need in asked)]
+
+    def is_satisfied_by(self, requirement: Asked, candidate: Published) -> bool:
+        need, component = requirement.need, candidate.component
+        if candidate.yanked is not None and component.version != need.range:  # one that is yanked is taken by its full name alone
+            return False
+        return fits(component.version, need.range)
+
+    def get_dependencies(self, candidate: Published) -> Iterable[Asked]:
+        name = str(candidate)
+        if name not in self._needs:
+            self._needs[name] = [Asked(need, name) for need in self.registry.config(candidate).needs]
+        return self._needs[name]
+
+
+def _named(kind: str, name: str) -> str:
+    return f"{kind} {name}"
+
+
+def resolve(registry: Registry, wanted: Sequence[Asked]) -> list[Published]:
+    """One version of every component that is asked for, directly or by another, by kind and name. Raises `RegistryError`, naming who asks
+    for what."""
+    provider = _Provider(registry)
+    resolver: resolvelib.Resolver[Asked, Published, str] = resolvelib.Resolver(provider, resolvelib.BaseReporter())
+    try:
+        found = resolver.resolve(wanted, max_rounds=100_000)
+    except resolvelib.ResolutionImpossible as problem:
+        raise RegistryError(_conflict(provider, [cause.requirement for cause in problem.causes])) from None
+    except resolvelib.ResolutionTooDeep:
+        raise RegistryError("no versions that go together were found in 100,000 rounds; ask for narrower ranges") from None
+    return sorted(found.mapping.values(), key=lambda one: one.component)
+
+
+def _conflict(provider: _Provider, causes: Iterable[Asked]) -> str:
+    asked: dict[str, list[Asked]] = defaultdict(list)
+    for one in dict.fromkeys(causes):
+        asked[_named(one.need.kind, one.need.name)].append(one)
+    return "\n".join(_told(provider, name, some) for name, some in sorted(asked.items()))
+
+
+def _told(provider: _Provider, name: str, asked: Sequence[Asked]) -> str:
+    there = provider.there.get(name, [])
+    who = "; ".join(f"{one.by} asks for {one.need}" for one in asked)
+    if not there:
+        hint = suggest(name, provider.there)
+        return f"there is no {name} in `{provider.registry.place}`: {who}" + (f"; {hint}" if hint else "")
+    versions = ", ".join(one.component.version + (" (yanked)" if one.yanked else "") for one in reversed(there[:12]))
+    return f"no version of {name} serves everyone: {who}; there are {versions}"
