@@ -89,7 +89,7 @@ def _foreign(token: Tok, tokens: Tokens, position: int, accepted: Container[str]
         if code == tokens.words.language:
             continue
         for rest, terminal in load_words(code).phrases.get(word, ()):
-            sure = not named or not word.isascii() or (terminal in RESERVED and not rest)
+            sure = not named or not word.isascii() or bool(rest) or terminal in RESERVED or _no_name(terminal, code, tokens, position)
             if sure and terminal in accepted and takes(terminal) and _follow(rest, tokens, position):
                 _note_language(tokens[position - 1 : position + len(rest)], code, terminal, tokens)
                 token.type, token.value = terminal, _first(terminal)
@@ -97,6 +97,18 @@ def _foreign(token: Tok, tokens: Tokens, position: int, accepted: Container[str]
     if not word.isascii() and word not in tokens.words.phrases and len(tokens.problems) < _MOST:
         tokens.problems.append(Diagnostic(*_strange(token)))
     return None
+
+
+def _no_name(terminal: str, code: str, tokens: Tokens, position: int) -> bool:
+    """Whether what follows a word tells that it is no name: a number, a name on its line, or a word that only the other language has."""
+    if position >= len(tokens):
+        return False
+    following = tokens[position]
+    if terminal == "COUNT":
+        return following.written in (load_words(code).shown["OVER"], tokens.words.shown["OVER"])
+    if following.kind != "WORD":
+        return following.kind == "NUMBER"
+    return following.written not in tokens.words.phrases and (following.line == tokens[position - 1].line)
 
 
 def _note_language(found: list[Tok], code: str, terminal: str, tokens: Tokens) -> None:

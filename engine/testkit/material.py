@@ -6,6 +6,7 @@ It knows conditions and values, and decides nothing.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from heapq import nsmallest
@@ -50,6 +51,8 @@ _PLAIN: Final[dict[str, tuple[Any, ...]]] = {
 }
 _MOST_PARTS: Final = 2_000
 _MOST_MEMBERS: Final = 4
+_MOST_DAYS: Final = 50
+_WORD: Final = re.compile(r"(?<!\\)[^\W\d_]{2,}")
 
 
 class Condition(NamedTuple):
@@ -171,11 +174,20 @@ class Material:
             for atom in _atoms(expr):
                 for name in self.leaves(atom):
                     found[name] |= dict.fromkeys(self._around(atom, name))
-        for rule in self.rules.rules:
-            for day in rule.effective:
-                if day is not None:
-                    found[self.record.time] |= dict.fromkeys(self._moments(day))
+        for day in self._days():
+            found[self.record.time] |= dict.fromkeys(self._moments(day))
         return {name: [value for value in values if self._may_be(name, value)] for name, values in found.items()}
+
+    def _days(self) -> list[int]:
+        """Days on which something begins or ends: rules, dated values, entries of lists."""
+        spans = [rule.effective for rule in self.rules.rules]
+        for expr in self.conditions:
+            for node in ir.walk(expr):
+                if isinstance(node, ir.Dated):
+                    spans += node.spans
+                elif isinstance(node, ir.Listed):
+                    spans += [span for entry in nsmallest(_MOST_MEMBERS, node.entries, key=repr) for span in node.entries[entry]]
+        return sorted({day for span in spans for day in span if day is not None})[-_MOST_DAYS:]
 
     def _plain(self, name: str) -> Iterator[Value]:
         type_ = self.columns[name]
@@ -197,11 +209,7 @@ class Material:
         type_ = self.columns[name]
         item = type_.item if type_.kind == "list" else type_
         for node in ir.walk(atom):
-            values: Iterable[Value] = ()
-            if isinstance(node, ir.Const) and item is not None and known(node.value) and node.type.kind == item.kind:
-                values = [_settled(node.value, node.type.scale)]
-            elif isinstance(node, ir.In) and item is not None and node.item.type.kind == item.kind:
-                values = nsmallest(_MOST_MEMBERS, node.values, key=repr)
+            values = [] if item is None else _named(node, item)
             for value in values:
                 near = value if item is None or item.kind == "text" else None
                 yield from [(near,) if type_.kind == "list" else near] if near is not None else neighbours(value, item or TEXT)
@@ -261,6 +269,19 @@ class Material:
             return float(size) / 100 if type_.kind == "number" else size
         pool = self.pools[name]
         return random.choice(pool) if pool else MISSING
+
+
+def _named(node: ir.Expr, type_: Type) -> list[Value]:
+    """The values of a type that one node of a comparison names: a constant, members of a list, the words of a pattern."""
+    if isinstance(node, ir.Const) and known(node.value) and node.type.kind == type_.kind:
+        return [_settled(node.value, node.type.scale)]
+    if isinstance(node, ir.In | ir.Listed) and node.item.type.kind == type_.kind:
+        return nsmallest(_MOST_MEMBERS, node.values if isinstance(node, ir.In) else node.entries, key=repr)
+    if isinstance(node, ir.Resembles) and type_.kind == "text":
+        return [entry.name for entry in node.names.entries[:_MOST_MEMBERS]]
+    if isinstance(node, ir.Call) and node.function == "matches" and isinstance(node.args[1], ir.Const) and type_.kind == "text":
+        return list(dict.fromkeys(_WORD.findall(str(node.args[1].value))))[:_MOST_MEMBERS]
+    return []
 
 
 def _atoms(expr: ir.Expr) -> Iterator[ir.Expr]:

@@ -219,17 +219,24 @@ def _aimed(invariant: Invariant, given: Given, aim: Aim) -> list[Given]:
 def _pair(invariant: Invariant, given: Given, aim: Aim, material: Material) -> list[Given]:
     """Two events that differ in one column, which is more in the second, or less; one where no two values were at hand."""
     name, random = invariant.of or "", aim.random
-    rules = material.rules.rules
-    if rules and random.random() < 0.7:
+    resting = [rule for rule in material.rules.rules if name in material.leaves(ir.condition(rule))]
+    rules = resting if resting and random.random() < 0.8 else material.rules.rules
+    if rules and random.random() < 0.8:
         aim.rule(random.choice(rules), random.random() < 0.7, given)
     if invariant.when is not None:
         aim.at(invariant.when, True, given)
-    values = {material.value(name, random), material.value(name, random), given[name], *random.sample(material.pools[name], 1)}
-    there = sorted(value for value in values if known(value) and value.__class__ in (int, float))
+    others = [
+        material.value(name, random),
+        material.value(name, random),
+        *random.sample(material.pools[name], min(2, len(material.pools[name]))),
+    ]
+    there = sorted({value for value in (given[name], *others) if known(value) and value.__class__ in (int, float)})
     if len(there) < 2:
         return [given]
-    place = random.randrange(len(there) - 1)
-    low, high = there[place], random.choice(there[place + 1 :])
+    # one of the two is mostly the value that the rule was aimed with
+    place = there.index(given[name]) if known(given[name]) and random.random() < 0.7 else random.randrange(len(there))
+    other = random.choice([at for at in range(len(there)) if at != place])
+    low, high = sorted((there[place], there[other]))
     return [given | {name: value} for value in ((low, high) if invariant.more else (high, low))]
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from lark.parsers.lalr_analysis import Shift
 
 from engine.lang.format import format_file
+from engine.lang.mends import mend
 from engine.lang.parse import _SIGNS, _machine, parse
 from engine.lang.retell import format_in
 from engine.lang.translate import CELLS
@@ -101,3 +102,56 @@ def test_a_file_put_into_another_language_and_back_is_as_it_was(path):
 
 def format_again(text):
     return read(text)
+
+
+# --- how it reads aloud ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("english", "language", "wanted"),
+    [
+        ("feature f = count over 1 day per a", "ru", "показатель f = количество за 1 день по a"),
+        ("feature f = count over 3 days per a", "ru", "показатель f = количество за 3 дня по a"),
+        ("feature f = count over 12 days per a", "ru", "показатель f = количество за 12 дней по a"),
+        ("feature f = count over 21 days per a", "ru", "показатель f = количество за 21 день по a"),
+        ("feature f = sum of x over last full week per a", "ru", "показатель f = сумма по x за последнюю полную неделю по a"),
+        ("feature f = sum of x over last full month per a", "ru", "показатель f = сумма по x за последний полный месяц по a"),
+        ("feature f = sum of x over last 12 full weeks per a", "ru", "показатель f = сумма по x за последние 12 полных недель по a"),
+        ("feature f = count over 1 day per a", "da", "nøgletal f = antal over 1 dag per a"),
+        ("feature f = count over since opened per a", "da", "nøgletal f = antal over tiden siden opened per a"),
+        ("param p = 1.5 hours", "ru", "параметр p = 1.5 часа"),
+        ("param p = 5 USD effective from 2020-01-01 to 2021-12-31", "ru", "параметр p = 5 USD действует с 2020-01-01 по 2021-12-31"),
+        ("define d = x starts with \"a\" or x is missing", "ru", 'определение d = x начинается с "a" или x значение отсутствует'),
+        ("define d = x is not_here or not (x in (1, 2))", "en", None),
+        ("define d = customer.if = true and x else 0 > 5 minutes", "da", "definition d = customer.if = ja og x ellers 0 > 5 minutter"),
+    ],
+)  # fmt: skip
+def test_forms_agree_with_what_stands_around_them(english, language, wanted):
+    tree, _ = parse("features a/b version 1.0.0\n  record c/d ^1\n\n" + english, "x.rules")
+    if wanted is None:
+        assert tree is None
+    else:
+        assert format_in(tree, language).splitlines()[-1] == wanted
+
+
+def test_any_form_is_read_and_the_fitting_one_is_written():
+    text = "показатели a/b версия 1.0.0\n  язык ru\n  запись c/d ^1\n\nпоказатель f = количество за 5 день по a\n"
+    assert format_in(read(text)).endswith("за 5 дней по a\n")
+
+
+def test_a_language_is_named_in_any_language_and_the_file_is_read_in_it():
+    text = format_in(read((Path(__file__).parent / "good" / "cash.rules").read_text(encoding="utf-8")), "ru")
+    for word in ("language", "sprog"):
+        tree, problems = parse(text.replace("язык ru", f"{word} ru"), "x.rules")
+        assert tree is None and [one.code for one in problems] == ["other-language"] and problems[0].fix.text == "язык"
+    assert [one.code for one in parse(text.replace("  язык ru\n", ""), "x.rules")[1]] == ["language-unsaid"]
+
+
+def test_a_whole_file_in_words_of_another_language_can_be_mended():
+    english = (Path(__file__).parent / "good" / "cash.rules").read_text(encoding="utf-8")
+    text = english.replace('  owner "Financial', '  language da\n  owner "Financial')
+    found = parse(text, "x.rules")[1]
+    assert {one.code for one in found} == {"other-language"} and len(found) > 30
+    mended = mend(text, "x.rules", lambda text, file: parse(text, file)[1])
+    assert not mended.left or {one.severity for one in mended.left} == {"warning"}
+    assert format_in(read(mended.text), "en") == english

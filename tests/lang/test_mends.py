@@ -1,6 +1,8 @@
 """The ten commonest slips, each with its edit, in every language; what is safe to apply and what is left to the author."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.diagnostics import errors
 from engine.lang.mends import mend
@@ -119,3 +121,29 @@ def test_the_form_of_an_edit_for_other_programs():
     found = problems(HEAD + RULE.replace("=", "==", 1))
     assert found[0].to_dict()["fix"] == {"line": 5, "column": 16, "end": 18, "text": "=", "safe": True}
     assert "fix" not in problems(HEAD + "rule A-1\n")[0].to_dict()
+
+
+PIECES = [
+    *sorted({word for code in LANGUAGES for word in load_words(code).every}),
+    '"', "(", ")", "|", "==", "\n", "=>", "Когда", "Når", "спиcок", "c", "null", "9,999", "“x”", "и\u0306", "é", "10_000 USD",
+]  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_no_mixture_of_languages_makes_the_parser_or_the_mending_stumble(data):
+    language = data.draw(st.sampled_from(sorted(LANGUAGES)))
+    text = format_in(parse(HEAD + RULE * 2, "x.rules")[0], language)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at, cut = data.draw(st.integers(0, len(text))), data.draw(st.integers(0, 6))
+        text = f"{text[:at]} {data.draw(st.sampled_from(PIECES))} {text[at + cut :]}"
+    tree, told = parse(text, "x.rules")
+    assert (tree is None) == bool(errors(told))
+    assert not any("\u2063" in part for one in told for part in (one.message, one.hint or "", one.fix.text if one.fix else ""))
+    mended = mend(text, "x.rules", problems)
+    assert len(errors(mended.left)) <= len(errors(told))
+    assert mended.text == text or len(errors(mended.left)) < len(errors(told))
+    lines = text.split("\n")
+    for one in told:
+        span = one.span if one.fix is None else one.fix.span
+        assert 1 <= span.line <= len(lines) and 1 <= span.column <= span.end <= len(lines[span.line - 1]) + 2
