@@ -18,7 +18,7 @@ from engine.cascade.explain import CascadeExplainer
 from engine.cascade.link import Linked, link
 from engine.cascade.parse import parse_deployment
 from engine.diagnostics import Diagnostic, errors, in_order
-from engine.errors import InputError, SourceError
+from engine.errors import InputError, RegistryError, SourceError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
 from engine.features.single import HistoryStep
@@ -28,6 +28,7 @@ from engine.ledger.decision import Decision
 from engine.ledger.log import Ledger, Setting
 from engine.plan import DAY_OF_EVENT, NOW
 from engine.record import Record, decode_event, read_event
+from engine.registry import bundle as bundles
 from engine.registry import lock as locks
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
@@ -80,8 +81,10 @@ class Engine:
         ledger: str | Path | None = None,
         allow_types: Iterable[str] = (),
         registry: str | Path | None = None,
+        trust: str | Path | None = None,
     ) -> Engine:
-        """Load the cascade at `path`, from its working tree; or by a lock, ``screening.lock``, exactly what that holds from a registry.
+        """Load the cascade at `path`, from its working tree; or by a lock, ``screening.lock``, exactly what that holds from a registry; or
+        from a bundle, ``screening.bundle``, once it is verified by the public key in the file `trust`.
 
         The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace.
         `ledger` is a SQLite file that keeps every decision. `allow_types` are the types model archives may hold, besides those in the
@@ -93,7 +96,12 @@ class Engine:
         'verdict'
         """
         path = Path(path)
-        engine = cls._by_lock(path, allow_types, registry) if path.suffix == locks.SUFFIX else cls._from_tree(path, allow_types)
+        if path.suffix == bundles.SUFFIX:
+            engine = cls._from_bundle(path, allow_types, trust)
+        elif path.suffix == locks.SUFFIX:
+            engine = cls._by_lock(locks.Lock.read(path), path, allow_types, registry)
+        else:
+            engine = cls._from_tree(path, allow_types)
         if ledger is not None:
             made = setting(engine.linked, engine.workspace, engine.path, engine.lock)
             engine.ledger = Ledger.open(Path(ledger), made, engine.record.revision)
@@ -108,9 +116,18 @@ class Engine:
         return cls(linked, workspace, path, components.diagnostics)
 
     @classmethod
-    def _by_lock(cls, path: Path, allow_types: Iterable[str], registry: str | Path | None) -> Engine:
+    def _from_bundle(cls, path: Path, allow_types: Iterable[str], trust: str | Path | None) -> Engine:
+        if trust is None:
+            raise RegistryError(f"the bundle `{path}` is opened only where it is said whose signature to trust: `trust=` a public key")
+        folder = Path(tempfile.mkdtemp(prefix="kaskade-")).resolve()
+        unpacked = Unpacked(folder)
+        lock = bundles.unpack(path, bundles.public_key(Path(trust)), unpacked.folder)
+        return cls._by_lock(lock, path, allow_types, folder)
+
+    @classmethod
+    def _by_lock(cls, lock: locks.Lock, path: Path, allow_types: Iterable[str], registry: str | Path | None) -> Engine:
         """What a lock holds, unpacked beside everything else; the deployment stays that of the workspace in which the lock stands."""
-        lock, home = locks.Lock.read(path), Workspace.around(path)
+        home = Workspace.around(path)
         locks.check_engine(lock, VERSION, LANGUAGE_VERSION, str(path))
         if lock.draft:
             engine = cls._from_tree(home.folder / lock.path, allow_types)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.api import deployed, load
+from engine.backends.rules import input_types
 from engine.cascade.components import Components
 from engine.cascade.link import Linked
 from engine.diagnostics import NOWHERE, suggest
@@ -217,12 +218,16 @@ def _of_rules(made: ir.RuleSet) -> dict[str, Any]:
         f"the rule `{rule.id}`": digest([of_rule(made, rule), canonical(replace(rule, reason=(), cites=(), severity=None))])
         for rule in made.rules
     }
-    parts |= {f"the exception `{one.id}`": digest(canonical(one)) for one in made.exemptions}
+    holds = {one.id: canonical(made.defines[ir.excepted(one.id)]) for one in made.exemptions}
+    parts |= {f"the exception `{one.id}`": digest([canonical(one), holds[one.id]]) for one in made.exemptions}
     wordless = ir.Rule | ir.Define | ir.Flag | ir.Set
     parts |= {f"`{getattr(one, 'name', 'a part')}`": digest(canonical(one)) for one in made.body if not isinstance(one, wordless)}
     parts["`decide`"] = digest(canonical(made.decide))
+    parts["how points come together"] = digest(canonical(made.scoring))
+    members = {use.alias for use in made.uses if use.kind == "ruleset"}
+    states = {name: str(type_) for name, type_ in input_types(made).items() if name.partition(".")[0] in members}
     return {
-        "inputs": _columns((*made.fields, *made.inputs)),
+        "inputs": _columns((*made.fields, *made.inputs)) | states,
         "outputs": {one.name: str(one.type) for one in made.outputs()},
         "parts": parts,
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from engine.backends import columnar_tables
 from engine.backends.columnar_exprs import NESTED, NO_CODE, Col, Program, code, literal
 from engine.backends.columnar_layout import dtype, dtypes, many_from_one, names, one_from_many, pack, unpack
 from engine.backends.outline import outline
@@ -82,6 +83,7 @@ class _Rules:
         self.program, self.ruleset, self.open, self.plan = Program(), ruleset, open_, outline(ruleset)
         self.touched: list[pl.Expr] = []
         self.points: list[tuple[pl.Expr, Col]] = []
+        self.given: list[Col] = []
         self.level = 0
 
     def compile(self) -> dict[str, Col]:
@@ -105,6 +107,10 @@ class _Rules:
                 known_names[f"flags.{statement.name}"] = place(self._flag(statement))
             case ir.Set():
                 known_names[statement.name] = place(self._set(statement))
+            case ir.Table():
+                made = columnar_tables.columns(self.program, statement)
+                known_names.update(made)
+                self.given += [made[ir.points(statement.name)]] if statement.gives_points else []
 
     # --- rules ---
 
@@ -177,7 +183,11 @@ class _Rules:
             low.append(hit.when(undecided).then(pl.min_horizontal(_NOTHING, points)).otherwise(_NOTHING))
             high.append(hit.when(undecided).then(pl.max_horizontal(_NOTHING, points)).otherwise(_NOTHING))
             sure.append(hit.otherwise(_NOTHING))
-        level = max((state.level for _, state in self.points), default=0)
+        for worth in self.given:
+            low.append(worth.ends[0])
+            high.append(worth.ends[1])
+            sure.append(worth.value.fill_null(0))
+        level = max((col.level for col in (*self.given, *(state for _, state in self.points))), default=0)
         ends = [together(*part) for part in (low, high, sure)]
         for least, when in scoring.floors:
             holds = literal(True, FLAG, False) if when is None else place(self.program.expr(when, False))

@@ -34,10 +34,11 @@ def may_open(expr: ir.Expr) -> bool:
 
 
 def caused(ruleset: ir.RuleSet) -> frozenset[str]:
-    """The names whose cause can reach an output: those that sets read, through defines. Anywhere else only *that* a value is missing
-    matters, for rules, flags and decide rows know no other cause than `undecided`."""
+    """The names whose cause can reach an output: those that sets and the outputs of tables read, through defines. Anywhere else only
+    *that* a value is missing matters, for rules, flags and decide rows know no other cause than `undecided`."""
     defines = ruleset.defines
     queue = [name for s in ruleset.body if isinstance(s, ir.Set) for _, value in s.values for name in ir.reads(value)]
+    queue += [name for table in ruleset.tables for value in table.values() for name in ir.reads(value)]
     found: set[str] = set()
     while queue:
         name = queue.pop()
@@ -66,6 +67,6 @@ def outline(ruleset: ir.RuleSet) -> Outline:
     early: list[ir.Statement] = []
     behind: list[ir.Statement] = []
     for statement in ruleset.body:
-        waits = isinstance(statement, ir.Define | ir.Set) and statement.name in names
+        waits = not names.isdisjoint(ir.written(statement))
         (behind if waits else early).append(statement)
     return Outline(tuple(early), tuple(behind), caused(ruleset), ruleset.defines)

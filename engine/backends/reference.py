@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from engine.backends import names
+from engine.backends import matching, names
+from engine.backends.matching import UNDECIDED
 from engine.backends.scoring import combined, given
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS, Builtin
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from engine.lang.entries import Entries
     from engine.plan import Row
 
-UNDECIDED: Final = missing("undecided")
 NOT_IN_FORCE: Final = missing("not in force")
 
 
@@ -267,8 +267,9 @@ def worth(rule: ir.Rule, row: Row) -> int:
 
 
 def score(ruleset: ir.RuleSet, row: Row) -> tuple[Value, int]:
-    """The score, and what is sure of it, in a row that holds the states of all rules."""
+    """The score, and what is sure of it, in a row that holds the states of all rules and the points of all tables."""
     points = [given(worth(rule, row), row[ir.hit(rule.id)]) for rule in ruleset.rules]
+    points += [row[ir.points(table.name)] for table in ruleset.tables if table.gives_points]
     return combined(ruleset.scoring, points, [when is None or evaluate(when, row) for _, when in ruleset.scoring.floors])
 
 
@@ -320,17 +321,23 @@ def outcome(possible: tuple[str, ...], undecided: str, open_: bool) -> Value:
 
 
 def late(ruleset: ir.RuleSet) -> frozenset[str]:
-    """The defines and sets that read `score`, themselves or through others: they come after all rules."""
+    """What defines, sets and tables write that read `score`, themselves or through others: they come after all rules."""
     names = {"score"}
     for statement in ruleset.body:
-        if isinstance(statement, ir.Define | ir.Set) and any(ir.reads(value) & names for value in values_of(statement)):
-            names.add(statement.name)
+        if isinstance(statement, ir.Define | ir.Set | ir.Table) and any(ir.reads(value) & names for value in values_of(statement)):
+            names.update(ir.written(statement))
     return frozenset(names - {"score"})
 
 
-def values_of(statement: ir.Define | ir.Set) -> tuple[ir.Expr, ...]:
-    """The expressions a define or set evaluates."""
-    return (statement.value,) if isinstance(statement, ir.Define) else tuple(value for _, value in statement.values)
+def values_of(statement: ir.Define | ir.Set | ir.Table) -> tuple[ir.Expr, ...]:
+    """The expressions a define, set or table evaluates."""
+    match statement:
+        case ir.Define():
+            return (statement.value,)
+        case ir.Set():
+            return tuple(value for _, value in statement.values)
+        case ir.Table():
+            return tuple(statement.expressions())
 
 
 # --- the rule set ----------------------------------------------------------------------------------------------------
@@ -368,16 +375,16 @@ def work_out(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str,
         if isinstance(statement, ir.Rule):
             judged[statement.id] = judge(statement, defines, work, open_)
             work[ir.hit(statement.id)] = judged[statement.id].state
-        elif not isinstance(statement, ir.Define | ir.Set) or statement.name not in behind:
+        elif behind.isdisjoint(ir.written(statement)):
             _write(statement, work)
     work["score"], work[ir.POINTS] = score(ruleset, work)
     for statement in ruleset.body:
-        if isinstance(statement, ir.Define | ir.Set) and statement.name in behind:
+        if not isinstance(statement, ir.Rule) and not behind.isdisjoint(ir.written(statement)):
             _write(statement, work)
     return work, judged
 
 
-def _write(statement: ir.Define | ir.Flag | ir.Set, work: Row) -> None:
+def _write(statement: ir.Define | ir.Flag | ir.Set | ir.Table, work: Row) -> None:
     match statement:
         case ir.Define():
             work[statement.name] = evaluate(statement.value, work)
@@ -385,6 +392,13 @@ def _write(statement: ir.Define | ir.Flag | ir.Set, work: Row) -> None:
             work[f"flags.{statement.name}"] = or3(work[ir.hit(rule)] for rule in statement.rules)
         case ir.Set():
             work[statement.name] = resolve((work[ir.hit(rule)], stored(value, work)) for rule, value in statement.values)
+        case ir.Table():
+            work.update(matching.written(statement, judged_rows(statement, work), lambda value: stored(value, work)))
+
+
+def judged_rows(table: ir.Table, row: Row) -> list[tuple[ir.TableRow, Value]]:
+    """Every row of a table, and whether all its cells hold."""
+    return [(each, and3(evaluate(cell, row) for cell in each.cells if cell is not None)) for each in table.rows]
 
 
 def stored(expr: ir.Expr, row: Row) -> Value:

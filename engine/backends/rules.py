@@ -178,5 +178,7 @@ def expressions(rules: ir.RuleSet) -> list[ir.Expr]:
             found += [] if statement.once is None else [*statement.once.per, statement.once.now]
         elif isinstance(statement, ir.Set):
             found += [value for _, value in statement.values]
+        elif isinstance(statement, ir.Table):
+            found += statement.expressions()
     found += [when for _, when in rules.scoring.floors if when is not None]
     return found + [when for _, when in (rules.decide.rows if rules.decide else ()) if when is not None]

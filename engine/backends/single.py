@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.backends.outline import Outline, outline
 from engine.backends.source import Function, Module
+from engine.backends.tables import Lookup
 from engine.lang import ir
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class _Rules(Function):
                 self._assign(f"flags.{statement.name}", self._flag([self.read(ir.hit(rule)) for rule in statement.rules]))
             case ir.Set():
                 self._assign(statement.name, self._set(statement))
+            case ir.Table():
+                self._table(statement)
 
     def _assign(self, column: str, text: str) -> None:
         self.line(f"{self.module.identifier(column)} = {text}")
@@ -210,6 +213,23 @@ class _Rules(Function):
             state, value = written[0]
             return f"{value} if {state} is True else NO_ROW if {state} is False else UNDECIDED"
         return f"resolve(({', '.join(f'({state}, {value})' for state, value in written)}))"
+
+    def _table(self, table: ir.Table) -> None:
+        """The table is looked up with what it reads; its points are added."""
+        names = sorted(set().union(*map(ir.reads, table.expressions())))
+        given = ", ".join(f"{name!r}: {self.read(name)}" for name in names)
+        lookup = self.module.constant(Lookup(table, compile_expr), f"table {table.name}")
+        written = ir.written(table)
+        self.line(f"{''.join(f'{self.module.identifier(name)}, ' for name in written)}= {lookup}({{{given}}})")
+        self.made.update(written)
+        if table.gives_points:
+            worth = self.module.identifier(written[-1])
+            self.line(f"if {worth}.__class__ is int:")
+            for end in ("low", "high", "sure"):
+                self._add(end, worth)
+            self.line("else:")
+            self._add("low", f"{worth}.low")
+            self._add("high", f"{worth}.high")
 
     def _stored(self, expr: ir.Expr) -> str:
         text = self._caring(expr, True)

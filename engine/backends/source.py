@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.backends import reference
+from engine.backends.matching import UNDECIDED
 from engine.backends.outline import may_open
 from engine.lang import ir
 from engine.lang.builtins import BUILTINS
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _SHARED: Final[dict[str, Any]] = {
     "Missing": Missing,
     "Interval": Interval,
-    "UNDECIDED": reference.UNDECIDED,
+    "UNDECIDED": UNDECIDED,
     "NO_ROW": missing("no row"),
     "NOT_IN_FORCE": reference.NOT_IN_FORCE,
     "and3": and3,

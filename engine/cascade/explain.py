@@ -13,6 +13,7 @@ from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
 from engine.cascade.tongues import show_in
+from engine.cascade.why import false_parts, read_values, table_lines
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
@@ -116,6 +117,8 @@ class CascadeExplainer:
         rules, before = level.rule_set(build.inner), opened.level.rule_set(build.inner)
         for rule in build.rules.rules:
             lines += rule_lines(rule, self.plan.rules[f"{place.name}.{ir.hit(rule.id)}"], rules, before)
+        for table in build.rules.tables:
+            lines += table_lines(table, rules)
         lines += score_lines(rules) + decide_lines(rules)
         return lines + [f"  {line}" for line in found_lines(expressions(build.rules), rules.work)]
 
@@ -173,7 +176,7 @@ def gate_word(place: Place) -> str:
     assert gate is not None  # without a gate every row gets through
     known_as = {True: ("let through", "true"), False: ("skipped", "false")}
     did, word = known_as[place.gate] if known(place.gate) else ("not judged", "not known")
-    return f"{did}: {phrase(gate)} is {word}" + _read_values(reference.trace(gate, place.level.row))
+    return f"{did}: {phrase(gate)} is {word}" + read_values(reference.trace(gate, place.level.row))
 
 
 def gate_lines(place: Place) -> list[str]:
@@ -277,34 +280,7 @@ def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
         if reference.evaluate(unless, level.work) is True:
             return [f"exempt because {because}"]
     trace = reference.trace(ir.assumed(ir.unexcepted(rule), level.step.rules.defines) if rule.assume else rule.when, level.work)
-    return [f"because {phrase(part.expr)} is false" + _read_values(part) for part in _false_parts(trace)][:4]
-
-
-def _false_parts(trace: reference.Trace) -> Iterator[reference.Trace]:
-    """The smallest parts whose being false made the whole false."""
-    if isinstance(trace.expr, ir.And):
-        for child in trace.children:
-            if child.value is False:
-                yield from _false_parts(child)
-                return
-    elif isinstance(trace.expr, ir.Or):
-        for child in trace.children:
-            yield from _false_parts(child)
-    elif trace.value is False:
-        yield trace
-
-
-def _read_values(trace: reference.Trace) -> str:
-    seen: dict[str, str] = {}
-
-    def collect(part: reference.Trace) -> None:
-        if isinstance(part.expr, ir.Read) and part.expr.type.kind != "flag" and part.expr.name != DAY_OF_EVENT:
-            seen[part.expr.name] = show(part.value, part.expr.type)
-        for child in part.children:
-            collect(child)
-
-    collect(trace)
-    return f" ({', '.join(f'{name} = {value}' for name, value in seen.items())})" if seen else ""
+    return [f"because {phrase(part.expr)} is false" + read_values(part) for part in false_parts(trace)][:4]
 
 
 def score_lines(level: RuleSetLevel) -> list[str]:
@@ -334,7 +310,7 @@ def decide_lines(level: RuleSetLevel) -> list[str]:
         word = "true" if value is True else "false" if value is False else "cannot be judged"
         lines.append(
             f"  decide {name}: {'otherwise' if when is None else phrase(when)}: {word}"
-            + ("" if when is None else _read_values(reference.trace(when, level.work)))
+            + ("" if when is None else read_values(reference.trace(when, level.work)))
         )
         if value is True:
             break

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.backends import reference
-from engine.backends.reference import UNDECIDED
+from engine.backends import matching, reference
+from engine.backends.matching import UNDECIDED
 from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
@@ -156,9 +156,7 @@ class RuleSetLevel:
         return _once(self._found, name, lambda: self._output(name, item), Lack(called, cause_of(lack), False))
 
     def _output(self, name: str, item: Value) -> Iterator[Lack]:
-        statements = {
-            f"flags.{s.name}" if isinstance(s, ir.Flag) else s.name: s for s in self.step.rules.body if not isinstance(s, ir.Rule)
-        }
+        statements = {column: s for s in self.step.rules.body if not isinstance(s, ir.Rule) for column in ir.written(s)}
         statement = statements.get(name)
         rules = {ir.hit(rule.id): rule for rule in self.step.rules.rules}
         if name in rules:
@@ -175,12 +173,35 @@ class RuleSetLevel:
             for rule, value in statement.values:
                 if self.states[rule].state is not False:
                     yield from self.expression(value)
+        elif isinstance(statement, ir.Table):
+            yield from self._table(statement, name)
         elif name == "score":
             yield from self._score()
         elif name == "outcome":
             yield from self.decision()
         else:
             yield from self.level.column(self.step.sources[name], item)
+
+    def candidates(self, table: ir.Table) -> tuple[ir.TableRow | None, ...]:
+        """The rows of a table that apply or may apply; none stands for no row."""
+        judged = reference.judged_rows(table, self.work)
+        if table.match == "all":
+            return tuple(row for row, _ in matching.matches(table, judged)) or (None,)
+        return matching.match(table, judged).rows
+
+    def undecided_rows(self, table: ir.Table) -> Iterator[Lack]:
+        """What the rows of a table lacked that may apply."""
+        for row in self.candidates(table):
+            for cell in () if row is None else row.cells:
+                if cell is not None:
+                    yield from self.expression(cell)
+
+    def _table(self, table: ir.Table, name: str) -> Iterator[Lack]:
+        yield from self.undecided_rows(table)
+        place = [column.name for column in table.outputs].index(name)
+        for row in self.candidates(table):
+            if row is not None and not matching.says_nothing(row.values[place]):
+                yield from self.expression(row.values[place])
 
     def _score(self) -> Iterator[Lack]:
         """What the rules and floors lacked that could still move the score."""
@@ -189,6 +210,9 @@ class RuleSetLevel:
             worth = reference.worth(rule, self.work)
             if worth > score.low if scoring.how == "max" else worth:
                 yield from self.rule(rule)
+        for table in self.step.rules.tables:
+            if table.gives_points and not known(self.work[ir.points(table.name)]):
+                yield from self.undecided_rows(table)
         for least, when in scoring.floors:
             if when is not None and least > score.low:
                 yield from self.expression(when)

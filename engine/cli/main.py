@@ -14,12 +14,14 @@ from typing import Final
 
 from engine.cli import (
     backfill,
+    bundle,
     check,
     decide,
     explain,
     features,
     fmt,
     graph,
+    keygen,
     lock,
     new,
     publish,
@@ -28,6 +30,7 @@ from engine.cli import (
     show,
     stale,
     test,
+    verify,
     versions,
     yank,
 )
@@ -37,7 +40,8 @@ from engine.errors import EngineError, InputError, SourceError
 from engine.version import LANGUAGE_VERSION, VERSION
 
 COMMANDS: Final[tuple[ModuleType, ...]] = (
-    new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features, publish, versions, show, yank, lock,
+    new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features,
+    publish, versions, show, yank, lock, keygen, bundle, verify,
 )  # fmt: skip
 """In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
 
@@ -58,6 +62,7 @@ _EXTRAS: Final = {
     "xgboost": "xgboost",
     "pandas": "frames",
     "pyarrow": "frames",
+    "cryptography": "sign",
 }
 
 

@@ -589,6 +589,31 @@ class Story(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Sheet(Node):
+    """`from "FILE" [sheet "NAME"] [separated by ";"]`: where the rows of a table stand, if not in the text."""
+
+    file: str
+    sheet: str | None = None
+    separator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Node):
+    """`table NAME ["title"] unique|first|all match [cites "..."]`, and its rows or the file they stand in.
+
+    The inputs of `header` are expressions, its outputs names; the inputs of a row are conditions, which `parse.parse_condition` reads.
+    """
+
+    name: Word
+    title: str | None
+    match: str
+    cites: tuple[Word, ...] = ()
+    header: Row | None = None
+    rows: tuple[Row, ...] = ()
+    source: Sheet | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Examples(Node):
     rule: Word
     header: Row
@@ -607,6 +632,7 @@ Declaration = (
     | RuleTemplate
     | MadeRule
     | Exemption
+    | Table
     | Decide
     | Never
     | Trend

@@ -5,26 +5,23 @@ It resolves no names and knows no types; it refuses what the grammar takes but t
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.diagnostics import Span
 from engine.lang import ast
 from engine.lang.build_expressions import Children, Part, text_of, word_of
-from engine.lang.build_features import FeatureBuilder, title
+from engine.lang.build_features import title
+from engine.lang.build_tables import TableBuilder
 from engine.lang.mistakes import bare_unit
 from engine.lang.scan import Tok
-from engine.lang.translate import in_english
 from engine.lang.words import LANGUAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from engine.lang.words import Words
 
-
-class Builder(FeatureBuilder):
+class Builder(TableBuilder):
     """The callbacks of the parser for whole files. One parse at a time: `begin` clears what the last one left."""
 
     def _once(self, parts: Iterable[Part], single: Sequence[str], where: str) -> dict[str, list[Any]]:
@@ -358,10 +355,6 @@ class Builder(FeatureBuilder):
     def give_outcome(self, c: Children) -> ast.Effect:
         return ast.Effect("outcome", word_of(c[1]), span=self._from(*c))
 
-    def table_later(self, c: Children) -> None:
-        self._new()
-        self._later("tables come", c[:2])
-
     def decide(self, c: Children) -> ast.Decide:
         self._new()
         rows = tuple(row for row in c if isinstance(row, ast.DecideRow))
@@ -427,7 +420,7 @@ class Builder(FeatureBuilder):
         return ast.Expectation("rule", word_of(c[0]), c[1].type.lower(), span=self._from(*c))
 
     def expect_silenced(self, c: Children) -> ast.Expectation:
-        by = tuple(word_of(token) for token in c[3:])
+        by = tuple(word_of(token) for token in c[2:])
         return ast.Expectation("silenced", word_of(c[0]), names=by, span=self._from(c[0], c[-1]))
 
     def expect_score(self, c: Children) -> ast.Expectation:
@@ -463,32 +456,14 @@ class Builder(FeatureBuilder):
     def story(self, c: Children) -> ast.Story:
         self._new()
         parts = {part.tag: part.value for part in c if isinstance(part, Part)}
-        header, rows = self._rows([part for part in c if isinstance(part, Tok) and part.type == "ROW"])
+        header, rows = self._rows([part for part in c if isinstance(part, Tok) and part.type == "ROW"], "are expected")
         title = ast.Word(text_of(c[1]), span=c[1].span)
         return ast.Story(title, parts.get("with", ()), parts.get("history"), header, rows, span=self._from(c[0], c[1]))
 
     def examples(self, c: Children) -> ast.Examples:
         self._new()
-        header, rows = self._rows(c[2:])
+        header, rows = self._rows(c[2:], "are expected")
         return ast.Examples(word_of(c[1]), header, rows, span=self._from(c[0], c[1]))
-
-    def _rows(self, tokens: list[Tok]) -> tuple[ast.Row, tuple[ast.Row, ...]]:
-        header, arrow = _cells(tokens[0], self.words)
-        if arrow is None:
-            self._problem(
-                "no-arrow", "the first row does not say which columns are expected", tokens[0].span, "put `=>` before the first of them"
-            )
-            arrow = len(header)
-        rows = []
-        for token in tokens[1:]:
-            cells, at = _cells(token, self.words)
-            if len(cells) != len(header):
-                message = f"this row has {_count(len(cells), 'cell')}, the first row has {len(header)}"
-                self._problem("ragged-row", message, token.span, None, ("the first row is here", tokens[0].span))
-            elif at not in (None, arrow):
-                self._problem("ragged-row", "`=>` does not stand where it stands in the first row", token.span)
-            rows.append(ast.Row(tuple(cells[:arrow]), tuple(cells[arrow:]), span=token.span))
-        return ast.Row(tuple(header[:arrow]), tuple(header[arrow:]), span=tokens[0].span), tuple(rows)
 
 
 _HEADER_ONCE: Final = (
@@ -499,26 +474,3 @@ _HEADER_NAMES: Final = {"on missing": "on_missing", "rows from": "rows", "known 
 _HEADER_FIELDS: Final = frozenset(_HEADER_ONCE) - {"record", "score"}
 _PERMIT_ONCE: Final = ("when", "from", "until", "approved by", "because")
 _RULE_ONCE: Final = ("severity", "when", "because", "on missing", "effective", "once")
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" + ("" if n == 1 else "s")
-
-
-_CELL: Final = re.compile(r'\|((?:[^|"]|"[^"]*"|")*)')
-
-
-def _cells(row: Tok, words: Words) -> tuple[list[ast.Cell], int | None]:
-    """The cells of a row, and how many of them stand before the `=>`."""
-    cells: list[ast.Cell] = []
-    arrow: int | None = None
-    for match in list(_CELL.finditer(row.value))[:-1]:
-        text, start = match.group(1), match.start(1)
-        body = text.strip()
-        if body.startswith("=>"):
-            arrow = len(cells) if arrow is None else -1
-            body = body[2:].strip()
-        column = row.column + start + (len(text.rstrip()) - len(body) if body else 1)
-        span = Span(row.file, row.line, column, column + max(len(body), 1))
-        cells.append(ast.Cell(in_english(body, words), body, words.language, span=span))
-    return cells, arrow

@@ -63,9 +63,6 @@ class ExpressionBuilder:
     ) -> None:
         self.problems.append(Diagnostic(code, message, span, related=related, hint=hint, fix=fix))
 
-    def _later(self, what: str, children: Children) -> None:
-        self._problem("not-yet", f"{what} with a later release of the language", self._from(children[0], children[-1]))
-
     def _deeper(self, node: Any, *items: Any) -> Any:
         """Note how deep `node` goes; past the limit the expression is refused, once a declaration."""
         depth = 1 + max(self._depths.get(id(item), 1) for item in items)

@@ -70,6 +70,7 @@ class _Maker:
             if node.kind == "table" and node.path in env.tables:
                 self.columns |= {f"{called(node)}.{c.name}": c.type for c in env.tables[node.path].columns.values()}
         sets = {s.name: s.type for s in ruleset.body if isinstance(s, ir.Set)}
+        sets |= {column.name: column.type for table in ruleset.tables for column in table.outputs}
         self.written = features | sets | {n: value.type for n, value in ruleset.defines.items() if "@" not in n}
         self.rules = {rule.id: rule for rule in ruleset.rules}
         self.flags = {s.name for s in ruleset.body if isinstance(s, ir.Flag)}

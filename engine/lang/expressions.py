@@ -421,6 +421,20 @@ def join(types: list[Type]) -> Type | None:
     return replace(first, scale=1)
 
 
+def as_choice(value: ir.Expr) -> Type:
+    """The type of a value that is written under a name; a text fixed in the rules is one of the choices readers may compare with."""
+    if isinstance(value, ir.Const) and value.type.kind == "text":
+        return replace(value.type, choices=(value.value,))
+    return value.type
+
+
+def converted(value: ir.Expr, wanted: Type) -> ir.Expr:
+    """A value as one of the type that several were joined to."""
+    if wanted.kind == "number" and value.type.kind in ("integer", "percent"):
+        return fit.to_number(value)
+    return fit.to_bymoney(value, wanted.by) if wanted.by is not None else value
+
+
 def _declared(constant: ir.Const, wanted: Type) -> str | None:
     """How a value of the declared type is written."""
     if wanted.kind == "percent" and constant.type.kind in ("integer", "number"):

@@ -247,6 +247,18 @@ def _effect(node: ast.Effect) -> str:
     return f"{node.kind} {name}" + (f" = {show(node.value, OR)}" if node.value is not None else "")
 
 
+def _table(node: ast.Table) -> list[Line]:
+    match = "all matches" if node.match == "all" else f"{node.match} match"
+    lines = [Line(f"table {node.name.text}{title(node.title)} {match}", node.span.line), *_cites(node.cites)]
+    if node.header is not None:
+        return lines + _rows(node.header, node.rows)
+    if node.source is not None:
+        sheet = "" if node.source.sheet is None else f' sheet "{node.source.sheet}"'
+        separator = "" if node.source.separator is None else f' separated by "{node.source.separator}"'
+        lines.append(Line(f'  from "{node.source.file}"{sheet}{separator}', node.source.span.line))
+    return lines
+
+
 def _decide(node: ast.Decide) -> list[Line]:
     width = max((len(row.outcome.text) for row in node.rows), default=0)
     lines = [Line("decide outcome first match", node.span.line)]
@@ -361,6 +373,7 @@ _DECLARATIONS: Final[dict[type, Callable[[Any], list[Line]]]] = {
     ast.Define: _define,
     ast.Feature: feature_lines,
     ast.Rule: _rule,
+    ast.Table: _table,
     ast.Exemption: _exemption,
     ast.RuleTemplate: _template,
     ast.MadeRule: _made,

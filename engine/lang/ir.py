@@ -15,7 +15,7 @@ Expressions are pure functions of a row. Every `Read` names a column of the row 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
@@ -294,7 +294,60 @@ class Set:
     values: tuple[tuple[str, Expr], ...]
 
 
-Statement = Define | Rule | Flag | Set
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row of a table: it applies where every cell holds; none is `any`. `values` are what it writes, one for each output of the table.
+
+    `number` is how people count it; the row of `otherwise` has no cells. A value that is missing, cause `no row`, says nothing.
+    """
+
+    number: int
+    cells: tuple[Expr | None, ...]
+    values: tuple[Expr, ...] = ()
+    points: int = 0
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A decision table. `match` is unique, first or all; `otherwise` applies where no row does.
+
+    `inputs` are the columns as they are called, and what they stand for; a cell asks about its column, and in one that has a cell for
+    `missing` every cell has an answer. `proved` says that no two rows can apply at once, `complete` that one always does. Where several
+    rows may still apply each output is what they agree on, or missing, cause `undecided`; in a table of all matches it is the list of
+    what the rows write. With `gives_points` the table adds to the score.
+    """
+
+    name: str
+    match: str
+    inputs: tuple[tuple[str, Expr], ...]
+    outputs: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    otherwise: TableRow | None = None
+    proved: bool = False
+    complete: bool = False
+    gives_points: bool = False
+    title: str | None = None
+    cites: tuple[str, ...] = ()
+    span: Span = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def every_row(self) -> tuple[TableRow, ...]:
+        """The rows, and the one of `otherwise`."""
+        return self.rows if self.otherwise is None else (*self.rows, self.otherwise)
+
+    def values(self) -> Iterable[Expr]:
+        """What its rows write, each once: rows of a long table say the same over and over."""
+        return {id(value): value for row in self.every_row for value in row.values}.values()
+
+    def expressions(self) -> Iterator[Expr]:
+        """Everything it evaluates, each once."""
+        yield from (subject for _, subject in self.inputs)
+        yield from {id(cell): cell for row in self.rows for cell in row.cells if cell is not None}.values()
+        yield from self.values()
+
+
+Statement = Define | Rule | Flag | Set | Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +408,10 @@ class RuleSet:
         return tuple(s for s in self.body if isinstance(s, Rule))
 
     @property
+    def tables(self) -> tuple[Table, ...]:
+        return tuple(s for s in self.body if isinstance(s, Table))
+
+    @property
     def defines(self) -> dict[str, Expr]:
         return {s.name: s.value for s in self.body if isinstance(s, Define)}
 
@@ -368,6 +425,8 @@ class RuleSet:
                 columns.append(Column(f"flags.{statement.name}", FLAG, optional=True))
             elif isinstance(statement, Set):
                 columns.append(Column(statement.name, statement.type, optional=True))
+            elif isinstance(statement, Table):
+                columns.extend(statement.outputs)
         if self.decide is not None:
             columns.append(Column("outcome", Type("text"), optional=True))
         return tuple(columns)
@@ -483,6 +542,24 @@ def day_of_event() -> Read:
 def hit(rule: str) -> str:
     """The column that holds a rule's state."""
     return f'hit("{rule}")'
+
+
+def points(table: str) -> str:
+    """The column that holds the points a table adds, maybe an interval."""
+    return f'@points("{table}")'
+
+
+def written(statement: Statement) -> tuple[str, ...]:
+    """The columns a statement writes; the points of a table come last."""
+    match statement:
+        case Rule():
+            return (hit(statement.id),)
+        case Flag():
+            return (f"flags.{statement.name}",)
+        case Table():
+            return (*(column.name for column in statement.outputs), *((points(statement.name),) if statement.gives_points else ()))
+        case _:
+            return (statement.name,)
 
 
 def before(rule: str) -> str:

@@ -66,7 +66,7 @@ def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
     Its title, citations, reason, points and flags do not count, nor the exceptions for it, nor what the inputs stand for that other steps
     give.
     """
-    statements = {_column(statement): statement for statement in rules.body}
+    statements = {column: statement for statement in rules.body for column in ir.written(statement)}
     waiting, found = [ir.hit(rule.id)], dict[str, Any]()
     while waiting:
         name = waiting.pop()
@@ -74,12 +74,6 @@ def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
             found[name], reads = _bare(statements[name])
             waiting += reads
     return digest([[name, canonical(found[name])] for name in sorted(found)])
-
-
-def _column(statement: ir.Statement) -> str:
-    if isinstance(statement, ir.Rule):
-        return ir.hit(statement.id)
-    return f"flags.{statement.name}" if isinstance(statement, ir.Flag) else statement.name
 
 
 def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
@@ -91,6 +85,8 @@ def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
             return statement, {ir.hit(rule) for rule in statement.rules}
         case ir.Set():
             return statement, {ir.hit(rule) for rule, _ in statement.values}.union(*(ir.reads(value) for _, value in statement.values))
+        case ir.Table():
+            return replace(statement, cites=()), set[str]().union(*map(ir.reads, statement.expressions()))
     unless = tuple((condition, "") for condition, _ in statement.unless)
     worded: dict[str, Any] = {"reason": (), "cites": (), "severity": None, "made": ""}
     bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, exempt=(), **worded)

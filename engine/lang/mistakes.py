@@ -247,6 +247,12 @@ def _unopened(m: Mistake) -> Answer | None:
     return "unopened-parenthesis", "this `)` closes nothing", "take it away, or put a `(` where it belongs"
 
 
+def _bare_interval(m: Mistake) -> Answer | None:
+    if m.found is None or m.found.kind != "DOTS" or "DOTS" in m.accepts:
+        return None
+    return "syntax", "an interval stands in brackets", "write `[1 .. 5]` with both ends, `[1 .. 5[` without the last value"
+
+
 def _row_mixed(m: Mistake) -> Answer | None:
     if m.found is None or m.found.kind != "ROW" or "ROW" in m.accepts:
         return None
@@ -302,6 +308,7 @@ _SLIPS: Final[tuple[Callable[[Mistake], Answer | None], ...]] = (
     _chained,
     _unopened,
     _unclosed,
+    _bare_interval,
     _row_mixed,
     _template,
     _made,
@@ -361,7 +368,7 @@ _GROUPS: Final = (
 )
 """What must be accepted for the group to be named, what it then stands for, and its name."""
 
-_LATER: Final = _set("RESEMBLES UNIQUE ALL INTO")
+_LATER: Final = _set("RESEMBLES INTO")
 """What the grammar takes only to say that it comes later, or nearly anywhere; nobody is sent there."""
 
 _MEANT: Final = {"if": "when", "except": "unless", "reason": "because", "points": "score", "result": "outcome", "where": "when"}
@@ -391,6 +398,9 @@ _PLAIN: Final = {
     "RPAR": "`)`",
     "COMMA": "`,`",
     "COLON": "`:`",
+    "DOTS": "`..`",
+    "LSQB": "`[`",
+    "RSQB": "`]`",
 }
 
 

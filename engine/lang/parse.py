@@ -94,6 +94,17 @@ def parse_cell(cell: ast.Cell) -> tuple[ast.Expr | None, list[Diagnostic]]:
     return _read_small(cell.written or cell.text, "cell", cell.span, cell.language)
 
 
+def parse_condition(cell: ast.Cell) -> tuple[ast.Expr | None, list[Diagnostic]]:
+    """What a cell of a decision table says of the value of its column, which it calls `it`; `otherwise` is an `ast.Name`.
+
+    >>> from engine.lang import ast
+    >>> from engine.lang.format_expressions import format_expression
+    >>> [format_expression(parse_condition(ast.Cell(text))[0]) for text in ("[60 .. 100[", "missing", "any", '"IR"')]
+    ['it >= 60 and it < 100', 'it is missing', 'true', 'it = "IR"']
+    """
+    return _read_small(cell.written or cell.text, "condition", cell.span, cell.language)
+
+
 def settled(text: str) -> list[Tok]:
     """The tokens of a whole English file that reads well, each with the terminal it was taken for."""
     scanned = scan(text, load_words())
@@ -107,7 +118,7 @@ def _read_small(text: str, start: str, place: Span, language: str = "en") -> tup
     if errors(problems):
         return None, problems
     words = load_words(language)
-    scanned = scan(text, words, place.file, place.line, place.column)
+    scanned = scan(text, words, place.file, place.line, place.column, cell=start == "condition")
     problems += scanned.problems
     if not scanned.tokens or not scanned.complete:
         nothing = Diagnostic("syntax", "a value is missing here", place, hint="write a value, or `missing`")
@@ -214,7 +225,7 @@ def _machine() -> tuple[Lark, Builder]:
         parser="lalr",
         lexer=_Lexer,
         strict=True,
-        start=["file", "declarations", "expression", "cell"],
+        start=["file", "declarations", "expression", "cell", "condition"],
         transformer=builder,
     )
     return lark, builder
@@ -222,7 +233,7 @@ def _machine() -> tuple[Lark, Builder]:
 
 _SIGNS: Final = (
     "NAME", "PATH", "NUMBER", "STRING", "DATE", "CLOCK", "VERSION", "RANGE", "RULEID", "CURRENCY", "ROW",
-    "INTO", "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT",
+    "INTO", "EQ", "COMPARE", "PLUS", "MINUS", "TIMES", "DIVIDE", "PERCENT", "DOTS", "LSQB", "RSQB",
 )  # fmt: skip
 
 
@@ -296,4 +307,4 @@ def _with_comments(tree: ast.File, comments: list[ast.Comment]) -> ast.File:
     return replace(tree, comments=tuple(comments))
 
 
-__all__ = ["MAX_DECLARATIONS", "MAX_PROBLEMS", "parse", "parse_cell", "parse_expression", "parse_parts", "read_text"]
+__all__ = ["MAX_DECLARATIONS", "MAX_PROBLEMS", "parse", "parse_cell", "parse_condition", "parse_expression", "parse_parts", "read_text"]

@@ -33,7 +33,7 @@ _HEADER = {
 _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
     "ruleset": (
-        *(ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.RuleTemplate, ast.MadeRule, ast.Rule, ast.Exemption),
+        *(ast.Input, ast.Param, ast.ListDecl, ast.Define, ast.Feature, ast.RuleTemplate, ast.MadeRule, ast.Rule, ast.Exemption, ast.Table),
         *(ast.Decide, ast.Never, ast.Trend, ast.Test, ast.Story, ast.Examples),
     ),
     "features": (ast.Param, ast.ListDecl, ast.Define, ast.Feature),
@@ -51,7 +51,7 @@ _DECLARED = {
     ast.Field: "field", ast.TableColumn: "column", ast.Input: "input",
     ast.Param: "param", ast.ListDecl: "list", ast.Define: "define", ast.Feature: "feature",
     ast.Never: "never", ast.Trend: "more", ast.RuleTemplate: "template", ast.MadeRule: "rule", ast.Exemption: "exception",
-    ast.Rule: "rule", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
+    ast.Rule: "rule", ast.Table: "table", ast.Decide: "decide", ast.Test: "test", ast.Story: "story", ast.Examples: "examples",
 }  # fmt: skip
 
 

@@ -82,7 +82,7 @@ def _when(node: ast.Rule, typer: Typer, program: Program) -> ir.Expr | None:
 
 def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
     """Points, flags and outcome, what `set` writes is typed with its column."""
-    points: int | ir.Dated | None = 0
+    worth: int | ir.Dated | None = 0
     flags: list[str] = []
     outcome: str | None = None
     seen: dict[tuple[str, str | None], ast.Effect] = {}
@@ -96,15 +96,15 @@ def _effects(node: ast.Rule, typer: Typer, program: Program) -> _Effects | None:
             continue
         seen[key] = effect
         if effect.kind == "score" and effect.value is not None:
-            points = _points(effect.value, typer)
+            worth = points(effect.value, typer)
         elif effect.kind == "flag":
             flags.append(key[1] or "")
         elif effect.kind == "outcome" and effect.name is not None:
             outcome = effect.name.text
-    return None if points is None else _Effects(points, tuple(flags), outcome)
+    return None if worth is None else _Effects(worth, tuple(flags), outcome)
 
 
-def _points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
+def points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
     """The points of a hit: the same on all days, or those of a param with dates."""
     found = typer.typed(value)
     if found is None:
@@ -117,8 +117,8 @@ def _points(value: ast.Expr, typer: Typer) -> int | ir.Dated | None:
     if any(abs(worth) > MOST_POINTS for worth in scoring.each(found)):
         typer.report.error("bad-score", f"a rule gives at most {MOST_POINTS:_} points", value.span, "points are small numbers, like `40`")
         return None
-    points: int | ir.Dated = found if isinstance(found, ir.Dated) else found.value
-    return points
+    fixed: int | ir.Dated = found if isinstance(found, ir.Dated) else found.value
+    return fixed
 
 
 def _judge_points(made: ir.Rule, node: ast.Rule, program: Program) -> None:

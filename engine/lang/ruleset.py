@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from engine.lang import ast, conversions, declarations, exemptions, fit, ir, lookups, rules, scoring
+from engine.lang import ast, conversions, declarations, exemptions, ir, lookups, rules, scoring, tables
 from engine.lang.environment import alias, called, list_name, record_use, use
-from engine.lang.expressions import Typer, join
+from engine.lang.expressions import Typer, as_choice, converted, join
 from engine.lang.history import feature_set
 from engine.lang.invariants import invariants
 from engine.lang.order import Declared, mentioned, ordered
@@ -39,6 +39,7 @@ class RuleSetCheck:
     def __init__(self, program: Program) -> None:
         self.program, self.report = program, program.report
         self.parts = _Parts()
+        self.tables: dict[str, tables.Draft] = {}
         self.typed: dict[str, ir.Statement] = {}
         self.exceptions: dict[str, ast.Exemption] = {}
         self.exemptions: dict[str, ir.Exemption] = {}
@@ -49,6 +50,7 @@ class RuleSetCheck:
         """The typed rule set, or none with the problems noted."""
         program = self.program
         shared = declarations.collect(program)
+        self.tables = tables.collect(program)
         self._collect_rules()
         self.exceptions = exemptions.collect(program, self.parts.rules)
         order, broken = ordered(program.nodes, self.report)
@@ -59,7 +61,10 @@ class RuleSetCheck:
                 declarations.check(program, name, shared[name], name in late)
                 if name in program.defines:
                     self.typed[name] = program.defines.statements[name]
-            else:
+            elif name in self.tables:
+                table = tables.check(self.tables[name], program, name in late)
+                self.typed |= {} if table is None else {name: table}
+            elif not any(name in draft.writes for draft in self.tables.values()):
                 self._write(name, name in late)
         decide = self._decide()
         self._complete_rules()
@@ -165,10 +170,10 @@ class RuleSetCheck:
         if len(values) < len(self.parts.sets[name]):
             self.program.scope.silent.add(name)
             return
-        type_ = join([_as_choice(value) for _, value in values])
+        type_ = join([as_choice(value) for _, value in values])
         if type_ is None:
             return
-        fitted = tuple((rule, _converted(value, type_)) for rule, value in values)
+        fitted = tuple((rule, converted(value, type_)) for rule, value in values)
         self.typed[name] = ir.Set(name, type_, fitted)
         (self.program.late_columns if is_late else self.program.scope.columns)[name] = type_
 
@@ -309,19 +314,6 @@ class RuleSetCheck:
         )
 
 
-def _as_choice(value: ir.Expr) -> Any:
-    """The type of a value that is set; a text fixed in the rules is one of the choices readers may compare with."""
-    if isinstance(value, ir.Const) and value.type.kind == "text":
-        return replace(value.type, choices=(value.value,))
-    return value.type
-
-
-def _converted(value: ir.Expr, wanted: Any) -> ir.Expr:
-    if wanted.kind == "number" and value.type.kind in ("integer", "percent"):
-        return fit.to_number(value)
-    return fit.to_bymoney(value, wanted.by) if wanted.by is not None else value
-
-
 def expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> list[ir.Expr]:
     """Every expression of these statements and rows, those in reasons among them."""
     found: list[ir.Expr] = []
@@ -335,6 +327,8 @@ def expressions(body: tuple[ir.Statement, ...], decide: ir.Decide | None) -> lis
                 found.extend(() if statement.once is None else statement.once.per)
             case ir.Set():
                 found.extend(value for _, value in statement.values)
+            case ir.Table():
+                found.extend(statement.expressions())
     if decide is not None:
         found.extend(condition for _, condition in decide.rows if condition is not None)
     return found

@@ -95,6 +95,8 @@ _TOKEN: Final = re.compile(
     | (?P<unclosed>"[^\n]*)
     | (?P<brace>[{};]+)
     | (?P<sign>[$€£¥₽])
+    | (?P<dots>\.\.)
+    | (?P<bracket>[\[\]])
     | (?P<stray>.)
     """,
     re.VERBOSE | re.MULTILINE,
@@ -127,14 +129,18 @@ _ARROWS: Final = {"=>": ">=", "=<": "<=", "<>": "!=", "≤": "<=", "≥": ">=", 
 _NULLS: Final = {"null", "nil", "none", "nan"}
 
 
-def scan(text: str, words: Words, file: str = "", line: int = 1, column: int = 1) -> Scan:
-    """All tokens of `text`, which begins at `line` and `column` of `file`. Lines end with a line feed."""
-    return _Scanner(text, words, file, line, column).run()
+def scan(text: str, words: Words, file: str = "", line: int = 1, column: int = 1, *, cell: bool = False) -> Scan:
+    """All tokens of `text`, which begins at `line` and `column` of `file`. Lines end with a line feed.
+
+    In a `cell` of a decision table intervals may stand, ``[60 .. 100[``.
+    """
+    return _Scanner(text, words, file, line, column, cell).run()
 
 
 class _Scanner:
-    def __init__(self, text: str, words: Words, file: str, line: int, column: int) -> None:
+    def __init__(self, text: str, words: Words, file: str, line: int, column: int, cell: bool) -> None:
         self.text, self.words, self.file, self.line = text, words, file, line
+        self.cell = cell
         self.zero = 1 - column  # the position at which column 1 of the current line stands
         self.fresh = True  # nothing stands before it on its line
         self.depth = 0  # parentheses that are open
@@ -242,6 +248,19 @@ class _Scanner:
             self._operator("||", "or", start)
         else:
             self._stray("|", start)
+
+    def _dots(self, value: str, start: int) -> None:
+        if self.cell:
+            self._add("DOTS", value, start, 2)
+            return
+        self._stray(".", start)
+        self._stray(".", start + 1)
+
+    def _bracket(self, value: str, start: int) -> None:
+        if self.cell:
+            self._add("LSQB" if value == "[" else "RSQB", value, start, 1)
+        else:
+            self._stray(value, start)
 
     # --- values that look right and are not
 

@@ -16,6 +16,7 @@ from engine.backends.holding import Answer, Ask, Holder, hold
 from engine.backends.rules import RuleStep, input_types
 from engine.cascade.explain import decide_lines, rule_lines, score_lines
 from engine.cascade.lacks import Level
+from engine.cascade.why import table_lines
 from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
@@ -82,6 +83,7 @@ class Outcome:
         levels = [self.bench.level(self.row, open_=open_) for open_ in (False, True)]
         rules = [one for one in sorted(self.bench.rules.rules, key=lambda one: one.span) if rule in (None, one.id)]
         lines = [line for one in rules for line in rule_lines(one, one.id, levels[0], levels[1])]
+        lines += [line for table in self.bench.rules.tables for line in table_lines(table, levels[0]) if not rule]
         return tuple(line.removeprefix("  ") for line in (lines if rule else [*lines, *score_lines(levels[0]), *decide_lines(levels[0])]))
 
 

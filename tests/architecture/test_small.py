@@ -32,7 +32,7 @@ def test_the_grammar_fits_a_head():
 
 
 def test_the_typed_program_has_few_kinds_of_nodes():
-    assert sum(isinstance(node, ast.ClassDef) for node in tree(ENGINE / "lang/ir.py").body) <= 35
+    assert sum(isinstance(node, ast.ClassDef) for node in tree(ENGINE / "lang/ir.py").body) <= 37
 
 
 def test_the_public_face_is_small():

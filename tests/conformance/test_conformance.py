@@ -141,6 +141,9 @@ def test_types_say_where_intervals_are(record_text: str, case: dict[str, Any], t
         elif isinstance(statement, ir.Set):
             assert statement.type.interval or not any(may_open(value) for _, value in statement.values)
             assert statement.type.scale == 1
+        elif isinstance(statement, ir.Table):
+            for place, column in enumerate(statement.outputs):
+                assert column.type.interval or column.type.item or not any(may_open(row.values[place]) for row in statement.every_row)
 
 
 def test_cases_are_many() -> None:

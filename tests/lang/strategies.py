@@ -259,6 +259,19 @@ stories = st.builds(
 )
 examples = st.builds(lambda rule, grid: ast.Examples(rule, *grid), words(st.sampled_from(RULE_IDS)), grids())
 
+sheets = st.builds(ast.Sheet, texts, st.none() | texts, st.none() | texts)
+tables = st.one_of(
+    st.builds(
+        lambda name, title, match, cites, grid: ast.Table(name, title, match, cites, *grid),
+        words(names),
+        titles,
+        st.sampled_from(["unique", "first", "all"]),
+        cites,
+        grids(),
+    ).filter(lambda table: table.rows),
+    st.builds(ast.Table, words(names), titles, st.sampled_from(["unique", "first", "all"]), cites, source=sheets),
+)
+
 declarations = st.one_of(
     fields,
     inputs,
@@ -270,6 +283,7 @@ declarations = st.one_of(
     templates,
     made,
     exemptions,
+    tables,
     decisions,
     nevers,
     trends,

@@ -58,17 +58,6 @@ def test_good_files_are_read_without_a_word(path):
     assert problems == []
 
 
-def test_what_comes_later_is_the_only_thing_refused_in_the_page_s_own_example():
-    text = (GOOD / "cash.rules").read_text(encoding="utf-8")
-    later = text.replace(
-        "decide outcome first match",
-        'table geography first match\n  | counterparty.country | amount   | => tier |\n  | in geo.high_risk     | >= limit | "high"  |\n'
-        '  | otherwise            |          | "low"   |\n\ndecide outcome first match',
-    )
-    assert later.count("table ") == 1
-    assert codes(later) == ["not-yet"]
-
-
 def test_a_header_holds_its_items_in_any_order():
     tree = read(
         'late up to 2 days ahead up to 30 days revision version language en zone "America/New_York" key file, row '

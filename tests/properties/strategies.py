@@ -11,9 +11,10 @@ from random import Random
 from typing import Any, Final
 
 from engine.backends.outline import may_open
-from engine.lang import ir
+from engine.lang import ir, proof
 from engine.lang.builtins import BUILTINS
 from engine.lang.entries import Days, Entries
+from engine.lang.problems import Report
 from engine.rates import Rates
 from engine.reference_table import Bounds, ReferenceTable, TableColumn
 from engine.screening.names import Entry, Names
@@ -373,11 +374,11 @@ class _Writer:
 
     def ruleset(self, size: int) -> ir.RuleSet:
         for number in range(size):
-            self.random.choice((self.define, self.rule, self.rule, self.rule, self.flag, self.set))(number)
+            self.random.choice((self.define, self.rule, self.rule, self.rule, self.flag, self.set, self.table))(number)
         scoring = self.scoring()
         self.maker.reads["score"] = SCORE
         for number in range(size, size + self.random.randrange(3)):
-            self.random.choice((self.define, self.set))(number)
+            self.random.choice((self.define, self.set, self.table))(number)
         return ir.RuleSet(
             "law/random", "1.0.0", None, None, (), ir.Use("record", "law/record", None, "record"), (),
             tuple(ir.Column(name, type_) for name, type_ in FIELDS.items()), (), None, tuple(self.body), self.decide(),
@@ -463,6 +464,75 @@ class _Writer:
         type_ = replace(TYPES[kind], interval=any(may_open(value) for _, value in written))
         self.body.append(ir.Set(f"set_{number}", type_, written))
         self.maker.reads[f"set_{number}"] = type_
+
+    def table(self, number: int) -> None:
+        inputs = [(f"column {i}", self.subject()) for i in range(self.random.randint(1, 3))]
+        match = self.random.choice(("unique", "first", "all"))
+        points = "score" not in self.maker.reads and self.random.random() < 0.5
+        outputs, kinds = [], [kind for kind in TYPES if match != "all" or (TYPES[kind].item is None and kind != "bymoney")]
+        for i in range(self.random.randrange(0 if points else 1, 3)):
+            outputs.append((f"table_{number}_{i}", self.random.choice(kinds)))
+        asks = [not self.pure and self.random.random() < 0.4 for _ in inputs]
+        rows = [self.table_row(i, inputs, asks, outputs, points) for i in range(1, self.random.randint(1, 6))]
+        last = self.table_row(9, [], [], outputs, points) if self.random.random() < 0.5 else None
+        columns = [
+            ir.Column(name, self.written_type(i, kind, [*rows, *([last] if last else [])], match), True)
+            for i, (name, kind) in enumerate(outputs)
+        ]
+        made = ir.Table(f"t{number}", match, tuple(inputs), tuple(columns), tuple(rows), last, gives_points=points)
+        self.body.append(proof.prove(made, Report()))
+        self.maker.reads |= {column.name: column.type for column in columns}
+
+    def written_type(self, place: int, kind: str, rows: list[ir.TableRow], match: str) -> Type:
+        if match == "all":
+            return Type("list", item=TYPES[kind])
+        return replace(TYPES[kind], interval=any(may_open(row.values[place]) for row in rows))
+
+    def subject(self) -> ir.Expr:
+        kind = self.random.choice([kind for kind in TYPES if TYPES[kind].item is None])
+        return self.maker.expr(kind, self.random.choice((0, 0, 0, 1)))
+
+    def table_row(
+        self, number: int, inputs: list[tuple[str, ir.Expr]], asks: list[bool], outputs: list[tuple[str, str]], points: bool
+    ) -> ir.TableRow:
+        cells = tuple(self.cell(subject, asked) for (_, subject), asked in zip(inputs, asks, strict=True))
+        values = tuple(self.maker.expr(kind, self.random.choice((0, 0, 1))) for _, kind in outputs)
+        if self.random.random() < 0.1:
+            values = tuple(ir.Const(missing("no row"), type=TYPES[kind]) for _, kind in outputs)
+        return ir.TableRow(number, cells, values, self.random.choice((0, 10, 40, -5)) if points else 0)
+
+    def cell(self, subject: ir.Expr, asks: bool) -> ir.Expr | None:
+        if self.random.random() < 0.25:
+            return None
+        if asks and self.random.random() < 0.3:
+            return ir.IsMissing(subject)
+        said = self.asked(subject)
+        return ir.And((ir.Not(ir.IsMissing(subject)), said)) if asks else said
+
+    def asked(self, subject: ir.Expr) -> ir.Expr:
+        """What a cell says of a value: a comparison, an interval, some values, all others; now and then something else altogether."""
+        if self.random.random() < 0.05:
+            return self.maker.expr("flag", 1)
+        kind, scale = kind_of(subject.type), subject.type.scale
+        values = self.maker.values
+        const = TYPES["number"] if kind == "integer" and self.random.random() < 0.2 else replace(TYPES[kind], scale=scale)
+        ordered = kind in (*_ORDERED, "text")
+        draw = self.random.random()
+        if draw < 0.4:
+            op = self.random.choice(("=", "!=", "<", "<=", ">", ">=") if ordered else ("=", "!="))
+            return ir.Compare(op, subject, ir.Const(values.known(const), type=const))
+        if draw < 0.6 and ordered:
+            low, high = (ir.Const(values.known(const), type=const) for _ in range(2))
+            return ir.And(
+                (ir.Compare(self.random.choice((">", ">=")), subject, low), ir.Compare(self.random.choice(("<", "<=")), subject, high))
+            )
+        if draw < 0.7 and kind == "money" and scale == 1:
+            fine = ir.Call(
+                "rescale:money", (subject, ir.Const(3, type=INTEGER)), type=replace(USD, scale=3, interval=subject.type.interval)
+            )
+            return ir.Compare(self.random.choice((">", "<=", "=")), fine, ir.Const(values.known(USD), type=replace(USD, scale=3)))
+        chosen = ir.In(subject, frozenset(values.known(TYPES[kind]) for _ in range(self.random.randrange(4))))
+        return chosen if self.random.random() < 0.7 else ir.Not(chosen)
 
     def decide(self) -> ir.Decide | None:
         if self.random.random() < 0.1:
