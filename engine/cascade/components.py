@@ -13,12 +13,14 @@ from engine.cascade import parse as yaml_parse
 from engine.diagnostics import Diagnostic, Span, errors, render, suggest
 from engine.errors import ModelError
 from engine.lang import ast, check, ir
+from engine.lang.names import compares
 from engine.lang.parse import parse_parts
 from engine.lang.partial import Partial
 from engine.lang.source import read_text
 from engine.record import Record
-from engine.registry.manifest import Component, content_hash, fits
+from engine.registry.manifest import METHOD_KIND, Component, content_hash, fits
 from engine.registry.store import Workspace
+from engine.screening.names import METHOD, method
 
 A_KIND = {
     "ruleset": "a rule set",
@@ -206,6 +208,7 @@ class Components:
                 return None
             features, problems = check.check_features(tree, env)
             self.diagnostics += problems
+            self._note_method(features)
             return features
 
         features: ir.FeatureSet | None = self._once("features", name, wanted, span, make)
@@ -218,10 +221,16 @@ class Components:
                 return None
             rules, problems = check.check_ruleset(tree, env, overrides or {})
             self.diagnostics += problems
+            self._note_method(rules)
             return rules
 
         rules: ir.RuleSet | None = self._once("ruleset", name, wanted, span, make)
         return rules
+
+    def _note_method(self, checked: ir.RuleSet | ir.FeatureSet | None) -> None:
+        """How names are compared decides too, where any are."""
+        if checked is not None and compares(checked):
+            self.add(METHOD_KIND, "screening/names", METHOD, method())
 
     def _environment(self, path: Path, tree: ast.File) -> check.Environment | None:
         """What the names in a file may refer to; what cannot be found is reported here and left out."""
