@@ -5,6 +5,7 @@ A declaration that does not read leaves its names unknown; what is said of those
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 _OF_NAMES: Final = frozenset(
     {
         "unknown-name", "unknown-rule", "unknown-flag", "reason-unknown-name", "never-used", "assume-unread", "duplicate-name",
-        "outcome-only-otherwise", "unknown-outcome", "unknown-template",
+        "outcome-only-otherwise", "unknown-outcome", "unknown-template", "slot-type",
     }
 )  # fmt: skip
+_NAME: Final = re.compile(r"\w[\w.-]*")
 _OF_WHOLES: Final = frozenset({"no-otherwise", "circle", "decision-without-decide"})
 
 
@@ -44,10 +46,10 @@ class Partial:
         if one.code not in _OF_NAMES:
             return True
         row = rows[one.span.line - 1] if 1 <= one.span.line <= len(rows) else ""
-        words = row[one.span.column - 1 : (one.span.end or one.span.column) - 1].replace("{", " ").replace("}", " ").split()
+        words = _NAME.findall(row[one.span.column - 1 : (one.span.end or one.span.column) - 1])
         if one.code == "unknown-outcome" and _decide(self.tree) in self.lost:
             return False
-        return not any(word.strip('"') in self.lost for word in words)
+        return not any(word in self.lost or word.partition(".")[0] in self.lost for word in words)
 
 
 def _decide(tree: ast.File) -> str:
@@ -65,5 +67,7 @@ def partial(tree: ast.File, pieces: Iterable[Sequence[Tok]], misread: Iterable[D
         if wrong.intersection(lines) or piece[0].line not in begun:
             lost.update(token.written.strip('"') for token in piece)
             gone.update(lines)
+    if _decide(tree) in lost:
+        lost |= {"outcome", "possible"}  # what it would have given
     kept = tuple(node for node in tree.declarations if node.span.line not in gone)
     return Partial(replace(tree, declarations=kept), frozenset(lost), frozenset(wrong | {one.span.line for one in slips}))
