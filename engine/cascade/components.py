@@ -29,6 +29,7 @@ A_KIND = {
     "list": "a list",
     "table": "a table",
     "rates": "a set of rates",
+    "templates": "a set of templates",
 }
 
 
@@ -71,6 +72,7 @@ class Components:
             "list": self.list_values,
             "table": self.table,
             "rates": self.rates,
+            "templates": self.templates,
             "features": self.features,
             "ruleset": self.rules,
         }
@@ -201,6 +203,16 @@ class Components:
 
         return self._once("rates", name, wanted, span, make)
 
+    def templates(self, name: str, wanted: str | None, span: Span) -> Any:
+        """Templates that several rule sets share."""
+
+        def make(_: Path, tree: ast.File) -> Any:
+            templates, problems = check.check_templates(tree)
+            self.diagnostics += problems
+            return templates
+
+        return self._once("templates", name, wanted, span, make)
+
     def features(self, name: str, wanted: str | None, span: Span) -> ir.FeatureSet | None:
         def make(path: Path, tree: ast.File) -> ir.FeatureSet | None:
             env = self._environment(path, tree)
@@ -240,6 +252,7 @@ class Components:
             "list": self.list_values,
             "table": self.table,
             "rates": self.rates,
+            "templates": self.templates,
             "ruleset": lambda *use: self._read_rules(tree.name.text, *use),
         }
         used: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
@@ -260,7 +273,8 @@ class Components:
                 )
             return None
         folders = (path.parent, self.workspace.folder)
-        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"], used["ruleset"])
+        others = (used[kind] for kind in ("table", "rates", "ruleset", "templates"))
+        return check.Environment(record, used["features"], used["list"], *folders, *others)
 
     def _read_rules(self, reader: str, name: str, wanted: str | None, span: Span) -> ir.RuleSet | None:
         """A rule set whose states another reads; none, with a report, where the two read one another."""
