@@ -14,6 +14,8 @@ from engine.cascade.link import Linked
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
 from engine.lang import ir
+from engine.lang.environment import TemplateSet
+from engine.lang.format import format_template, slot_text
 from engine.lang.lists import ListValue
 from engine.lang.meaning import canonical, digest, of_rule
 from engine.models import package
@@ -202,6 +204,9 @@ def facts(made: Any) -> dict[str, Any]:
         case Rates():
             parts = {"the base": made.base, "how old a rate may be": str(made.oldest)}
             return {"outputs": dict.fromkeys(made.published, "rates"), "parts": parts, "data": made.digest}
+        case TemplateSet():
+            given = {name: ", ".join(slot_text(slot) for slot in node.slots) for name, node in made.templates.items()}
+            return {"outputs": given, "parts": {f"the template `{name}`": format_template(node) for name, node in made.templates.items()}}
         case ListValue():
             return {"outputs": {"values": str(made.type)}, "data": digest(canonical([made.holds, sorted(made.ids)]))}
     raise TypeError(f"nothing that is published: {made!r}")

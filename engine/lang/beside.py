@@ -152,7 +152,12 @@ def _csv_cells(source: Columns, places: Sequence[int]) -> Iterator[tuple[Sequenc
             if {len(row) for row in block} != {width}:
                 block, numbers = _even(block, numbers, width)
             turned = list(zip(*block, strict=True)) if block else [()] * width
-            yield numbers, [[cell or None for cell in turned[place]] for place in places]
+            yield numbers, [_with_gaps(turned[place]) for place in places]
+
+
+def _with_gaps(cells: Sequence[str]) -> Sequence[Any]:
+    """The cells, none for those that are empty."""
+    return [cell or None for cell in cells] if "" in cells else cells
 
 
 def _even(block: list[list[str]], numbers: Sequence[int], width: int) -> tuple[list[list[str]], list[int]]:
