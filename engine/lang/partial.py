@@ -5,6 +5,7 @@ A declaration that does not read leaves its names unknown; what is said of those
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from engine.lang import ast
     from engine.lang.scan import Tok
 
+_WORD: Final = re.compile(r'"[^"]*"|[^\s"(){},]+')
 _OF_NAMES: Final = frozenset(
     {
         "unknown-name", "unknown-rule", "unknown-flag", "reason-unknown-name", "never-used", "assume-unread", "duplicate-name",
-        "outcome-only-otherwise", "unknown-outcome", "unknown-template",
+        "outcome-only-otherwise", "unknown-outcome", "unknown-template", "slot-type",
     }
 )  # fmt: skip
 _OF_WHOLES: Final = frozenset({"no-otherwise", "circle", "decision-without-decide"})
@@ -44,7 +46,7 @@ class Partial:
         if one.code not in _OF_NAMES:
             return True
         row = rows[one.span.line - 1] if 1 <= one.span.line <= len(rows) else ""
-        words = row[one.span.column - 1 : (one.span.end or one.span.column) - 1].replace("{", " ").replace("}", " ").split()
+        words = _WORD.findall(row[one.span.column - 1 : (one.span.end or one.span.column) - 1])
         if one.code == "unknown-outcome" and _decide(self.tree) in self.lost:
             return False
         return not any(word.strip('"') in self.lost for word in words)
