@@ -1,4 +1,4 @@
-"""The values of a list: written in the text, or read from a CSV file beside it. The only place of the language that opens files."""
+"""The values of a list: written in the text, or read from a CSV file beside it. It and `sheets` alone open files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
     The file's name is relative to `folder`; the file must lie in `workspace` (or in `folder`, where there is no workspace).
     """
     span, file = node.span, node.file
-    path = _inside(report, span, file, folder, workspace)
+    path = inside(report, span, file, folder, workspace)
     if path is None:
         return None
     try:
@@ -86,7 +86,7 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
         report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
     except UnicodeDecodeError:
-        message = f"the file `{file}` is not UTF-8 text: line {_line_at_fault(path)} does not fit"
+        message = f"the file `{file}` is not UTF-8 text: line {line_at_fault(path)} does not fit"
         report.error("list-unreadable", message, span, "save it as UTF-8")
     except csv.Error as problem:
         report.error("list-unreadable", f"the file `{file}` is not a table: {str(problem).rstrip('.')}", span, "save it as CSV in UTF-8")
@@ -101,9 +101,12 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
     return None
 
 
-def _inside(report: Report, span: Span, file: str, folder: Path | None, workspace: Path | None) -> Path | None:
+def inside(
+    report: Report, span: Span, file: str, folder: Path | None, workspace: Path | None, code: str = "list-unreadable"
+) -> Path | None:
+    """Where a file lies that rules name; none, and a problem noted, where that is outside the workspace."""
     if folder is None:
-        report.error("list-unreadable", f"the file `{file}` cannot be read: this text has no folder of its own", span)
+        report.error(code, f"the file `{file}` cannot be read: this text has no folder of its own", span)
         return None
     path, bounds = (folder / file).resolve(), (workspace or folder).resolve()
     if not path.is_relative_to(bounds) or Path(file).is_absolute():
@@ -119,7 +122,9 @@ def _column(
     path: Path, columns: tuple[str, ...], bearer: str | None, valid: tuple[str, str] | None, changed: int, size: int
 ) -> tuple[Held, Ids, tuple[_Odd, ...]]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
-    _look_over(path)
+    problem = look_over(path)
+    if problem is not None:
+        raise _BadTable("list-unreadable", problem)
     found: dict[Value, tuple[Days, ...]] = {}
     ids: set[tuple[str, str]] = set()
     odd: dict[str, _Odd] = {}
@@ -227,21 +232,22 @@ def _tell(report: Report, span: Span, file: str, odd: tuple[_Odd, ...]) -> None:
 _MENDED: Final = {"bad-date": "write dates as `2026-12-25`, or leave the cell empty", "effective-order": "exchange the two dates"}
 
 
-def _look_over(path: Path) -> None:
-    """Refuse what only looks like a table: zero bytes, and lines so long that they would fill memory."""
+def look_over(path: Path) -> str | None:
+    """What is wrong with a file that only looks like a table: zero bytes, and lines so long that they would fill memory."""
     line = 1
     with path.open("rb") as file:
         while block := file.read(MAX_LINE):
             zero = block.find(b"\0")
             if zero >= 0:
                 line += block.count(b"\n", 0, zero)
-                raise _BadTable("list-unreadable", f"holds zero bytes in line {line}: it is damaged, or not saved as UTF-8")
+                return f"holds zero bytes in line {line}: it is damaged, or not saved as UTF-8"
             if len(block) == MAX_LINE and b"\n" not in block and b"\r" not in block:
-                raise _BadTable("list-unreadable", f"has more than {MAX_LINE:_} bytes in line {line}")
+                return f"has more than {MAX_LINE:_} bytes in line {line}"
             line += block.count(b"\n")
+    return None
 
 
-def _line_at_fault(path: Path) -> int:
+def line_at_fault(path: Path) -> int:
     """The first line that is not UTF-8."""
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
