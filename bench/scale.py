@@ -77,7 +77,7 @@ def rule(random: Random, file: int, number: int) -> list[str]:
     lines += (
         ['  on missing counterparty.country assume "ZZ"']
         if "counterparty" in condition
-        else ["  on missing alert"]
+        else ["  on missing ignore"]
         if number % 9 == 0
         else []
     )
@@ -86,7 +86,7 @@ def rule(random: Random, file: int, number: int) -> list[str]:
         f'test "{name} is clear for a penny"',
         f'  given channel = "{random.choice(CHANNELS)}", direction = "in", amount = 0.01 EUR, counterparty.country = "DK"',
     ]
-    return [*lines, "  expect outcome approve", ""]
+    return [*lines, f"  expect {name} clear", ""]
 
 
 def ruleset(random: Random, file: int, rules: int) -> str:

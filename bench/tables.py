@@ -78,9 +78,9 @@ def main() -> None:
     for name, made in tables.items():
         best, report = 9.9, Report()
         for _ in range(3):
-            report, start = Report(), time.perf_counter()
+            report, start = Report(), time.process_time()
             proved = prove(made, report)
-            best = min(best, time.perf_counter() - start)
+            best = min(best, time.process_time() - start)
         lookup = Lookup(proved, single.compile_expr)
         events = [
             {
@@ -89,14 +89,13 @@ def main() -> None:
             }
             for _ in range(2_000)
         ]
-        start = time.perf_counter()
+        start = time.process_time()
         for event in events:
             lookup(event)
-        each = (time.perf_counter() - start) / len(events)
+        each = (time.process_time() - start) / len(events)
         told = sorted({one.code for one in report.found})
-        print(
-            f"{name:<30} {len(made.rows):>6,} rows  proved in {best * 1e3:>7.1f} ms  looked up in {each * 1e6:>6.1f} us  {' '.join(told)}"
-        )
+        cost = f"proved in {best * 1e3:>7.1f} CPU ms  looked up in {each * 1e6:>6.1f} us"
+        print(f"{name:<30} {len(made.rows):>6,} rows  {cost}  {' '.join(told)}")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ from engine.errors import RegistryError, SourceError
 from engine.models.step import ModelStep
 from engine.publish import LIBRARIES
 from engine.registry.lock import Lock, Locked, locked
-from engine.registry.manifest import Component
+from engine.registry.manifest import METHOD_KIND, Component
 from engine.registry.published import Need, Published, Registry
 from engine.registry.resolve import Asked, resolve
 from engine.registry.store import Workspace
+from engine.screening.names import transliterator
 from engine.version import LANGUAGE_VERSION, VERSION
 
 
@@ -33,11 +34,11 @@ def make_lock(path: Path, registry: Registry, *, draft: bool = False, since: dat
     place = workspace.label(path.resolve())
     if draft:
         there = {(one.component.name, one.component.hash): one for one in registry.all()}
-        entries = tuple(_draft(one, there.get((one.name, one.hash))) for one in linked.components)
+        entries = tuple(_draft(one, there.get((one.name, one.hash))) for one in linked.components if one.kind != METHOD_KIND)
         return Lock(spec.name, spec.version, place, VERSION, LANGUAGE_VERSION, entries, _of_tree(linked), since)
     _check_published(components.component("cascade", spec.name), registry)
     found = resolve(registry, [Asked(Need("cascade", spec.name, spec.version), f"`{place}`")])
-    libraries: dict[str, str] = {}
+    libraries = _of_methods(linked)
     for one in found:
         libraries |= registry.config(one).facts.get(LIBRARIES, {}) if one.component.kind == "model" else {}
     return Lock(
@@ -60,8 +61,13 @@ def _draft(component: Component, published: Published | None) -> Locked:
     return Locked(component) if published is None else locked(published)
 
 
+def _of_methods(linked: Linked) -> dict[str, str]:
+    """What comparisons of names depend on, where there are any; the method itself comes with the engine."""
+    return transliterator() if any(one.kind == METHOD_KIND for one in linked.components) else {}
+
+
 def _of_tree(linked: Linked) -> dict[str, str]:
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = _of_methods(linked)
     for step in (*linked.plan.closed, *linked.plan.open):
         if isinstance(step, ModelStep):
             found |= step.model.manifest.environment.get("libraries", {})

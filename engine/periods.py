@@ -10,13 +10,14 @@ import heapq
 from array import array
 from bisect import bisect_right
 from functools import lru_cache
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Final
 
 from engine import zones
 from engine.values import DAY, INT64_MAX, INT64_MIN, date_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
 NOTHING: Final = -1
 """The number of what is not there."""
@@ -35,15 +36,11 @@ class Steps:
 
     __slots__ = ("ends", "keys", "numbers", "starts")
 
-    def __init__(self, changes: Mapping[Hashable, Iterable[tuple[int, int]]]) -> None:
-        self.keys: dict[Hashable, int] = {}
-        self.starts, self.numbers, self.ends = array("q"), array("q"), array("q", [0])
-        for place, (key, several) in enumerate(changes.items()):
-            self.keys[key] = place
-            for start, number in several:
-                self.starts.append(start)
-                self.numbers.append(number)
-            self.ends.append(len(self.starts))
+    def __init__(self, changes: Mapping[Hashable, Sequence[tuple[int, int]]]) -> None:
+        self.keys: dict[Hashable, int] = dict(zip(changes, range(len(changes)), strict=True))
+        together = list(chain.from_iterable(changes.values()))
+        self.starts, self.numbers = array("q", [start for start, _ in together]), array("q", [number for _, number in together])
+        self.ends = array("q", accumulate(map(len, changes.values()), initial=0))
 
     def find(self, key: Hashable, at: int) -> int:
         """The number that holds under the key at that moment."""

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.api import deployed, load
+from engine.backends.rules import input_types
 from engine.cascade.components import Components
 from engine.cascade.link import Linked
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
 from engine.lang import ir
+from engine.lang.environment import TemplateSet
+from engine.lang.format import format_template, slot_text
 from engine.lang.lists import ListValue
 from engine.lang.meaning import canonical, digest, of_rule
 from engine.models import package
@@ -201,6 +204,9 @@ def facts(made: Any) -> dict[str, Any]:
         case Rates():
             parts = {"the base": made.base, "how old a rate may be": str(made.oldest)}
             return {"outputs": dict.fromkeys(made.published, "rates"), "parts": parts, "data": made.digest}
+        case TemplateSet():
+            given = {name: ", ".join(slot_text(slot) for slot in node.slots) for name, node in made.templates.items()}
+            return {"outputs": given, "parts": {f"the template `{name}`": format_template(node) for name, node in made.templates.items()}}
         case ListValue():
             return {"outputs": {"values": str(made.type)}, "data": digest(canonical([made.holds, sorted(made.ids)]))}
     raise TypeError(f"nothing that is published: {made!r}")
@@ -217,12 +223,16 @@ def _of_rules(made: ir.RuleSet) -> dict[str, Any]:
         f"the rule `{rule.id}`": digest([of_rule(made, rule), canonical(replace(rule, reason=(), cites=(), severity=None))])
         for rule in made.rules
     }
-    parts |= {f"the exception `{one.id}`": digest(canonical(one)) for one in made.exemptions}
+    holds = {one.id: canonical(made.defines[ir.excepted(one.id)]) for one in made.exemptions}
+    parts |= {f"the exception `{one.id}`": digest([canonical(one), holds[one.id]]) for one in made.exemptions}
     wordless = ir.Rule | ir.Define | ir.Flag | ir.Set
     parts |= {f"`{getattr(one, 'name', 'a part')}`": digest(canonical(one)) for one in made.body if not isinstance(one, wordless)}
     parts["`decide`"] = digest(canonical(made.decide))
+    parts["how points come together"] = digest(canonical(made.scoring))
+    members = {use.alias for use in made.uses if use.kind == "ruleset"}
+    states = {name: str(type_) for name, type_ in input_types(made).items() if name.partition(".")[0] in members}
     return {
-        "inputs": _columns((*made.fields, *made.inputs)),
+        "inputs": _columns((*made.fields, *made.inputs)) | states,
         "outputs": {one.name: str(one.type) for one in made.outputs()},
         "parts": parts,
     }

@@ -97,8 +97,7 @@ class ReferenceTable:
     @property
     def rows(self) -> dict[Hashable, int]:
         """The row of every key of a table without dates."""
-        found: dict[Hashable, int] = self.kept("rows", lambda: {key: row for row, key in enumerate(self.keys)})
-        return found
+        return self._by_key()[0]
 
     def steps(self, kind: str, zone: str) -> Steps:
         """Which row holds under every key, for records whose time is of this kind and whose days are those of this zone."""
@@ -106,24 +105,26 @@ class ReferenceTable:
         return found
 
     def _steps(self, kind: str, zone: str) -> Steps:
-        return Steps({key: changes([self._span(row, kind, zone) for row in rows]) for key, rows in self._grouped().items()})
+        spans, (rows, several) = self._spans(kind, zone), self._by_key()
+        return Steps(
+            {key: changes([spans[row]] if key not in several else [spans[at] for at in several[key]]) for key, row in rows.items()}
+        )
 
-    def _span(self, row: int, kind: str, zone: str) -> Span:
-        start, end, rank = INT64_MIN, INT64_MAX, 0
+    def _spans(self, kind: str, zone: str) -> list[Span]:
+        """From when to when every row is found, and its rank among those found at once."""
+        starts, ends, ranks = [INT64_MIN] * len(self), [INT64_MAX] * len(self), [0] * len(self)
         if self.valid is not None:
-            first, after = self.valid.start[row], self.valid.after(row)
-            start = start if first is None else moment_of(first, self.valid.kind, kind, zone)
-            end = end if after is None else moment_of(after, self.valid.kind, kind, zone)
+            starts = _moments(self.valid.start, self.valid.kind, kind, zone, INT64_MIN)
+            ends = _moments([self.valid.after(row) for row in range(len(self))], self.valid.kind, kind, zone, INT64_MAX)
         if self.known is not None:
-            rank = self.known.start[row] or 0
-            start = max(start, moment_of(rank, self.known.kind, kind, zone))
-        return start, end, rank, row
+            ranks = [rank or 0 for rank in self.known.start]
+            starts = list(map(max, starts, _moments(ranks, self.known.kind, kind, zone, INT64_MIN)))
+        return list(zip(starts, ends, ranks, range(len(self)), strict=True))
 
-    def _grouped(self) -> dict[Hashable, list[int]]:
-        grouped: dict[Hashable, list[int]] = {}
-        for row, key in enumerate(self.keys):
-            grouped.setdefault(key, []).append(row)
-        return grouped
+    def _by_key(self) -> tuple[dict[Hashable, int], dict[Hashable, list[int]]]:
+        """The first row of every key; and all rows of those keys that have several."""
+        made: tuple[dict[Hashable, int], dict[Hashable, list[int]]] = self.kept("by key", lambda: _grouped(self.keys))
+        return made
 
     def find(self, key: Hashable, at: int | None = None, kind: str = "datetime", zone: str = "UTC") -> int:
         """The row that holds under the key at that moment, or `NOTHING`."""
@@ -138,9 +139,8 @@ class ReferenceTable:
 
     def clashes(self) -> Iterator[tuple[int, int]]:
         """Pairs of rows between which nobody could choose: of one key, known at the same moment, and valid at once."""
-        for rows in self._grouped().values():
-            if len(rows) > 1:
-                yield from self._clashing(rows)
+        for rows in self._by_key()[1].values():
+            yield from self._clashing(rows)
 
     def _clashing(self, rows: list[int]) -> Iterator[tuple[int, int]]:
         together: dict[int | None, list[int]] = {}
@@ -168,6 +168,23 @@ class ReferenceTable:
         if self.known is not None:
             parts.append(f"known from {_shown(self.known.start[row] or 0, self.known.kind)}")
         return ", ".join(parts)
+
+
+def _grouped(keys: Sequence[Hashable]) -> tuple[dict[Hashable, int], dict[Hashable, list[int]]]:
+    first: dict[Hashable, int] = {}
+    several: dict[Hashable, list[int]] = {}
+    for row, key in enumerate(keys):
+        if key in first:
+            several.setdefault(key, [first[key]]).append(row)
+        else:
+            first[key] = row
+    return first, several
+
+
+def _moments(bounds: Sequence[int | None], of: str, kind: str, zone: str, open_: int) -> list[int]:
+    """Bounds as moments of a record whose time is of this kind; there are far fewer different ones than rows."""
+    moments = {bound: open_ if bound is None else moment_of(bound, of, kind, zone) for bound in set(bounds)}
+    return list(map(moments.__getitem__, bounds))
 
 
 def _shown(bound: int, kind: str) -> str:

@@ -91,7 +91,7 @@ class LookedUp:
 
 def _keys(table: ReferenceTable) -> pl.DataFrame:
     """Every key once, in the order in which `rows` and `steps` number them."""
-    keys = list(table.rows) if not table.dated else list(dict.fromkeys(table.keys))
+    keys = list(table.rows)
     several = zip(*keys, strict=True) if len(table.key) > 1 else [keys]
     columns = [list(values) for values in several] or [[] for _ in table.key]
     made = [

@@ -13,12 +13,14 @@ from engine.cascade import parse as yaml_parse
 from engine.diagnostics import Diagnostic, Span, errors, render, suggest
 from engine.errors import ModelError
 from engine.lang import ast, check, ir
+from engine.lang.names import compares
 from engine.lang.parse import parse_parts
 from engine.lang.partial import Partial
 from engine.lang.source import read_text
 from engine.record import Record
-from engine.registry.manifest import Component, content_hash, fits
+from engine.registry.manifest import METHOD_KIND, Component, content_hash, fits
 from engine.registry.store import Workspace
+from engine.screening.names import METHOD, method
 
 A_KIND = {
     "ruleset": "a rule set",
@@ -27,6 +29,7 @@ A_KIND = {
     "list": "a list",
     "table": "a table",
     "rates": "a set of rates",
+    "templates": "a set of templates",
 }
 
 
@@ -69,6 +72,7 @@ class Components:
             "list": self.list_values,
             "table": self.table,
             "rates": self.rates,
+            "templates": self.templates,
             "features": self.features,
             "ruleset": self.rules,
         }
@@ -200,6 +204,16 @@ class Components:
 
         return self._once("rates", name, wanted, span, make)
 
+    def templates(self, name: str, wanted: str | None, span: Span) -> Any:
+        """Templates that several rule sets share."""
+
+        def make(_: Path, tree: ast.File) -> Any:
+            templates, problems = check.check_templates(tree)
+            self.diagnostics += problems
+            return templates
+
+        return self._once("templates", name, wanted, span, make)
+
     def features(self, name: str, wanted: str | None, span: Span) -> ir.FeatureSet | None:
         def make(path: Path, tree: ast.File) -> ir.FeatureSet | None:
             env = self._environment(path, tree)
@@ -207,6 +221,7 @@ class Components:
                 return None
             features, problems = check.check_features(tree, env)
             self.diagnostics += problems
+            self._note_method(features)
             return features
 
         features: ir.FeatureSet | None = self._once("features", name, wanted, span, make)
@@ -219,10 +234,16 @@ class Components:
                 return None
             rules, problems = check.check_ruleset(tree, env, overrides or {})
             self.diagnostics += problems
+            self._note_method(rules)
             return rules
 
         rules: ir.RuleSet | None = self._once("ruleset", name, wanted, span, make)
         return rules
+
+    def _note_method(self, checked: ir.RuleSet | ir.FeatureSet | None) -> None:
+        """How names are compared decides too, where any are."""
+        if checked is not None and compares(checked):
+            self.add(METHOD_KIND, "screening/names", METHOD, method())
 
     def _environment(self, path: Path, tree: ast.File) -> check.Environment | None:
         """What the names in a file may refer to; what cannot be found is reported here and left out."""
@@ -232,6 +253,7 @@ class Components:
             "list": self.list_values,
             "table": self.table,
             "rates": self.rates,
+            "templates": self.templates,
             "ruleset": lambda *use: self._read_rules(tree.name.text, *use),
         }
         used: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
@@ -252,7 +274,8 @@ class Components:
                 )
             return None
         folders = (path.parent, self.workspace.folder)
-        return check.Environment(record, used["features"], used["list"], *folders, used["table"], used["rates"], used["ruleset"])
+        others = (used[kind] for kind in ("table", "rates", "ruleset", "templates"))
+        return check.Environment(record, used["features"], used["list"], *folders, *others)
 
     def _read_rules(self, reader: str, name: str, wanted: str | None, span: Span) -> ir.RuleSet | None:
         """A rule set whose states another reads; none, with a report, where the two read one another."""

@@ -13,7 +13,7 @@ from engine.cascade.lacks import Lack, Level, RuleSetLevel, top
 from engine.cascade.link import Linked
 from engine.cascade.phrase import phrase, within
 from engine.cascade.tongues import show_in
-from engine.cascade.why import false_parts, read_values, table_lines
+from engine.cascade.why import false_parts, nearest, read_values, table_lines
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
 from engine.ledger.decision import Decision, Reason
@@ -280,7 +280,7 @@ def _why_not(rule: ir.Rule, level: RuleSetLevel) -> list[str]:
         if reference.evaluate(unless, level.work) is True:
             return [f"exempt because {because}"]
     trace = reference.trace(ir.assumed(ir.unexcepted(rule), level.step.rules.defines) if rule.assume else rule.when, level.work)
-    return [f"because {phrase(part.expr)} is false" + read_values(part) for part in false_parts(trace)][:4]
+    return [f"because {phrase(part.expr)} is false" + read_values(part) + nearest(part) for part in false_parts(trace)][:4]
 
 
 def score_lines(level: RuleSetLevel) -> list[str]:

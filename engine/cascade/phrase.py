@@ -105,6 +105,8 @@ def _is_list(expr: ir.Dated) -> bool:
 
 
 def _dated(expr: ir.Dated, word: str = "in") -> tuple[str, int]:
+    if expr.items and isinstance(expr.items[0], ir.Resembles):
+        return _resembles(expr.items[0])
     if _is_list(expr):
         return _membership(expr.items[0], word)  # type: ignore[arg-type]  # `_is_list` says so
     if expr.name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from engine.backends import reference
+from engine.backends.names import told
 from engine.cascade.lacks import RuleSetLevel
 from engine.cascade.phrase import phrase
 from engine.lang import ir
@@ -24,8 +25,18 @@ def false_parts(trace: reference.Trace) -> Iterator[reference.Trace]:
     elif isinstance(trace.expr, ir.Or):
         for child in trace.children:
             yield from false_parts(child)
+    elif isinstance(trace.expr, ir.Dated) and trace.value is False:
+        yield from false_parts(trace.children[-1])
     elif trace.value is False:
         yield trace
+
+
+def nearest(part: reference.Trace) -> str:
+    """The entry of a list that a name came nearest to, where it resembles none enough."""
+    if not isinstance(part.expr, ir.Resembles):
+        return ""
+    best = part.expr.names.nearest(*(child.value for child in part.children))
+    return "" if best is None else f"; nearest is {told(part.expr, best)}"
 
 
 def read_values(trace: reference.Trace) -> str:

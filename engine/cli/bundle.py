@@ -19,7 +19,8 @@ Pack a lock and every component it holds into one file, signed, for a machine wi
 bytes. There, `Engine.load("screening.bundle", trust="release.pub")` verifies it before anything of it is opened.
 
 examples:
-  engine bundle cascades/screening.lock --key release.key"""
+  engine bundle cascades/screening.lock --key release.key
+  engine bundle cascades/screening.lock --key release.key --output out/screening.bundle"""
 
 
 def arguments(parser: ArgumentParser) -> None:

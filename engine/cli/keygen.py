@@ -16,7 +16,8 @@ TEACHES: Final = """\
 Write a private Ed25519 key, which signs bundles and stays with you, and a public one, which you give to whoever is to trust them.
 
 examples:
-  engine keygen release          writes release.key and release.pub"""
+  engine keygen release               writes release.key and release.pub
+  engine keygen keys/2026 --json"""
 
 
 def arguments(parser: ArgumentParser) -> None:

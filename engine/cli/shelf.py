@@ -12,7 +12,7 @@ from engine.registry.manifest import REFERENCE
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
 
-KINDS: Final = ("ruleset", "record", "features", "list", "table", "rates", "model", "cascade")
+KINDS: Final = ("ruleset", "record", "features", "list", "table", "rates", "templates", "model", "cascade")
 
 
 def arguments(parser: ArgumentParser) -> None:

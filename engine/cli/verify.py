@@ -16,7 +16,8 @@ TEACHES: Final = """\
 Hold a bundle against a public key. Nothing of the bundle is opened. Without a key nothing holds.
 
 examples:
-  engine verify screening.bundle --key release.pub"""
+  engine verify screening.bundle --key release.pub
+  engine verify screening.bundle --key release.pub --json"""
 
 
 def arguments(parser: ArgumentParser) -> None:

@@ -73,10 +73,12 @@ def _unreadable(report: Report, word: ast.Word, what: str, hint: str | None = No
     report.error("table-unreadable", f"the file `{word.text}` {what}", word.span, hint)
 
 
-def inside(report: Report, span: Span, file: str, folder: Path | None, workspace: Path | None) -> Path | None:
+def inside(
+    report: Report, span: Span, file: str, folder: Path | None, workspace: Path | None, code: str = "table-unreadable"
+) -> Path | None:
     """The path of a file that is named from `folder` and must lie in `workspace` (or in `folder`, where there is no workspace)."""
     if folder is None:
-        report.error("table-unreadable", f"the file `{file}` cannot be read: this text has no folder of its own", span)
+        report.error(code, f"the file `{file}` cannot be read: this text has no folder of its own", span)
         return None
     path, bounds = (folder / file).resolve(), (workspace or folder).resolve()
     if not path.is_relative_to(bounds) or Path(file).is_absolute():
@@ -152,7 +154,12 @@ def _csv_cells(source: Columns, places: Sequence[int]) -> Iterator[tuple[Sequenc
             if {len(row) for row in block} != {width}:
                 block, numbers = _even(block, numbers, width)
             turned = list(zip(*block, strict=True)) if block else [()] * width
-            yield numbers, [[cell or None for cell in turned[place]] for place in places]
+            yield numbers, [_with_gaps(turned[place]) for place in places]
+
+
+def _with_gaps(cells: Sequence[str]) -> Sequence[Any]:
+    """The cells, none for those that are empty."""
+    return [cell or None for cell in cells] if "" in cells else cells
 
 
 def _even(block: list[list[str]], numbers: Sequence[int], width: int) -> tuple[list[list[str]], list[int]]:

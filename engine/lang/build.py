@@ -420,7 +420,7 @@ class Builder(TableBuilder):
         return ast.Expectation("rule", word_of(c[0]), c[1].type.lower(), span=self._from(*c))
 
     def expect_silenced(self, c: Children) -> ast.Expectation:
-        by = tuple(word_of(token) for token in c[3:])
+        by = tuple(word_of(token) for token in c[2:])
         return ast.Expectation("silenced", word_of(c[0]), names=by, span=self._from(c[0], c[-1]))
 
     def expect_score(self, c: Children) -> ast.Expectation:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from engine.diagnostics import Diagnostic, in_order
 from engine.lang import ast, declarations, ir, rate_files, records, reference_tables
 from engine.lang.cases import Invariant, TestCase
-from engine.lang.environment import Environment, list_name
+from engine.lang.environment import Environment, TemplateSet, list_name
 from engine.lang.expectations import cases
 from engine.lang.expressions import Typer
 from engine.lang.history import feature_set
@@ -24,6 +24,7 @@ from engine.lang.problems import Report
 from engine.lang.program import Program
 from engine.lang.ruleset import RuleSetCheck
 from engine.lang.scope import Scope
+from engine.lang.slots import template_set
 from engine.lang.templates import expanded
 from engine.lang.translate import speaking
 from engine.lang.words import load_words
@@ -47,6 +48,7 @@ __all__ = [
     "check_record",
     "check_ruleset",
     "check_table",
+    "check_templates",
     "check_tests",
 ]
 
@@ -116,6 +118,14 @@ def check_ruleset(
     program, check = _begun(tree, env, overrides, report)
     checked = check.run()
     return (None if report.failed or program.incomplete else checked), _told(tree, report)
+
+
+def check_templates(tree: ast.File) -> tuple[TemplateSet | None, list[Diagnostic]]:
+    """The templates of a `templates` file. What their conditions mean is told where rules are made from them."""
+    report = Report()
+    records.check_places(tree, report)
+    found, _ = template_set([node for node in tree.declarations if isinstance(node, ast.RuleTemplate)], report)
+    return (None if report.failed else found), _told(tree, report)
 
 
 def _begun(tree: ast.File, env: Environment, overrides: Mapping[str, ast.Expr], report: Report) -> tuple[Program, RuleSetCheck]:

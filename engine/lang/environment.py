@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateSet:
+    """The templates of one component, by name."""
+
+    templates: Mapping[str, ast.RuleTemplate]
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """The components a file may refer to, by path (`aml/profile`); those that were not found are not in it and reported already.
 
@@ -35,6 +42,7 @@ class Environment:
     tables: Mapping[str, ReferenceTable] = field(default_factory=dict)
     rates: Mapping[str, Rates] = field(default_factory=dict)
     rulesets: Mapping[str, ir.RuleSet] = field(default_factory=dict)
+    templates: Mapping[str, TemplateSet] = field(default_factory=dict)
 
 
 NO_RATES = "rates of "
@@ -98,7 +106,7 @@ def base_scope(tree: ast.File, env: Environment, report: Report) -> Scope:
             columns.update({name + feature.name: feature.type for feature in env.features[node.path].features})
         elif node.path in env.rulesets:
             columns.update(states(node.path, env.rulesets[node.path]))
-        elif node.path not in env.tables:
+        elif node.path not in env.tables and node.path not in env.templates:
             lost.append(name)
     rates, time = _rates(tree, env, lost, report), columns.get("now", DATETIME)
     return Scope(zone=env.record.zone, time=time, columns=columns, lists=lists, silent_prefixes=tuple(lost), rates=rates)

@@ -213,8 +213,18 @@ def _exemption(node: ast.Exemption) -> list[Line]:
     return lines + [Line(f'  {word} "{text.text}"', text.span.line) for word, text in texts if text is not None]
 
 
+def format_template(node: ast.RuleTemplate) -> str:
+    """The text of a template by itself."""
+    return "\n".join(line.text for line in _template(node))
+
+
+def slot_text(slot: ast.Slot) -> str:
+    """A slot as it is declared."""
+    return f"{slot.name.text}: {_type(slot.type)}{_default(slot)}"
+
+
 def _template(node: ast.RuleTemplate) -> list[Line]:
-    slots = [(f"{slot.name.text}: {_type(slot.type)}{_default(slot)}", slot.span.line) for slot in node.slots]
+    slots = [(slot_text(slot), slot.span.line) for slot in node.slots]
     lines = fill(f"template {node.name.text}{title(node.title)} (", slots, node.span.line, end=")")
     for one in (*node.body, node.rule):
         for line in _DECLARATIONS[type(one)](one):
@@ -315,11 +325,6 @@ def _test(node: ast.Test) -> list[Line]:
     if node.given:
         lines += fill("  given ", _bindings(node.given), node.given[0].span.line)
     return lines + fill("  expect ", [(_expectation(one), one.span.line) for one in node.expect], node.expect[0].span.line)
-
-
-def format_test(node: ast.Test) -> str:
-    """The text of a test by itself."""
-    return "\n".join(line.text for line in _test(node))
 
 
 def _expectation(node: ast.Expectation) -> str:

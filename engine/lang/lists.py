@@ -1,4 +1,4 @@
-"""The values of a list: written in the text, or read from a CSV file beside it. It and `sheets` alone open files."""
+"""The values of a list: written in the text, or read from a CSV file beside it. The only place of the language that opens files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.lang import ast, ir
+from engine.lang import ast, beside, ir
 from engine.lang.entries import Days, Entries
 from engine.lang.letters import mixed_words
 from engine.lang.source import check_text
@@ -19,10 +19,6 @@ from engine.values import DATE, Type, Value, known
 if TYPE_CHECKING:
     from engine.diagnostics import Span
     from engine.lang.problems import Report
-
-
-MAX_LINE: Final = 1_000_000
-"""About how many bytes a line of a table may have."""
 
 
 Held = frozenset[Value] | Entries
@@ -76,7 +72,7 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
     The file's name is relative to `folder`; the file must lie in `workspace` (or in `folder`, where there is no workspace).
     """
     span, file = node.span, node.file
-    path = inside(report, span, file, folder, workspace)
+    path = beside.inside(report, span, file, folder, workspace, "list-unreadable")
     if path is None:
         return None
     try:
@@ -86,10 +82,12 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
         reason = "there is no such file" if isinstance(problem, FileNotFoundError) else (problem.strerror or "unknown reason").lower()
         report.error("list-unreadable", f"the file `{file}` cannot be read: {reason}", span)
     except UnicodeDecodeError:
-        message = f"the file `{file}` is not UTF-8 text: line {line_at_fault(path)} does not fit"
+        message = f"the file `{file}` is not UTF-8 text: line {beside.line_at_fault(path)} does not fit"
         report.error("list-unreadable", message, span, "save it as UTF-8")
     except csv.Error as problem:
         report.error("list-unreadable", f"the file `{file}` is not a table: {str(problem).rstrip('.')}", span, "save it as CSV in UTF-8")
+    except beside.BadFile as problem:
+        report.error("list-unreadable", f"the file `{file}` {problem.message}", span)
     except _BadTable as problem:
         code, message, sought, there = problem.args
         report.error(code, f"the file `{file}` {message}", span, report.suggest(sought, there) if there else None)
@@ -101,30 +99,12 @@ def read_file(report: Report, node: ast.ListFile, folder: Path | None, workspace
     return None
 
 
-def inside(
-    report: Report, span: Span, file: str, folder: Path | None, workspace: Path | None, code: str = "list-unreadable"
-) -> Path | None:
-    """Where a file lies that rules name; none, and a problem noted, where that is outside the workspace."""
-    if folder is None:
-        report.error(code, f"the file `{file}` cannot be read: this text has no folder of its own", span)
-        return None
-    path, bounds = (folder / file).resolve(), (workspace or folder).resolve()
-    if not path.is_relative_to(bounds) or Path(file).is_absolute():
-        report.error(
-            "path-outside", f"the file `{file}` lies outside the workspace", span, "put it beside the rules and name it from there"
-        )
-        return None
-    return path
-
-
 @lru_cache(maxsize=8)
 def _column(
     path: Path, columns: tuple[str, ...], bearer: str | None, valid: tuple[str, str] | None, changed: int, size: int
 ) -> tuple[Held, Ids, tuple[_Odd, ...]]:
     """Read once as long as the file does not change: a rule set is checked again for every test that overrides a param."""
-    problem = look_over(path)
-    if problem is not None:
-        raise _BadTable("list-unreadable", problem)
+    beside.look_over(path)
     found: dict[Value, tuple[Days, ...]] = {}
     ids: set[tuple[str, str]] = set()
     odd: dict[str, _Odd] = {}
@@ -230,32 +210,6 @@ def _tell(report: Report, span: Span, file: str, odd: tuple[_Odd, ...]) -> None:
 
 
 _MENDED: Final = {"bad-date": "write dates as `2026-12-25`, or leave the cell empty", "effective-order": "exchange the two dates"}
-
-
-def look_over(path: Path) -> str | None:
-    """What is wrong with a file that only looks like a table: zero bytes, and lines so long that they would fill memory."""
-    line = 1
-    with path.open("rb") as file:
-        while block := file.read(MAX_LINE):
-            zero = block.find(b"\0")
-            if zero >= 0:
-                line += block.count(b"\n", 0, zero)
-                return f"holds zero bytes in line {line}: it is damaged, or not saved as UTF-8"
-            if len(block) == MAX_LINE and b"\n" not in block and b"\r" not in block:
-                return f"has more than {MAX_LINE:_} bytes in line {line}"
-            line += block.count(b"\n")
-    return None
-
-
-def line_at_fault(path: Path) -> int:
-    """The first line that is not UTF-8."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return 1
 
 
 def _place(header: list[str], column: str | None) -> int:

@@ -40,7 +40,7 @@ def explain(mistake: Mistake) -> Diagnostic:
 def _no_header(m: Mistake) -> Answer | None:
     if m.start != "file" or m.index != 0:
         return None
-    kinds = ("ruleset", "record", "features", "list", "table", "rates")
+    kinds = ("ruleset", "record", "features", "list", "table", "rates", "templates")
     word = m.tokens[0].value
     hint = (None if word in load_words().declarations else suggest(word[:40], kinds)) or "for example `ruleset aml/cash version 1.0.0`"
     return "no-header", "a file begins with `ruleset`, `record`, `features`, `list`, `table` or `rates`, its name and its version", hint

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from engine.diagnostics import Span
 from engine.lang import ast, ir
 from engine.lang.arithmetic import describe
 from engine.lang.dated import Fixed, is_fixed
@@ -14,14 +16,12 @@ from engine.lang.entries import Entries
 from engine.lang.functions import Typer
 from engine.lang.lists import Held, Ids, ListValue
 from engine.lang.scope import Refusal
-from engine.screening.names import Entry, Names
-from engine.values import PERCENT, PERCENT_UNIT, TEXT, show
+from engine.screening.names import LIBRARIES, Entry, Names
+from engine.values import PERCENT, PERCENT_UNIT, TEXT, Type, show
 
 if TYPE_CHECKING:
-    from engine.diagnostics import Span
     from engine.lang.problems import Report
 
-LIBRARIES: Final = ("anyascii", "rapidfuzz")
 PARTS: Final = {"match": "text", "match.name": "name", "match.id": "id", "match.score": "score", "match.list": "list"}
 """What a rule that compares names can say of the entry that was found."""
 _LEAST: Final = PERCENT_UNIT // 100
@@ -39,6 +39,8 @@ def resembles(typer: Typer, node: ast.Resembles) -> ir.Expr | None:
     sound = item is not None and _is_text(item, typer.report)
     if listed is None or item is None or not sound or least is None or not _installed(node.span, typer.report):
         return None
+
+    _point_out_nameless(listed, node.listed.span, typer.report)
 
     def ask(held: Held, by: int) -> ir.Expr:
         day = ir.day_of_event() if isinstance(held, Entries) else None
@@ -58,6 +60,16 @@ def names(held: Held, ids: Ids) -> Names:
         bearers.setdefault(name, []).append(bearer)
     days = held if isinstance(held, Entries) else {}
     return Names(Entry(name, bearer, days.get(name, ())) for name in held for bearer in bearers.get(name, [""]))
+
+
+def _point_out_nameless(listed: ListValue, span: Span, report: Report) -> None:
+    """Entries that are on the list and that no name can resemble, told once however many rules look in it."""
+    lost = sorted(entry.name for held, ids in ((held, listed.ids) for _, held in listed.holds) for entry in names(held, ids).nameless())
+    if lost:
+        more = f", and {len(lost) - 1:_} more" if len(lost) > 1 else ""
+        message = f"the list `{listed.name}` has an entry that no name resembles: `{lost[0][:40]}`{more}"
+        if all(one.message != message for one in report.found):
+            report.warning("nameless-entry", message, span, "a name has a letter or a digit, and at most 1_000 characters")
 
 
 def _least(typer: Typer, node: ast.Expr) -> Fixed | None:
@@ -144,6 +156,15 @@ def _asked(expr: ir.Expr, defines: Mapping[str, ir.Expr], seen: set[str]) -> Ite
             yield from _asked(child, defines, seen)
 
 
-def compares(expr: ir.Expr) -> bool:
-    """Whether names are compared anywhere in an expression."""
-    return any(isinstance(node, ir.Resembles) for node in ir.walk(expr))
+def compares(thing: Any) -> bool:
+    """Whether names are compared anywhere in an expression, a rule set or a feature set."""
+    waiting = [thing]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ir.Resembles):
+            return True
+        if isinstance(node, tuple):
+            waiting.extend(node)
+        elif is_dataclass(node) and not isinstance(node, Type | Span):
+            waiting.extend(getattr(node, part.name) for part in fields(node))
+    return False

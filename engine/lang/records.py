@@ -29,6 +29,7 @@ _HEADER = {
     "list": (),
     "table": ("zone", "key", "rows", "valid", "known"),
     "rates": ("rows", "base", "oldest"),
+    "templates": (),
 }
 _BODY: dict[str, tuple[type, ...]] = {
     "record": (ast.Field,),
@@ -40,6 +41,7 @@ _BODY: dict[str, tuple[type, ...]] = {
     "list": (ast.ListDecl,),
     "table": (ast.TableColumn,),
     "rates": (),
+    "templates": (ast.RuleTemplate,),
 }  # fmt: skip
 _SPECIAL = {name for names in _HEADER.values() for name in names}
 _WORDS = {

@@ -15,7 +15,7 @@ from engine.lang import ast, beside, literals, records
 from engine.lang.arithmetic import describe
 from engine.reading import read_value, shown
 from engine.reference_table import Bounds, ReferenceTable, TableColumn
-from engine.values import DATE, DATETIME, MISSING, Missing, Money, Type, Value
+from engine.values import DATE, DATETIME, MISSING, TEXT, Missing, Money, Type, Value
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -175,6 +175,10 @@ class _Reader:
 
     def _take(self, name: str, reader: _Values, cells: Sequence[Any], numbers: Sequence[int]) -> None:
         values, bad = self.values[name], len(reader.bad)
+        if reader.type == TEXT and cells.__class__ is tuple:
+            # what stands in a file of text is a text; most columns of it are keys, in which every value is another
+            values += cells
+            return
         values += map(reader.__getitem__, cells)
         if bad or reader.bad:
             for cell, number in zip(cells, numbers, strict=True):
@@ -200,11 +204,21 @@ class _Reader:
                 message = f"and {number - _MOST_CELLS:_} more cells of the column `{name}`"
                 self.report.error("table-cell", message, self.declared[name][0].span)
         key = {word.text for word in self.tree.key}
+        self._tell_spaces(key)
         for name, (node, _) in self.declared.items():
             empty = sum(value is MISSING for value in self.values[name]) if None in readers[name] or readers[name].type.by else 0
             if empty and not node.optional and name not in key:
                 message = f"{_count(empty, 'cell')} of the column `{name}` {'is' if empty == 1 else 'are'} empty"
                 self.report.warning("table-empty", message, node.span, "add `optional` where that is normal")
+
+    def _tell_spaces(self, key: set[str]) -> None:
+        """A key that begins or ends with a space is found by nobody who does not write it so."""
+        for name in sorted(key):
+            for value, number in zip(self.values[name], self.numbers, strict=True) if self.declared[name][1].kind == "text" else ():
+                if value.__class__ is str and value != value.strip():
+                    message = f"row {number} of the file `{self.file}`: the key `{shown(value, 40)}` begins or ends with a space"
+                    self.report.warning("edge-space", message, self.declared[name][0].span, "if that is meant, leave it so")
+                    break
 
 
 def _count(number: int, what: str) -> str:

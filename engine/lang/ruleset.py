@@ -279,6 +279,10 @@ class RuleSetCheck:
                 self.report.warning("never-used", f"no amount is converted by `{node.path}`", node.span, "delete the line, or convert one")
             elif node.kind == "features" and node.path in env.features and alias(node.path) not in starts:
                 self.report.warning("never-used", f"no feature of `{node.path}` is used", node.span, "delete the line, or use one")
+            elif node.kind == "templates" and node.path in env.templates and called(node) not in starts:
+                self.report.warning(
+                    "never-used", f"no rule is made from `{node.path}`", node.span, "delete the line, or make a rule from it"
+                )
             elif node.kind == "ruleset" and node.path in env.rulesets and alias(node.path) not in starts:
                 self.report.warning("never-used", f"nothing of `{node.path}` is used", node.span, "delete the line, or use its states")
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.currencies import DIGITS
-from engine.lang.lists import inside, line_at_fault, look_over
+from engine.lang.beside import BadFile, inside, line_at_fault, look_over
 
 if TYPE_CHECKING:
     from engine.lang import ast
@@ -147,9 +147,10 @@ def _csv(path: Path, separator: str | None) -> list[tuple[int, list[str]]]:
     mark = {"tab": "\t"}.get(separator or "", separator) or ","
     if mark not in _SEPARATORS:
         raise _Unreadable("sheet-unreadable", f"`{separator}` separates no cells", 'write `separated by ";"`, or `"tab"`')
-    problem = look_over(path)
-    if problem is not None:
-        raise _Unreadable("sheet-unreadable", f"this file {problem}", "save it as CSV in UTF-8")
+    try:
+        look_over(path)
+    except BadFile as problem:
+        raise _Unreadable("sheet-unreadable", f"this file {problem.message}", "save it as CSV in UTF-8") from None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [(table_line, list(cells)) for table_line, cells in _numbered(csv.reader(file, delimiter=mark, strict=True))]

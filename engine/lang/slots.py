@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.diagnostics import Span
 from engine.lang import ast, literals
 from engine.lang.arithmetic import describe
+from engine.lang.environment import TemplateSet
 from engine.lang.expressions import Typer
 from engine.lang.problems import Report
 from engine.lang.scope import RESERVED, Scope
@@ -27,6 +28,24 @@ class Misfit(NamedTuple):
     what: str
     hint: str | None
     span: Span
+
+
+def template_set(nodes: Iterable[ast.RuleTemplate], report: Report) -> tuple[TemplateSet, set[str]]:
+    """Templates by name, and the names of those that are faulty; their problems are noted."""
+    found: dict[str, ast.RuleTemplate] = {}
+    faulty: set[str] = set()
+    for node in nodes:
+        name = node.name.text
+        if name in found:
+            first = ("the first is here", found[name].name.span)
+            report.error("duplicate-name", f"there is a second template `{name}`", node.name.span, related=(first,))
+            continue
+        before = report.errors
+        check_template(node, report)
+        found[name] = node
+        if report.errors > before:
+            faulty.add(name)
+    return TemplateSet(found), faulty
 
 
 def check_template(node: ast.RuleTemplate, report: Report) -> None:

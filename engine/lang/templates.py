@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.diagnostics import Made, Span
 from engine.lang import ast, ir
 from engine.lang.arithmetic import describe
-from engine.lang.environment import list_name
+from engine.lang.environment import called, list_name
 from engine.lang.format_expressions import format_expression
 from engine.lang.order import mentioned
-from engine.lang.slots import NAMED, Misfit, check_template, misfit, same, slot_type, wanted
+from engine.lang.slots import NAMED, Misfit, misfit, same, slot_type, template_set, wanted
 
 if TYPE_CHECKING:
     from engine.lang.environment import Environment
@@ -47,21 +47,26 @@ def expanded(tree: ast.File, env: Environment, report: Report) -> Expanded:
 
 
 class _Expansion:
-    """Writes out one file. Rules are made from sound templates only."""
+    """Writes out one file. Rules are made from sound templates only; `unknown` are components of templates that were not found."""
 
     def __init__(self, tree: ast.File, env: Environment, report: Report) -> None:
         self.tree, self.env, self.report = tree, env, report
         self.templates: dict[str, ast.RuleTemplate] = {}
         self.faulty: set[str] = set()
+        self.unknown: set[str] = set()
         self.used: set[str] = set()
         self.ids: dict[str, Span] = {}
         self.lost: set[str] = set()
         self.read: set[str] = set()
 
     def run(self) -> Expanded:
-        for node in self.tree.declarations:
-            if isinstance(node, ast.RuleTemplate):
-                self._template(node)
+        own, self.faulty = template_set([node for node in self.tree.declarations if isinstance(node, ast.RuleTemplate)], self.report)
+        self.templates.update(own.templates)
+        for use in self.tree.uses:
+            if use.kind == "templates" and use.path in self.env.templates:
+                self.templates |= {f"{called(use)}.{name}": node for name, node in self.env.templates[use.path].templates.items()}
+            elif use.kind == "templates":
+                self.unknown.add(called(use))
         declared: list[ast.Declaration] = []
         for node in self.tree.declarations:
             if isinstance(node, ast.Rule):
@@ -70,36 +75,27 @@ class _Expansion:
                 declared += self._made(node)
             elif not isinstance(node, ast.RuleTemplate):
                 declared.append(node)
-        for name, template in self.templates.items():
+        for name, template in own.templates.items():
             if name not in self.used:
                 message = f"no rule is made from the template `{name}`"
                 self.report.warning("never-used", message, template.name.span, "delete it, or make a rule from it")
         return Expanded(replace(self.tree, declarations=tuple(declared)), frozenset(self.lost), frozenset(self.read))
-
-    def _template(self, node: ast.RuleTemplate) -> None:
-        name = node.name.text
-        if name in self.templates:
-            first = ("the first is here", self.templates[name].name.span)
-            self.report.error("duplicate-name", f"there is a second template `{name}`", node.name.span, related=(first,))
-            return
-        before = self.report.errors
-        check_template(node, self.report)
-        self.templates[name] = node
-        if self.report.errors > before:
-            self.faulty.add(name)
 
     # --- uses --------------------------------------------------------------------------------------------------------
 
     def _made(self, node: ast.MadeRule) -> Iterator[ast.Declaration]:
         name, rule = node.template.text, node.id.text
         self.used.add(name)
+        self.read.add(name)
         if rule in self.ids:
             first = ("the first is here", self.ids[rule])
             self.report.error("duplicate-rule", f"there is a second rule `{rule}`", node.id.span, "give it an id of its own", (first,))
             return
         self.ids[rule] = node.id.span
-        if name not in self.templates:
-            hint = self.report.suggest(name, self.templates) or "write it as `template NAME (SLOT: TYPE) rule ...`"
+        if name not in self.templates and name.partition(".")[0] not in self.unknown:
+            shared = next((one for one in self.templates if one.endswith(f".{name}")), None)
+            hint = f"did you mean `{shared}`?" if shared is not None else self.report.suggest(name, self.templates)
+            hint = hint or "write it as `template NAME (SLOT: TYPE) rule ...`"
             self.report.error("unknown-template", f"there is no template `{name}`", node.template.span, hint)
         template = self.templates.get(name)
         filled = None if template is None or name in self.faulty else self._filled(node, template)
@@ -208,7 +204,7 @@ def _written_out(node: ast.MadeRule, template: ast.RuleTemplate, filled: list[_F
     """The declarations one use stands for: what fills the slots, what the template declares, the rule."""
     rule = node.id.text
     said = ", ".join(f"{one.slot.name.text} = {format_expression(one.value)}" for one in filled)
-    made = Made(rule, node.span, f"{template.name.text} with {said}")
+    made = Made(rule, node.span, f"{node.template.text} with {said}")
     names = {one.slot.name.text: one.name for one in filled} | {one.name.text: f"{rule}.{one.name.text}" for one in template.body}
     shown = {one.slot.name.text: _shown(one.value) for one in filled}
     for one in filled:

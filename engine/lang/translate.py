@@ -78,7 +78,8 @@ _TOKEN: Final = re.compile(r'\u2063[\w. ]+|--\w+|"[^"]*"?|\d[\w.:-]*|[^\W\d][\w.
 CELLS: Final = frozenset((
     "AND", "OR", "NOT", "TRUE", "FALSE", "FLAG", "CONTAINS", "MATCHES", "STARTS", "WITH", "BETWEEN", "WITHIN", "AROUND", "IS", "MISSING",
     "KNOWN", "IN", "ELSE", "HOUR_OF", "WEEKDAY_OF", "ANY_OF", "ALL_OF", "NUMBER_OF", "WHERE", "SECOND", "MINUTE", "HOUR", "DAY", "WEEK",
-    "MONTH", "YEAR", "HIT", "CLEAR", "UNDECIDED", "SILENCED", "SCORE", "OUTCOME", "POSSIBLE", "ROBUST", "ANY", "OTHERWISE", "TO",
+    "MONTH", "YEAR", "HIT", "CLEAR", "UNDECIDED", "SILENCED", "SILENCED_BY", "SCORE", "OUTCOME", "POSSIBLE",
+    "ROBUST", "ANY", "OTHERWISE", "TO",
 ))  # fmt: skip
 """Terminals that a cell may hold. No two of them share a word in any language, for cells are put into English before they are read."""
 

@@ -25,7 +25,7 @@ RESERVED = (
 )  # fmt: skip
 """Terminals that are never a name, so that a mistake is seen where it is made."""
 
-KINDS = ("RULESET", "RECORD", "FEATURES", "LIST", "TABLE", "RATES")
+KINDS = ("RULESET", "RECORD", "FEATURES", "LIST", "TABLE", "RATES", "TEMPLATES")
 """Terminals that begin a file."""
 
 _GUARD: Final = "\u2063"

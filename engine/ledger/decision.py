@@ -93,10 +93,9 @@ class Decision:
     """One decision.
 
     `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
-    history was looked at. `score` and `score_range` are those of the
-    deciding step: the points of its rules that hit, after policies, and the lowest and highest they can come to before them. `hits` are
-    rules hit after policies, `undecided` those that could not be judged before them, `held` those whose hit `once` holds back,
-    `silenced` the hits that exceptions took away.
+    history was looked at. `score` and `score_range` are those of the deciding step: what the points of its rules that hit come to, after
+    policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
+    be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
     `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
     columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
     """

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import RegistryError
-from engine.registry.manifest import Component, parse_version
+from engine.registry.manifest import METHOD_KIND, Component, parse_version
 from engine.registry.oci import MANIFEST_TYPE, Descriptor, as_json
 from engine.registry.published import Published, Registry, inside
 
@@ -165,7 +165,7 @@ def check_loaded(lock: Lock, loaded: Iterable[Component], place: str) -> None:
     for key, one in wanted.items():
         if key in there and there[key].hash != one.hash:
             raise RegistryError(f"`{one}` is not what the lock `{place}` holds: it has the hash {there[key].hash}, locked is {one.hash}")
-    others = [f"`{there[key]}`" for key in sorted(there.keys() - wanted.keys())]
+    others = [f"`{there[key]}`" for key in sorted(there.keys() - wanted.keys()) if key[0] != METHOD_KIND]
     if others:
         raise RegistryError(f"the lock `{place}` does not hold {', '.join(others)}, which takes part; make it anew with `engine lock`")
 

@@ -13,6 +13,8 @@ VERSION = re.compile(rf"(0|[1-9]\d{{0,8}})\.(0|[1-9]\d{{0,8}})\.(0|[1-9]\d{{0,8}
 """Three numbers, and for a version that is no release yet what comes before it: ``2.0.0-rc.1``."""
 RANGE = re.compile(r"([\^~]?)(0|[1-9]\d{0,8})(?:\.(0|[1-9]\d{0,8}))?(?:\.(0|[1-9]\d{0,8}))?")
 REFERENCE = re.compile(r"(?P<name>[a-z][a-z0-9_-]*(?:/[a-z][a-z0-9_-]*)+)(?:@(?P<range>\S+))?")
+METHOD_KIND = "method"
+"""The kind of what decides and comes with the engine, so that it is named by decisions and never published."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

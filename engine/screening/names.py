@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final, NamedTuple
 
 from engine.screening.index import Index
@@ -13,8 +14,21 @@ from engine.values import PERCENT_UNIT, Missing
 
 METHOD: Final = "1.0.0"
 """The version of what `spelling` and `likeness` say; another one may decide otherwise."""
+LIBRARIES: Final = ("anyascii", "rapidfuzz")
 HUNDREDTH: Final = PERCENT_UNIT // WHOLE
-_REMEMBERED: Final = 8_192
+_REMEMBERED: Final = 32_768
+"""Of so many names a list remembers its answer: a few megabytes."""
+
+
+def transliterator() -> dict[str, str]:
+    """The library that writes names in Latin letters, and its version, on which likeness depends."""
+    return {"anyascii": importlib.metadata.version("anyascii")}
+
+
+def method() -> list[tuple[str, bytes]]:
+    """What decides besides a list: the version of the method, and of the library that transliterates."""
+    return [("method", METHOD.encode()), *((name, version.encode()) for name, version in transliterator().items())]
+
 
 Days = tuple[int | None, int | None]
 
@@ -63,17 +77,25 @@ class Names:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries: Final = tuple(sorted(set(entries), key=lambda entry: (entry.name, entry.id, repr(entry.days))))
         self._hash: int | None = None
-        self._spelt: dict[tuple[bool, bool], tuple[Index, dict[str, list[Entry]]]] | None = None
-        self._halves: tuple[list[tuple[Spelling, Entry]], list[tuple[Spelling, Entry]]] | None = None
-        self.best = lru_cache(maxsize=_REMEMBERED)(self._best)
+        self._indexes: dict[tuple[bool, bool], tuple[Index, dict[str, list[Entry]]]] = {}
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._best)
+
+    def best(self, name: str, least: int, day: int | None = None) -> Match | Missing | None:
+        """The entry that resembles the name most, if by `least` or more; of equals the first by name and id. Missing where the name cannot
+        be compared."""
+        return self._remembered(name, least, day)
 
     def resembles(self, name: str, least: int, day: int | None = None) -> Any:
         """Whether some entry in force on the day resembles the name by `least`, a percentage; missing where the name cannot be compared."""
         found = self.best(name, least, day)
         return found if found.__class__ is Missing else found is not None
 
+    def nearest(self, name: str, day: int | None = None) -> Match | None:
+        """The entry that resembles the name most, however little, down to 60%: for people who ask why there was no match."""
+        found = (self._best(name, least * PERCENT_UNIT // 100, day) for least in (90, 80, 70, 60))
+        return next((match for match in found if isinstance(match, Match)), None)
+
     def _best(self, name: str, least: int, day: int | None = None) -> Match | Missing | None:
-        """The entry that resembles the name most, if by `least` or more; of equals the first by name and id."""
         spelling = spell(name)
         if isinstance(spelling, Missing):
             return spelling
@@ -87,6 +109,8 @@ class Names:
         """With names of a script with vowels as they stand, with others without any; two names without vowels as they stand."""
         for vowels in (True, False):
             alike = vowels == spelling.vowels
+            if not self._halves[vowels]:
+                continue
             words = spelling.words if alike else bare(spelling.words)
             index, entries = self._index(vowels, not alike)
             mine = code(words)
@@ -97,20 +121,18 @@ class Names:
 
     def _index(self, vowels: bool, without: bool) -> tuple[Index, dict[str, list[Entry]]]:
         """The index of the entries whose script writes vowels, or of the others; with `without` by their consonants."""
-        if self._spelt is None:
-            self._spelt = {}
-        if (vowels, without) not in self._spelt:
+        if (vowels, without) not in self._indexes:
             entries: dict[str, list[Entry]] = {}
-            for spelling, entry in self._half(vowels):
+            for spelling, entry in self._halves[vowels]:
                 entries.setdefault(" ".join(bare(spelling.words) if without else spelling.words), []).append(entry)
-            self._spelt[(vowels, without)] = (Index(list(entries)), entries)
-        return self._spelt[(vowels, without)]
+            self._indexes[(vowels, without)] = (Index(list(entries)), entries)
+        return self._indexes[(vowels, without)]
 
-    def _half(self, vowels: bool) -> list[tuple[Spelling, Entry]]:
-        if self._halves is None:
-            spelt = [(spelling, entry) for entry in self.entries if not isinstance(spelling := spell(entry.name), Missing)]
-            self._halves = [pair for pair in spelt if not pair[0].vowels], [pair for pair in spelt if pair[0].vowels]
-        return self._halves[vowels]
+    @cached_property
+    def _halves(self) -> tuple[list[tuple[Spelling, Entry]], list[tuple[Spelling, Entry]]]:
+        """The entries whose script writes no vowels, and the others."""
+        spelt = [(spelling, entry) for entry in self.entries if not isinstance(spelling := spell(entry.name), Missing)]
+        return [pair for pair in spelt if not pair[0].vowels], [pair for pair in spelt if pair[0].vowels]
 
     def nameless(self) -> Iterator[Entry]:
         """The entries that no name can resemble: without a letter or digit, or too long for a name."""

@@ -30,6 +30,7 @@ class Aim:
         rules = material.rules
         self.rules = {ir.hit(rule.id): rule for rule in rules.rules}
         self.flags = {f"flags.{one.name}": one.rules for one in rules.body if isinstance(one, ir.Flag)}
+        self.tables = {column.name: one for one in rules.body if isinstance(one, ir.Table) for column in one.outputs}
         self._kept: dict[str, list[tuple[ir.Expr, bool]]] = {}
         self.sets = {one.name: one.values for one in rules.body if isinstance(one, ir.Set)}
 
@@ -131,11 +132,25 @@ class Aim:
                 self.rule(rule, self.random.random() < share, given, depth + 1)
         elif "possible" in made:
             self._missing(self._unsure(), True, given)
+        for name in sorted(made & set(self.tables)):
+            self._row(self.tables[name], name, expr if len(made) == 1 else None, want, given, depth)
         for name in sorted(made & set(self.sets)):
             writer, _ = self.random.choice(self.sets[name])
             self.rule(self.rules[ir.hit(writer)], self.random.random() < 0.7, given, depth + 1)
         for name in sorted(made & {*self.rules, *self.flags}):
             self._read(name, self.random.random() < 0.5, given, depth + 1)
+
+    def _row(self, table: ir.Table, name: str, expr: ir.Expr | None, want: bool, given: Given, depth: int) -> None:
+        """A row of a table that is to apply: one that writes what is wanted, where that can be told."""
+        place = [column.name for column in table.outputs].index(name)
+        fitting = [row for row in table.rows if self._writes(row.values[place : place + 1], name, expr) is want]
+        row = self.random.choice(fitting or table.rows)
+        for cell in self._shuffled(cell for cell in row.cells if cell is not None):
+            self.at(cell, True, given, depth + 1)
+
+    def _writes(self, values: tuple[ir.Expr, ...], name: str, expr: ir.Expr | None) -> Value:
+        constant = next((value.value for value in values if isinstance(value, ir.Const)), MISSING)
+        return MISSING if expr is None or not known(constant) else reference.evaluate(expr, {name: constant})
 
     def _unsure(self) -> ir.Expr:
         return ir.condition(self.random.choice(list(self.rules.values()))) if self.rules else ir.Const(True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from datetime import date
@@ -37,7 +38,8 @@ def check_many(found: Sequence[Found], said: Said, day: date | None = None, jobs
     done = checked.files
     diagnostics = list(checked.diagnostics)
     parts = [rules[at : at + _PART] for at in range(0, len(rules), _PART)]
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin) as pool:
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin)
+    try:
         waiting = {pool.submit(_check, part, day): len(part) for part in parts}
         for future in as_completed(waiting):
             problems, texts = future.result()
@@ -45,6 +47,8 @@ def check_many(found: Sequence[Found], said: Said, day: date | None = None, jobs
             checked.texts |= texts
             done += waiting[future]
             said(done, len(found))
+    finally:
+        pool.shutdown(cancel_futures=True)
     checked.files, checked.diagnostics = len(found), in_order(diagnostics)
     return checked
 
@@ -66,6 +70,8 @@ _SHARED: dict[Path, Components] = {}
 
 
 def _begin() -> None:
+    # Ctrl-C is for the process that waits for this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # trees and programs are kept until the end, so there is little to look for among them
     gc.set_threshold(100_000, 50, 100)
 

@@ -131,6 +131,8 @@ def check_rules(components: Components, found: Found, day: date | None = None) -
         components.table(name, None, span)
     elif tree.kind == "rates":
         components.rates(name, None, span)
+    elif tree.kind == "templates":
+        components.templates(name, None, span)
     elif tree.kind == "features":
         components.features(name, None, span)
     else:

@@ -16,7 +16,7 @@ from tests.architecture.source import ROOT
 PAGES = sorted(
     path for path in ROOT.rglob("*.md") if not any(part.startswith(".") or part == "out" for part in path.relative_to(ROOT).parts)
 )
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 

@@ -28,6 +28,9 @@ HOMES = {
     "numba": {"engine/features/kernels.py"},
     "anyascii": {"engine/screening/spelling.py"},
     "rapidfuzz": {"engine/screening/likeness.py"},
+    "cryptography": {"engine/registry/bundle.py"},
+    "filelock": {"engine/registry/oci.py"},
+    "resolvelib": {"engine/registry/resolve.py"},
     "argparse": {"engine/cli"},
 }
 """Libraries with a home: nothing else imports them, not even inside a function."""
@@ -47,9 +50,11 @@ HEAVY = {
     "networkx",
     "jsonschema",
     "fastexcel",
+    "openpyxl",
     "redis",
     "psycopg",
     "numba",
+    "cryptography",
     "anyascii",
     "rapidfuzz",
 }

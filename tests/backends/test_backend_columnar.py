@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from engine.backends import columnar, columnar_exprs, reference
 from engine.lang import ir
+from engine.lang.entries import Entries
 from engine.values import CAUSES, FLAG, INTEGER, NUMBER, SCORE, TEXT, Interval, Money, Type, missing
 from tests.backends.programs import BIG, CASH, TYPES, outputs, over, rule, ruleset
 from tests.properties.strategies import FIELDS, Values, row
@@ -101,6 +102,27 @@ def test_the_frame_is_not_changed_and_its_own_columns_stay_out():
         "@points", "@points#", "@policy", "@policy#", "possible", "possible#",
     ]  # fmt: skip
     assert frame.equals(before)
+
+
+def test_a_long_list_is_looked_up_as_it_means():
+    """Too long for polars: the list is asked in Python, with missing values, days and entries of several periods."""
+    long = [f"A{number}" for number in range(columnar_exprs.MANY + 1)]
+    entries = Entries({value: ((0, 4), (8, None)) if number % 2 else ((None, 4),) for number, value in enumerate(long)})
+    channel, day = ir.Read("channel", type=TEXT), ir.day_of_event()
+    asked = {
+        "in": ir.In(channel, frozenset(long)),
+        "listed": ir.Listed(channel, day, entries),
+        "of another day": ir.Listed(channel, ir.Read("n", type=INTEGER), entries),
+        "not in": ir.Not(ir.In(ir.Else(channel, ir.Const("A1", type=TEXT), type=TEXT), frozenset(long))),
+    }
+    values = ["A1", "A2", "B", missing("late")]
+    rows = [{"n": n, "channel": value, "@date": today} for value in values for today in (0, 4, 5, 8) for n in (4, 6, missing("damaged"))]
+    found = columnar.unpack(columnar.compile_exprs(asked)(columnar.pack(rows, TYPES)), dict.fromkeys(asked, FLAG))
+    assert repr(found) == repr([{name: reference.evaluate(expr, row) for name, expr in asked.items()} for row in rows])
+    hits = ruleset(*(rule(f"R-{place}", expr) for place, expr in enumerate(asked.values())))
+    assert repr(columnar.unpack(columnar.compile_rules(hits)(columnar.pack(rows, TYPES)), outputs(hits))) == repr(
+        [reference.run(hits, row) for row in rows]
+    )
 
 
 # --- what polars does otherwise ---

@@ -36,6 +36,23 @@ decide outcome first match
   accept otherwise
 """
 CASCADE = "cascade: bank/screening\nversion: 1.0.0\nrecord: bank/payment@^1\nsteps:\n  checks: {rules: bank/checks@^1}\ndecision: checks\n"
+OUTER = """cascade: bank/outer
+version: 1.0.0
+record: bank/payment@^1
+steps:
+  inner: {cascade: bank/screening}
+  last: {rules: bank/last@^1, with: {points: inner.score}}
+decision: last
+"""
+LAST = """ruleset bank/last version 1.0.0
+  record bank/payment ^1
+
+input points: integer
+
+decide outcome first match
+  review when points >= 50
+  accept otherwise
+"""
 WORDS = Silenced("BIG-01", "BIG-01-E1", "Head of payments, 2024-01-02", "2024-06-30", "internal transfers are settled daily")
 
 
@@ -142,3 +159,13 @@ def test_what_was_let_through_counts_whatever_exceptions_come_and_go(tmp_path: P
         made = Engine.load(tmp_path / "cascades/screening.yaml")
         places.append(json.dumps(made.linked.views[0].rule_step._places))
     assert places[0] == places[1] != places[2]
+
+
+def test_in_a_nested_cascade_it_is_recorded_too(tmp_path: Path) -> None:
+    engine(tmp_path)
+    (tmp_path / "rulesets/bank/last.rules").write_text(LAST, encoding="utf-8")
+    (tmp_path / "cascades/outer.yaml").write_text(OUTER, encoding="utf-8")
+    made = Engine.load(tmp_path / "cascades/outer.yaml")
+    assert [made.decide(event).silenced for event in EVENTS] == [(WORDS,), (), (), ()]
+    assert made.decide_batch(pl.DataFrame(EVENTS), detail="names")["silenced"].to_list() == [["BIG-01 by BIG-01-E1"], [], [], []]
+    assert "silenced by BIG-01-E1" in made.explain(EVENTS[0])

@@ -83,6 +83,17 @@ def test_check_lists_all_problems_at_once(engine, payments):
     assert found["diagnostics"][0]["file"] == "rulesets/shop/checks.rules"
 
 
+def test_check_says_which_exceptions_have_ended_and_by_which_day(engine, payments):
+    rules = payments / "rulesets/shop/checks.rules"
+    ended = 'exception LARGE-01-E1 "Moving house" for LARGE-01\n  when country = "GB"\n  until 2026-06-30\n'
+    rules.write_text(rules.read_text() + ended + '  approved by "Head"\n  because "a deposit"\n')
+    assert engine("check", "--on", "2026-06-30").out == "4 files: no problems\n"
+    result = engine("check", "--on", "2026-07-01")
+    assert result.code == 0 and "`LARGE-01-E1` ended on 2026-06-30: on 2026-07-01, the day of this check" in result.out
+    assert engine("check", "--on", "2026-07-01", "--json").json["on"] == "2026-07-01"
+    assert "`tomorrow` is no day; write it like 2027-01-01" in engine("check", "--on", "tomorrow").err
+
+
 def test_check_of_one_file_reads_what_it_uses(engine, payments):
     habits = payments / "rulesets/shop/habits.rules"
     habits.write_text(habits.read_text().replace("sum of amount", "sum of nothing"))

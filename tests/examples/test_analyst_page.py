@@ -24,6 +24,8 @@ def blocks(kind: str) -> list[str]:
 def workspace(tmp_path: Path) -> Path:
     for text in blocks("rules"):
         put(tmp_path, text)
+    for name, text in re.findall(r"^```csv (\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE):
+        (tmp_path / "rulesets" / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 

@@ -22,6 +22,8 @@ def problems(text, file, folder=WORKSPACE / "rulesets"):
         return found
     if tree.kind == "record":
         return found + check.check_record(tree)[1]
+    if tree.kind == "templates":
+        return found + check.check_templates(tree)[1]
     alone = {"list": check.check_list, "table": check.check_table, "rates": check.check_rates}
     if tree.kind in alone:
         return found + alone[tree.kind](tree, folder, WORKSPACE)[1]
@@ -47,7 +49,7 @@ def drawn(path):
 
 def environment(tree, folder):
     """What the names in a file may refer to: the components of the workspace."""
-    record, features, lists, tables, rates, rulesets = None, {}, {}, {}, {}, {}
+    record, features, lists, tables, rates, rulesets, templates = None, {}, {}, {}, {}, {}, {}
     for use in tree.uses:
         component = _component(use.path)
         if component is None:
@@ -58,6 +60,8 @@ def environment(tree, folder):
             features[use.path] = check.check_features(component, environment(component, folder))[0]
         elif use.kind == "ruleset":
             rulesets[use.path] = check.check_ruleset(component, environment(component, folder))[0]
+        elif use.kind == "templates":
+            templates[use.path] = check.check_templates(component)[0]
         elif use.kind == "list":
             lists[use.path] = check.check_list(component)[0]
         else:
@@ -65,7 +69,7 @@ def environment(tree, folder):
             loaded, load = (tables, check.check_table) if use.kind == "table" else (rates, check.check_rates)
             loaded[use.path] = load(component, beside, WORKSPACE)[0]
     record = record or check.check_record(_component("bank/transaction"))[0]
-    return check.Environment(record, features, lists, folder, WORKSPACE, tables, rates, rulesets)
+    return check.Environment(record, features, lists, folder, WORKSPACE, tables, rates, rulesets, templates)
 
 
 def _component(name):

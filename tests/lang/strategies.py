@@ -296,7 +296,7 @@ COMPONENTS = ("aml/cash", "bank/transaction", "a/b/c")
 RANGES = (None, "^1", "~1.4.2", "1.0.0")
 columns = st.builds(ast.TableColumn, words(names), types, st.booleans(), titles, some(texts))
 uses = st.builds(
-    ast.Uses, st.sampled_from(["features", "list", "rates"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES)
+    ast.Uses, st.sampled_from(["features", "list", "rates", "templates"]), st.sampled_from(COMPONENTS), st.sampled_from(RANGES)
 ) | st.builds(
     ast.Uses,
     st.just("table"),
@@ -309,7 +309,7 @@ records = st.builds(ast.Uses, st.just("record"), st.sampled_from(COMPONENTS), st
 
 files = st.builds(
     ast.File,
-    st.sampled_from(["ruleset", "record", "features", "list", "table", "rates"]),
+    st.sampled_from(["ruleset", "record", "features", "list", "table", "rates", "templates"]),
     words(st.sampled_from(COMPONENTS)),
     words(st.just("1.4.0")),
     titles,

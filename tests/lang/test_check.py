@@ -390,6 +390,21 @@ def test_a_list_from_a_table(tmp_path):
     assert (made.name, made.version, made.type, made.values) == ("geo.risk", "1.0.0", TEXT, {"IR", "KP"})
 
 
+def test_a_list_may_hold_other_values_from_a_day_on(tmp_path):
+    made, found = lists(tmp_path, b"", 'values ("a", "b") effective from 1970-01-11, ("a") effective from 1970-01-01 to 1970-01-10')
+    assert not found and made.is_dated
+    assert made.holds == (((0, 9), frozenset({"a"})), ((10, None), frozenset({"a", "b"})))
+
+
+def test_entries_of_a_table_may_have_dates_of_their_own(tmp_path):
+    table = b"iso2,since,until\nIR,1970-01-11,1970-01-20\nKP,,\nIR,1970-02-01,\nIR,1970-02-01,\nSY,, 1970-01-02 \n"
+    made, found = lists(tmp_path, table, 'from "x.csv" column "iso2" valid "since" to "until"')
+    (days, entries), *others = made.holds
+    assert not found and not others and days == (None, None) and made.values == {"IR", "KP", "SY"}
+    assert dict(entries) == {"IR": ((10, 19), (31, None)), "KP": ((None, None),), "SY": ((None, 1),)}
+    assert [entries.has("IR", day) for day in (9, 10, 19, 20, 30, 31)] == [False, True, True, False, False, True]
+
+
 def test_a_table_of_one_column_needs_no_name(tmp_path):
     assert lists(tmp_path, b"iso2\nIR\n", 'from "x.csv"')[0].values == {"IR"}
     assert [p.code for p in lists(tmp_path, b"a,b\n1,2\n", 'from "x.csv"')[1]] == ["unknown-column"]

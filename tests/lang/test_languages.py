@@ -1,19 +1,25 @@
 """One tree in several languages: the tables of keywords, texts put from one into another and back, and words that do not belong."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from lark.parsers.lalr_analysis import Shift
 
+from engine.cascade.components import Components
 from engine.lang.format import format_file
 from engine.lang.mends import mend
 from engine.lang.parse import _SIGNS, _machine, parse
 from engine.lang.retell import format_in
 from engine.lang.translate import CELLS
 from engine.lang.words import DECLARATIONS, KINDS, LANGUAGES, RESERVED, UNITS, load_words
+from engine.registry.store import Workspace
+from engine.testkit.runner import run_tests
+from engine.testkit.sources import check, find
 from tests.lang import strategies
+from tests.lang.golden import BAD
 
 EXAMPLES = 40 * int(os.environ.get("FUZZ", "1") or 1)
 ROOT = Path(__file__).parents[2]
@@ -96,12 +102,8 @@ def test_a_file_put_into_another_language_and_back_is_as_it_was(path):
         there = format_in(tree, language)
         assert there != plain
         assert format_in(read(there), "en") == plain
-        assert format_in(format_again(there)) == there
+        assert format_in(read(there)) == there
         assert len(read(there).comments) == len(tree.comments)
-
-
-def format_again(text):
-    return read(text)
 
 
 # --- how it reads aloud ----------------------------------------------------------------------------------------------
@@ -155,3 +157,59 @@ def test_a_whole_file_in_words_of_another_language_can_be_mended():
     mended = mend(text, "x.rules", lambda text, file: parse(text, file)[1])
     assert not mended.left or {one.severity for one in mended.left} == {"warning"}
     assert format_in(read(mended.text), "en") == english
+
+
+# --- what it means ---------------------------------------------------------------------------------------------------
+
+TABLE = """ruleset aml/tiers version 1.0.0
+  record bank/transaction ^1
+
+list far = ("IR", "KP")
+
+table tier first match
+  | counterparty.country | channel        | amount                 | => tier  |
+  | missing              | any            | any                    | "unseen" |
+  | in far               | not in ("atm") | [100 USD .. 5_000 USD[ | "middle" |
+  | in far               | any            | >= 5_000 USD           | "high"   |
+  | "DK"                 | known          | any                    | "home"   |
+  | otherwise            |                |                        | "low"    |
+
+rule TIER-01 "Far and large"
+  when tier = "high"
+  then score 40
+
+decide outcome first match
+  review  when score between 40 and 100
+  approve otherwise
+
+test "far"
+  given counterparty.country = "IR", channel = "atm", amount = 5_000 USD
+  expect TIER-01 hit, tier = "high", score 40, outcome review
+
+examples TIER-01
+  | counterparty.country | channel | amount    | => tier  | TIER-01 | robust |
+  | missing              | "cash"  | 9_000 USD | "unseen" | clear   | true   |
+  | "KP"                 | "cash"  | 100 USD   | "middle" | clear   | true   |
+  | "DK"                 | "cash"  | 9_000 USD | "home"   | clear   | true   |
+  | "SE"                 | "cash"  | missing   | "low"    | clear   | true   |
+  | "KP"                 | "cash"  | missing   | missing  | undecided | false |
+"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_table_and_its_tests_mean_the_same_in_every_language(language, tmp_path):
+    shutil.copytree(BAD / "workspace", tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "rulesets" / "aml" / "tiers.rules"
+    path.write_text(format_in(read(TABLE), language), encoding="utf-8")
+    components, (found,) = Components(Workspace(tmp_path)), find([path])
+    tested = run_tests(components, found)
+    assert components.diagnostics == []
+    assert [str(failure) for failure in tested.failures] == [] and tested.expectations == 19
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_the_pack_checks_in_every_language(language, tmp_path):
+    shutil.copytree(ROOT / "rulesets", tmp_path / "rulesets")
+    for path in (tmp_path / "rulesets").rglob("*.rules"):
+        path.write_text(format_in(read(path.read_text(encoding="utf-8")), language), encoding="utf-8")
+    assert check(tmp_path) == []

@@ -190,3 +190,22 @@ def test_its_tests_stand_beside_it(tmp_path):
 def test_a_template_that_nobody_uses_changes_nothing():
     plain = ruleset(WRITTEN)
     assert ruleset(WRITTEN + TEMPLATE.replace("param few = 2", "").replace('list papers = ("paper", "cheque")', "")) == plain
+
+
+def test_templates_may_be_shared_by_several_files(tmp_path):
+    body = TEMPLATE.replace("param few = 2\n", "").replace('list papers = ("paper", "cheque")\n', "").replace("= few", "= 2")
+    shared = USES.replace(" is many", " is patterns.many").replace("papers", '("paper", "cheque")')
+    for name, uses in (("own", body + USES.replace("papers", '("paper", "cheque")')), ("shared", shared)):
+        workspace(tmp_path / name, uses, TESTS)
+    patterns, cash = (tmp_path / "shared/rulesets/aml" / f"{name}.rules" for name in ("patterns", "cash"))
+    patterns.write_text("templates aml/patterns version 1.2.0\n" + body)
+    cash.write_text(cash.read_text().replace(HEAD, HEAD + "  uses templates aml/patterns ^1\n"))
+    engines = [Engine.load(tmp_path / name / "cascades/c.yaml") for name in ("own", "shared")]
+    for event in events(30):
+        own, other = (engine.decide(event) for engine in engines)
+        assert (own.hits, own.possible, own.missing, own.score_range) == (other.hits, other.possible, other.missing, other.score_range)
+    assert ("templates", "aml/patterns", "1.2.0") in {version[:3] for version in other.versions}
+    assert "made from patterns.many with kinds" in other.explain()
+    (found,) = find([cash])
+    tested = run_tests(Components(found.workspace), found)
+    assert (tested.cases, tested.failures) == (3, [])

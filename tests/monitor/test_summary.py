@@ -187,6 +187,13 @@ def test_the_page_is_whole_and_asks_nobody(tmp_path: Path) -> None:
     assert "Never hit: <code>D-1</code> Silent." in text
 
 
+def test_the_page_counts_what_exceptions_silenced() -> None:
+    made = summary()
+    assert "exceptions silenced" not in page(made)
+    made.silenced.update({"A-1 by A-1-E1": 3})
+    assert '<td class="id">A-1 by A-1-E1</td><td class="n">3</td>' in page(made)
+
+
 def test_names_from_data_cannot_break_the_page() -> None:
     made = summary()
     made.reject(["<b>bold</b>"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,13 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.features.spec import FOREVER, BoundFeatures
+from engine.features.spec import FOREVER, BoundFeatures, changed
 from engine.features.store import open_store
 from engine.lang import ir
 from engine.lang.entries import Entries
 from engine.plan import TICK, Row
+from engine.rates import Rates
 from engine.record import Record
-from engine.values import DATE, DATETIME, DAY, MISSING, Interval, Missing, Money, Type, Value, known, missing
+from engine.reference_table import Bounds, ReferenceTable, TableColumn
+from engine.values import DATE, DATETIME, DAY, MISSING, TEXT, Interval, Missing, Money, Type, Value, known, missing
 from tests.features import oracle
 from tests.features.events import HOUR, INCOMING, batch, bound, calendar, feature, full, live, read, record, this, tick
 from tests.properties.strategies import FUZZ
@@ -42,9 +45,13 @@ def by_day(*items: ir.Expr) -> ir.Dated:
 OFTEN = ir.Call(
     "integer*integer", (read("size"), by_day(*(ir.Const(n, type=read("size").type) for n in (1, 3, -1)))), type=read("size").type
 )
-AMOUNTS = [read("amount"), read("balance"), read("rate"), read("size"), read("price"), HALVES, PRICES, TOGETHER, SIZES, OFTEN]
+WHEN = ir.Read("now", type=DATETIME)
+EUROS = Type("money", currency="EUR")
+FX = Rates("law/fx", "1.0.0", "EUR", 4, 20, {"USD": ([MARCH - 9, MARCH + 8, NOVEMBER], [10_800, 12_503, 9_999])})
+IN_EUROS = [ir.Convert(of, FX, WHEN, "America/New_York", type=EUROS) for of in (read("amount"), read("price"), HALVES)]
+AMOUNTS = [read("amount"), read("balance"), read("rate"), read("size"), read("price"), HALVES, PRICES, TOGETHER, SIZES, OFTEN, *IN_EUROS]
 ANYTHING = [*AMOUNTS, read("merchant"), read("at")]
-NEVER_NEGATIVE = (read("amount"), read("rate"), read("price"))
+NEVER_NEGATIVE = (read("amount"), read("rate"), read("price"), IN_EUROS[0])
 OFS = [
     *(("sum", of, True) for of in NEVER_NEGATIVE),
     *((function, of, False) for function in ("sum", "mean", "stddev", "share") for of in AMOUNTS),
@@ -57,7 +64,14 @@ LIMIT = by_day(*(ir.Const(limit, type=read("amount").type) for limit in (50, 1, 
 LISTED = ir.Listed(
     read("merchant"), ir.day_of_event(), Entries({"M": ((MARCH, MARCH + 5), (NOVEMBER + 3, None)), "N": ((None, MARCH + 20),)})
 )
-DATED = [ir.Compare(">=", read("amount"), LIMIT), LISTED]
+SHOPS = ReferenceTable(
+    "law/shops", "1.0.0", ("shop",), ["M", "M", "N", "M"],
+    {"shop": TableColumn("shop", TEXT, ["M", "M", "N", "M"]), "kind": TableColumn("kind", TEXT, ["a", "b", "a", MISSING])},
+    Bounds("date", [None, MARCH + 4, None, NOVEMBER + 3], [MARCH + 3, NOVEMBER, None, None]),
+    Bounds("datetime", [0, (MARCH + 6) * DAY, (MARCH + 2) * DAY + 1, 0]),
+)  # fmt: skip
+KIND = ir.Lookup(SHOPS, "kind", (read("merchant"),), WHEN, "America/New_York", type=TEXT)
+DATED = [ir.Compare(">=", read("amount"), LIMIT), LISTED, ir.Compare("=", KIND, ir.Const("a", type=TEXT))]
 WHERES = [None, INCOMING, ir.Not(INCOMING), ir.And((INCOMING, LARGE)), *DATED, ir.IsMissing(read("merchant"))]
 THIS = [
     ir.Compare("=", read("merchant"), this("merchant")),
@@ -145,7 +159,13 @@ def features(
         made.append(ir.Feature("often", value.type, value))
         chosen = by_day(*(ir.Read(choose(counts).name, type=counts[0].type) for _ in STRETCHES))
         made.append(ir.Feature("by_day", chosen.type, chosen))
-    return made
+        made.append(ir.Feature("kind", TEXT, KIND))
+    return [replace(one, value=changed(one.value, lambda node: under_time(node, time))) for one in made]
+
+
+def under_time(node: ir.Expr, time: Type) -> ir.Expr:
+    """What is looked up is looked up at the record's time, which may be a date."""
+    return replace(node, type=time) if isinstance(node, ir.Read) and node.name == "now" else node
 
 
 @st.composite
@@ -299,7 +319,8 @@ HIDDEN = ["direction", "merchant", "amount", "balance", "rate", "price", "size"]
 
 def holds(said: Value, truth: Value) -> bool:
     if said.__class__ is Missing:
-        return truth is said or said.cause in ("short history", "undecided history", "undecided")
+        # what is looked up by a key that is hidden lacks that key
+        return truth is said or said.cause in ("short history", "undecided history", "undecided", "absent")
     if said.__class__ is not Interval:
         return bool(said == truth)
     if isinstance(truth, Money):

@@ -140,6 +140,45 @@ def test_a_number_must_promise_what_changes(shop: Path, change: dict[str, object
     assert registry.config(registry.get("shop/cash", version)).notes == {"why": "the limit never held"}
 
 
+EXCEPTION = """
+exception CASH-01-E1 "Carrier" for CASH-01
+  when channel = "{channel}"
+  until 2030-12-31
+  approved by "{who}"
+  because "licensed"
+"""
+
+
+OTHER = """ruleset shop/other version 1.0.0
+  record shop/sale ^1
+
+rule ODD-01 "Odd"
+  when amount > 1 EUR
+  then flag odd
+"""
+HIGHEST = "  score max\n"
+FLOORED = HIGHEST + "  uses ruleset shop/other ^1\n  score at least 5 when other.flags.odd\n"
+
+
+@pytest.mark.parametrize(
+    ("channel", "who", "head", "told"),
+    [
+        ("truck", "Head", "", "the exception `CASH-01-E1` means something else"),
+        ("van", "Deputy", "", "the exception `CASH-01-E1` means something else"),
+        ("van", "Head", HIGHEST, "how points come together means something else"),
+        ("van", "Head", FLOORED, "it takes `other.flags.odd` too; how points come together means something else"),
+    ],
+)
+def test_exceptions_and_how_points_come_together_are_meaning(shop: Path, channel: str, who: str, head: str, told: str) -> None:
+    write(shop, "rulesets/shop/other.rules", OTHER)
+    cash(shop, more=EXCEPTION.format(channel="van", who="Head"))
+    published(shop)
+    cash(shop, version="2.0.0", more=EXCEPTION.format(channel=channel, who=who))
+    path = shop / "rulesets/shop/cash.rules"
+    path.write_text(path.read_text(encoding="utf-8").replace("^1\n", f"^1\n{head}", 1), encoding="utf-8")
+    assert published(shop, "shop/cash") == [f"shop/cash@2.0.0: after 1.0.0, a major change: {told}"]
+
+
 def test_what_does_not_check_or_pass_is_not_published(shop: Path) -> None:
     cash(shop, score=10)
     with pytest.raises(RegistryError, match=r"`shop/cash` fails 1 of its tests, the first is at rulesets/shop/cash.rules:") as error:

@@ -11,7 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import Engine, replay
+from engine.cascade.components import Components
 from engine.errors import EngineError
+from engine.registry.store import Workspace
+from engine.testkit.runner import run_tests
+from engine.testkit.sources import find
 
 FILES = {
     "rulesets/bank/transfer.rules": """
@@ -65,6 +69,41 @@ rule OFTEN-02 "Much" when habits.often or habits.shares > 3 * limit then score 1
 decide outcome
   review when score >= 40
   approve otherwise
+""",
+    "rulesets/bank/spells.rules": """
+ruleset bank/spells version 1.0.0
+  record bank/transfer ^1
+param limit: money = 600 RUB effective from 2010-01-01 to 2025-05-31, 1_000 RUB effective from 2025-06-01
+param near = 90% effective from 2020-01-01
+param span = 7 days effective from 2010-01-01 to 2025-05-31, 3 days effective from 2025-06-01
+define just_under = amount >= near * limit and amount < limit
+feature near_misses = count over span per account where just_under
+rule NEAR-01 "Twice just below the limit"
+  when near_misses >= 2
+  then score 60
+  effective from 2010-01-01
+  once per account per span
+decide outcome
+  review when score >= 40
+  approve otherwise
+story "rows are judged by their own day, lengths by that of the event"
+  | at               | account | amount  | => near_misses | NEAR-01 | just_under |
+  | 2025-05-25 09:00 | "A1"    | 550 RUB | 1              | clear   | true       |
+  | 2025-05-30 09:00 | "A1"    | 550 RUB | 2              | hit     | true       |
+  | 2025-05-31 10:00 | "A1"    | 550 RUB | 3              | clear   | true       |
+  | 2025-06-01 09:00 | "A1"    | 550 RUB | 2              | clear   | false      |
+  | 2025-06-04 09:00 | "A1"    | 950 RUB | 1              | clear   | true       |
+  | 2025-06-05 09:00 | "A1"    | 950 RUB | 2              | hit     | true       |
+story "before the share is known nobody can say" with limit = 100 RUB
+  | at               | account | amount  | => near_misses | NEAR-01   | just_under |
+  | 2019-12-31 09:00 | "A1"    | 95 RUB  | missing        | clear     | missing    |
+  | 2020-01-01 09:00 | "A1"    | 95 RUB  | missing        | undecided | true       |
+test "the day filled in is that of the latest value" with near = 50%
+  given account = "A1", amount = 999.99 RUB
+  expect near_misses = 1, just_under = true
+test "what a test says of a param holds on all days" with near = 50%, limit = 100 RUB
+  given at = 2011-01-01 12:00, account = "A1", amount = limit - 50 RUB
+  expect just_under = true
 """,
     "cascades/all.yaml": """
 cascade: bank/all
@@ -151,6 +190,14 @@ def hits(engine: Engine, at: str, **more: str) -> set[str]:
 )
 def test_what_counts_is_what_is_in_force_on_the_local_day(engine: Engine, at, given, wanted) -> None:
     assert hits(engine, at, **given) == wanted
+
+
+def test_stories_follow_the_days(folder: Path) -> None:
+    components = Components(Workspace(folder))
+    found = next(one for one in find([folder]) if one.path.name == "spells.rules")
+    tested = run_tests(components, found)
+    assert tested is not None and not components.diagnostics, components.rendered()
+    assert [str(failure) for failure in tested.failures] == [] and tested.expectations == 27
 
 
 def test_a_list_file_is_part_of_what_identifies_the_rules(engine: Engine, tmp_path) -> None:
