@@ -160,6 +160,7 @@ class Components:
         parts = [("text", self.texts[self.workspace.label(path)].encode())]
         lists = [declaration for declaration in tree.declarations if isinstance(declaration, ast.ListDecl)]
         named = [named.file for declaration in lists for named in declaration.files]
+        named += [one.source.file for one in tree.declarations if isinstance(one, ast.Table) and one.source is not None]
         for name in [*named, *([tree.rows.text] if tree.rows is not None else [])]:
             file = path.parent / name
             if file.is_file():

@@ -88,12 +88,22 @@ def axis(subject: ir.Expr, cells: Iterable[ir.Expr], *, least: int | None = None
     else:
         made, masks = _by_order(subject, distinct, least)
     lacks = [lacking(cell, subject) for cell in distinct]
-    if any(any(isinstance(node, ir.IsMissing) for node in ir.walk(cell)) for cell in distinct):
+    if any(map(_asks, distinct)):
         made.missing, made.size = made.size, made.size + 1
     for cell, mask, lack in zip(distinct, masks, lacks, strict=True):
         made.exact &= mask is not None
         made.masks[id(cell)] = _with_missing(made, mask, lack)
     return made
+
+
+def _asks(cell: ir.Expr) -> bool:
+    """Whether a cell asks for missing."""
+    match cell:
+        case ir.Not():
+            return _asks(cell.item)
+        case ir.And() | ir.Or():
+            return any(map(_asks, cell.items))
+    return isinstance(cell, ir.IsMissing)
 
 
 def _with_missing(made: Axis, mask: int | None, lack: bool | None) -> Masks:
@@ -218,7 +228,7 @@ def runs(mask: int) -> Iterator[tuple[int, int]]:
 
 def _by_order(subject: ir.Expr, cells: list[ir.Expr], least: int | None) -> tuple[Axis, list[int | None]]:
     """The column where some cell orders values: a class from each value at which some cell changes to the next."""
-    currencies = _currencies(cells)
+    currencies = _currencies(cells) if subject.type.by is not None else set()
     said = [None if len(currencies) > 1 else _runs(cell, subject) for cell in cells]
     ends = {end for one in said for run in one or () for end in run if end is not None}
     if subject.type.kind == "flag":
@@ -295,16 +305,17 @@ def _compared(node: ir.Compare, subject: ir.Expr) -> Runs | None:
         return None
     bound = node.right.value.units if node.right.value.__class__ is Money else node.right.value
     first, beyond = (_from(bound, factor, subject.type.kind, above=above) for above in (False, True))
+    match node.op:
+        case ">=":
+            return ((first, None),)
+        case ">":
+            return ((beyond, None),)
+        case "<":
+            return ((None, first),)
+        case "<=":
+            return ((None, beyond),)
     point = ((first, beyond),) if first != beyond else ()
-    said: dict[str, Runs] = {
-        ">=": ((first, None),),
-        ">": ((beyond, None),),
-        "<": ((None, first),),
-        "<=": ((None, beyond),),
-        "=": point,
-        "!=": _complement(point),
-    }
-    return said[node.op]
+    return point if node.op == "=" else _complement(point)
 
 
 def _factor(side: ir.Expr, subject: ir.Expr) -> int | None:

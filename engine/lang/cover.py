@@ -64,10 +64,11 @@ class Space:
     # --- what is left open -------------------------------------------------------------------------------------------
 
     def hole(self, box: Box, among: Iterable[int], extra: Sequence[Box] = ()) -> Box | None:
-        """A part of the box that none of these boxes reaches, and none of the `extra` ones; none where they cover it."""
+        """A part of the box that none of these boxes reaches, and none of the `extra` ones, which lie apart from all; none where they
+        cover it."""
         numbers = list(among)
         there = sum(1 << number for number in numbers)
-        apart = not extra and all(self.met(number) & there == 1 << number for number in numbers)
+        apart = all(self.met(number) & there == 1 << number for number in numbers)
         return self._open(box, [*(self.boxes[number] for number in numbers), *extra], apart)
 
     def _open(self, box: Box, covers: list[Box], apart: bool) -> Box | None:
@@ -130,17 +131,15 @@ class Space:
                 return box
 
     def widened(self, box: Box, extra: Sequence[Box] = ()) -> Box:
-        """An open box made as large as it can be, one column after the other."""
+        """An open box made as large as it can be, one column after the other; the `extra` ones are in the way too."""
         made = list(box)
         for column, cell in enumerate(box):
-            others = [
-                other
-                for other in (*self.boxes, *extra)
-                if all(a & b for i, (a, b) in enumerate(zip(other, made, strict=True)) if i != column)
-            ]
+            around = (*made[:column], self.whole[column], *made[column + 1 :])
             taken = 0
-            for other in others:
-                taken |= other[column]
+            for number in bits(self.meeting(around)):
+                taken |= self.boxes[number][column]
+            for other in extra:
+                taken |= other[column] if all(map(int.__and__, other, around)) else 0
             made[column] = self.whole[column] & ~taken | cell
         return tuple(made)
 

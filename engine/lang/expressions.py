@@ -230,7 +230,7 @@ class Typer:
         left, right = fitted
         if is_fixed(left) and is_fixed(right) and ir.Dated in (type(left), type(right)):
             made = fit.by_day(lambda a, b: ir.Const(values.compare(op, a.value, b.value), type=FLAG, span=span), left, right)
-            return replace(made, name=fit.worded(op, (left, right))) if isinstance(made, ir.Dated) else made
+            return replace(made, name=fit.worded(op, (left, right)), type=FLAG) if isinstance(made, ir.Dated) else made
         if isinstance(left, ir.Const) and isinstance(right, ir.Const):
             return ir.Const(values.compare(op, left.value, right.value), type=FLAG, span=span)
         if left == right:

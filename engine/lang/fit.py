@@ -36,7 +36,7 @@ def call(function: str, args: Sequence[ir.Expr], type_: Type) -> ir.Expr:
     builtin = BUILTINS[function]
     if all(map(is_fixed, args)) and any(isinstance(arg, ir.Dated) for arg in args):
         made = joined(dated.by_day(lambda *each: call(function, each, type_), *args) or (), args[0])
-        return replace(made, name=worded(builtin.surface, args))
+        return replace(made, name=worded(builtin.surface, args), type=made.type if made.items else type_)
     if all(isinstance(arg, ir.Const) for arg in args):
         known = [arg.value for arg in args if isinstance(arg, ir.Const)]
         lacks = [value for value in known if not values.known(value)]

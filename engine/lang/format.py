@@ -327,11 +327,6 @@ def _test(node: ast.Test) -> list[Line]:
     return lines + fill("  expect ", [(_expectation(one), one.span.line) for one in node.expect], node.expect[0].span.line)
 
 
-def format_test(node: ast.Test) -> str:
-    """The text of a test by itself."""
-    return "\n".join(line.text for line in _test(node))
-
-
 def _expectation(node: ast.Expectation) -> str:
     name = node.name.text if node.name else ""
     low = "" if node.low is None else show(node.low, SUM)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from engine.lang import ast
     from engine.lang.scan import Tok
 
+_WORD: Final = re.compile(r'"[^"]*"|[^\s"(){},]+')
 _OF_NAMES: Final = frozenset(
     {
         "unknown-name", "unknown-rule", "unknown-flag", "reason-unknown-name", "never-used", "assume-unread", "duplicate-name",
         "outcome-only-otherwise", "unknown-outcome", "unknown-template", "slot-type",
     }
 )  # fmt: skip
-_NAME: Final = re.compile(r"\w[\w.-]*")
 _OF_WHOLES: Final = frozenset({"no-otherwise", "circle", "decision-without-decide"})
 
 
@@ -46,10 +46,11 @@ class Partial:
         if one.code not in _OF_NAMES:
             return True
         row = rows[one.span.line - 1] if 1 <= one.span.line <= len(rows) else ""
-        words = _NAME.findall(row[one.span.column - 1 : (one.span.end or one.span.column) - 1])
+        words = _WORD.findall(row[one.span.column - 1 : (one.span.end or one.span.column) - 1])
         if one.code == "unknown-outcome" and _decide(self.tree) in self.lost:
             return False
-        return not any(word in self.lost or word.partition(".")[0] in self.lost for word in words)
+        said = [word.strip('"') for word in words]
+        return not any(word in self.lost or word.partition(".")[0] in self.lost for word in said)
 
 
 def _decide(tree: ast.File) -> str:

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from engine.lang import ast, ir, judge
+from engine.diagnostics import Span
+from engine.lang import ast, ir, judge, sheets
 from engine.lang.build_tables import OTHERWISE, SUBJECT
 from engine.lang.expressions import Typer, as_choice, converted, join, negation
 from engine.lang.order import Declared, mentioned
@@ -15,6 +16,9 @@ from engine.lang.parse import parse_cell, parse_condition, parse_expression
 from engine.lang.problems import Report
 from engine.lang.proof import prove
 from engine.lang.rules import points
+from engine.lang.sheets import MOST_ROWS
+from engine.lang.translate import in_english
+from engine.lang.words import load_words
 from engine.values import INTEGER, TEXT, Type, missing
 
 if TYPE_CHECKING:
@@ -22,8 +26,6 @@ if TYPE_CHECKING:
     from engine.lang.program import Program
     from engine.lang.scope import Scope
 
-MOST_ROWS: Final = 10_000
-"""So many rows a table may have."""
 _MOST_PROBLEMS: Final = 100
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _SAYS_NOTHING: Final = missing("no row")
@@ -44,6 +46,19 @@ class Draft:
     rows: tuple[ast.Row, ...] = ()
     cells: dict[tuple[int, str], ast.Expr] = field(default_factory=dict)
     sound: bool = True
+    header: ast.Row | None = None
+    report: Report = field(default_factory=Report)
+
+    def tell(self, report: Report) -> None:
+        """Hand on what was found in a file: said of its cell, and placed where the rules name the file."""
+        if self.report is report:
+            return
+        source = self.node.source
+        for one in self.report.found:
+            if source is not None and one.span.file.startswith(sheets.label(source)):
+                one = replace(one, message=f"in {one.span.file}: {one.message}", span=source.span, related=())
+            report.found.append(one)
+        self.report = Report()
 
     @property
     def writes(self) -> list[str]:
@@ -74,30 +89,60 @@ def collect(program: Program) -> dict[str, Draft]:
         reads = mentioned(*(expr for _, expr in draft.inputs), *draft.cells.values())
         program.nodes[name] = Declared(f"table `{node.name.text}`", node.name.span, reads - {SUBJECT, OTHERWISE})
         for word in draft.outputs:
+            word = word if node.source is None else replace(word, span=node.source.span)
             if word.text != "score" and program.declare(word, "value that a table gives"):
                 program.nodes[word.text] = Declared(f"`{word.text}`", word.span, {name})
     return found
 
 
 def _draft(node: ast.Table, program: Program) -> Draft:
-    draft = Draft(node)
-    if node.header is None:
+    draft, report = Draft(node), program.report
+    if node.source is not None:
+        draft.report = Report()
+        draft.header, draft.rows = _from_file(node.source, draft.report, program)
+    else:
+        draft.report, draft.header, draft.rows = report, node.header, node.rows
+    if draft.header is None:
         draft.sound = False
-        return draft
-    draft.rows = node.rows
-    report = program.report
-    if not node.rows or not node.header.inputs:
-        what = "a row" if node.header.inputs else "a column before `=>`"
-        report.error("table-without-rows", f"the table `{node.name.text}` has not even {what}", node.header.span, "or leave the table out")
+    elif not draft.rows or not draft.header.inputs:
+        what = "a row" if draft.header.inputs else "a column before `=>`"
+        message = f"the table `{node.name.text}` has not even {what}"
+        draft.report.error("table-without-rows", message, draft.header.span, "or leave the table out")
         draft.sound = False
-    if len(node.rows) > MOST_ROWS:
-        message = f"the table `{node.name.text}` has {len(node.rows):_} rows; a table has at most {MOST_ROWS:_}"
-        report.error("table-too-large", message, node.span, "split it, or make a list of what it looks up")
+    elif len(draft.rows) > MOST_ROWS:
+        message = f"the table `{node.name.text}` has {len(draft.rows):_} rows; a table has at most {MOST_ROWS:_}"
+        draft.report.error("table-too-large", message, node.span, "split it, or make a list of what it looks up")
         draft.sound = False
-        return draft
-    _header(draft, node.header, report)
-    _cells(draft, report)
+    else:
+        _header(draft, draft.header, draft.report)
+        _cells(draft, draft.report)
+    draft.tell(report)
     return draft
+
+
+def _from_file(source: ast.Sheet, report: Report, program: Program) -> tuple[ast.Row | None, tuple[ast.Row, ...]]:
+    """The header and the rows of a file; every cell is placed where a spreadsheet would name it."""
+    grid = sheets.read(report, source, program.env.folder, program.env.workspace)
+    if grid is None:
+        return None, ()
+    file = sheets.label(source)
+    (number, first), *rest = grid.rows
+    arrow = next((place for place, text in enumerate(first) if text.startswith("=>")), None)
+    if arrow is None:
+        message = f"in {file}: the first row does not say which columns come out"
+        report.error("no-arrow", message, source.span, "put `=>` before the name of the first of them; in a workbook after an apostrophe")
+        return None, ()
+    words = load_words(program.tree.language.text if program.tree.language is not None else "en")
+    names = {*program.names, *program.scope.columns, *program.scope.lists}
+    header = [text.removeprefix("=>").strip() for text in first]
+    rows = [(number, header), *((row, [sheets.quoted(in_english(text, words), names) for text in cells]) for row, cells in rest)]
+    made = []
+    for row, cells in rows:
+        placed = [
+            ast.Cell(text, span=Span(f"{file}, cell {sheets.cell_name(row, place)}", row, 1, 2)) for place, text in enumerate(cells, 1)
+        ]
+        made.append(ast.Row(tuple(placed[:arrow]), tuple(placed[arrow:]), span=Span(file, row, 1, 2)))
+    return made[0], tuple(made[1:])
 
 
 def _header(draft: Draft, header: ast.Row, report: Report) -> None:
@@ -172,13 +217,15 @@ def check(draft: Draft, program: Program, is_late: bool) -> ir.Table | None:
         draft.sound = False
     made = _Typed(draft, program, program.late if is_late else program.scope).table() if draft.sound else None
     if made is None:
+        draft.tell(program.report)
         program.scope.silent.update(draft.writes)
         return None
     columns = program.late_columns if is_late else program.scope.columns
     columns.update({column.name: column.type for column in made.outputs})
     # a test may well set a param to where rows overlap; then they do in that test
-    report = Report() if program.overrides else program.report
-    return prove(made, report, _signless(program))
+    proved = prove(made, Report() if program.overrides else draft.report, _signless(program))
+    draft.tell(program.report)
+    return proved
 
 
 def _signless(program: Program) -> set[str]:
@@ -192,7 +239,7 @@ class _Typed:
     """One table on its way to its type; cells that say the same in the same column are typed once."""
 
     def __init__(self, draft: Draft, program: Program, scope: Scope) -> None:
-        self.draft, self.program, self.report, self.scope = draft, program, program.report, scope
+        self.draft, self.program, self.report, self.scope = draft, program, draft.report, scope
         self.typed: dict[tuple[int, str], ir.Expr | None] = {}
         self.lost = False
 
@@ -318,7 +365,7 @@ class _Typed:
             if apart and not self._ends(row, at == last):
                 return None
             cells = () if apart else tuple(asked.get((place, cell.text)) for place, cell in enumerate(row.inputs))
-            rows.append(self._row(row, at + 1, cells))
+            rows.append(self._row(row, row.span.line if self.draft.node.source is not None else at + 1, cells))
         return rows
 
     def _row(self, row: ast.Row, number: int, cells: tuple[ir.Expr | None, ...]) -> ir.TableRow:
@@ -346,7 +393,7 @@ class _Typed:
     def _warn_unsaid(self, inputs: tuple[tuple[str, ir.Expr], ...]) -> None:
         """Point out columns that are often missing, and that say nothing of it."""
         optional = {each.name for each in self.program.env.record.fields if each.optional}
-        header = self.draft.node.header
+        header = self.draft.header
         for place, (name, subject) in enumerate(inputs):
             asking = any(key[0] == place and not _is_any(cell) for key, cell in self.typed.items())
             if isinstance(subject, ir.Read) and subject.name in optional and asking and not self._asks(place):

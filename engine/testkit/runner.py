@@ -96,17 +96,19 @@ def run_tests(components: Components, found: Found, tries: int = TRIES) -> Teste
     if invariants:
         search = Search(benches.told(), filling(tree, rules, env), invariants, components.texts[found.workspace.label(found.path)])
         tested.searched, tested.seen = search.run(tries), search.seen
-        tested.failures += [_placed(_counterexample(one, search), tested.file) for one in tested.searched if one.broken]
+        language = "en" if tree.language is None else tree.language.text
+        tested.failures += [_placed(_counterexample(one, search, language), tested.file) for one in tested.searched if one.broken]
     return tested
 
 
-def _counterexample(found: Searched, search: Search) -> Failure:
+def _counterexample(found: Searched, search: Search, language: str) -> Failure:
     """The events that break an invariant, as tests that can be pasted into the file, and what becomes of them."""
     lines: list[str] = []
     for number, given in enumerate(found.broken):
         outcome = search.judged(given)
         title = found.invariant.text + ("" if len(found.broken) == 1 else (" (before)", " (after)")[number])
-        lines += ["", *test_text(title, given, search.material.columns, _came_out(outcome, found.invariant)).splitlines()]
+        test = test_text(title, given, search.material.columns, _came_out(outcome, found.invariant), language)
+        lines += ["", *test.splitlines()]
         touched = [one.name.text for one in _came_out(outcome, found.invariant) if one.kind == "rule" and one.name is not None]
         lines += [f"  # {line}" for rule in touched[:_MOST_TOLD] for line in outcome.why(rule)]
         lines += [f"  # {line.strip()}" for line in outcome.why("")]

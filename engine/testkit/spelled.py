@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from engine.lang import ast
-from engine.lang.format import format_test
+from engine.lang.retell import format_in
 from engine.values import DAY, HOUR, MINUTE, SECOND, WEEK, Money, Type, Value, currency_digits, date_of, datetime_of, known
 
 _UNITS: Final = (("weeks", WEEK), ("days", DAY), ("hours", HOUR), ("minutes", MINUTE), ("seconds", SECOND))
@@ -61,9 +61,13 @@ def _text(value: Value, units: Value, type_: Type) -> str:
             return f"{value:_}"
 
 
-def test_text(title: str, given: Mapping[str, Value], types: Mapping[str, Type], expect: Iterable[ast.Expectation]) -> str:
-    """A `test` that can be pasted into a rule set."""
+def test_text(
+    title: str, given: Mapping[str, Value], types: Mapping[str, Type], expect: Iterable[ast.Expectation], language: str = "en"
+) -> str:
+    """A `test` that can be pasted into a rule set of this language."""
     bindings = tuple(
         ast.Binding(ast.Word(name), spelled(value, types[name]) if known(value) else None) for name, value in sorted(given.items())
     )
-    return format_test(ast.Test(ast.Word(title.replace('"', "'")), (), bindings, tuple(expect)))
+    test = ast.Test(ast.Word(title.replace('"', "'")), (), bindings, tuple(expect))
+    file = ast.File("ruleset", ast.Word("a/b"), ast.Word("1.0.0"), language=ast.Word(language), declarations=(test,))
+    return format_in(file, language).partition("\n\n")[2].rstrip()

@@ -50,6 +50,7 @@ HEAVY = {
     "networkx",
     "jsonschema",
     "fastexcel",
+    "openpyxl",
     "redis",
     "psycopg",
     "numba",

@@ -8,7 +8,7 @@ from typing import Any
 
 SINCE = "2024-01-01"
 START = dt.datetime(2026, 3, 2, 8, 0)
-EVENTS = 400
+EVENTS = 240
 PEOPLE = tuple(f"P{n}" for n in range(30))
 FIRMS = tuple(f"F{n}" for n in range(4))
 NAMES = ("Ann Miller", "Cuban Cigars Ltd", "Nacional Banco de Cuba", "Anglo Caribbean Tours")

@@ -14,7 +14,20 @@ from tests.lang.golden import problems
 ROOT = Path(__file__).parents[2]
 PAGES = {path.stem: path for path in sorted((ROOT / "docs" / "diagnostics").glob("*.md")) if path.stem != "README"}
 CASCADES = ROOT / "tests" / "cascade" / "workspace"
-TOLD_BY = {"Diagnostic", "error", "_error", "warning", "report", "Refusal", "_BadTable", "_problem", "_slip", "_at", "_whole"}
+TOLD_BY = {
+    "Diagnostic",
+    "_Unreadable",
+    "error",
+    "_error",
+    "warning",
+    "report",
+    "Refusal",
+    "_BadTable",
+    "_problem",
+    "_slip",
+    "_at",
+    "_whole",
+}
 CODE = re.compile(r"[a-z]+(-[a-z0-9]+)*")
 BEYOND_TEXT = {
     "cascade-too-large",

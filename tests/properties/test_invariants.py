@@ -10,7 +10,7 @@ import pytest
 from engine.cascade.components import Components
 from engine.cli.main import main
 from engine.testkit import runner
-from engine.testkit.sources import find
+from engine.testkit.sources import find, formatted
 
 RECORD = """record bank/payment version 1.0.0
   zone "Europe/Berlin"
@@ -249,3 +249,13 @@ def test_the_command_says_how_far_it_got(workspace: Path, monkeypatch: pytest.Mo
     assert "4 invariants: 1 failure" in said
     assert main(["test", "rulesets/bank/cash.rules", "--tries", "0"]) == 0
     assert "held" not in capsys.readouterr().out
+
+
+def test_what_is_printed_is_in_the_language_of_the_file(workspace: Path) -> None:
+    english = RULES + "\n".join(BROKEN[:4])
+    danish = formatted(english, "cash.rules", "da")
+    assert danish.splitlines()[-1].startswith("aldrig ")
+    found = searched(workspace, danish)
+    assert "  givet " in pasted(found) and "  forvent udfald" in pasted(found)
+    again = searched(workspace, "\n".join([*danish.splitlines()[:-7], pasted(found)]))
+    assert again.cases == 4 and not again.failures
