@@ -134,7 +134,7 @@ class Builder(TableBuilder):
             there = " and ".join(f"`{code}`" for code in LANGUAGES)
             message = f"there is no table of keywords for the language `{c[1].value}`"
             self._problem("unknown-language", message, c[1].span, f"there are {there}")
-        return Part("language", None if c[1].value == "en" else word_of(c[1]), self._from(*c))
+        return Part("language", word_of(c[1]) if c[1].value in LANGUAGES and c[1].value != "en" else None, self._from(*c))
 
     def scoring(self, c: Children) -> Part:
         span, words = self._from(c[0], c[-1]), [part.type.lower() for part in c[1:] if isinstance(part, Tok)]
