@@ -14,7 +14,7 @@ from engine.features.spec import BoundFeatures, Layout, formula_steps
 from engine.features.store import open_store
 from engine.features.tallies import OUT
 from engine.lang import ir
-from engine.plan import NOW
+from engine.plan import DAY_OF_EVENT, NOW
 from engine.record import Field
 from engine.values import INTEGER, MISSING, Missing, Value, known, missing
 
@@ -119,7 +119,7 @@ class Hindsight:
     def say(self, rows: Callable[[int], Row], since: int) -> Iterator[tuple[int, Row]]:
         """The features of the newest version of every event, as they would be today, by the number of its arrival; `rows` gives the typed
         row of an arrival, which also says what time it is. What was late is late."""
-        retold = _Retold(self.layout)
+        rows, retold = self._dated(rows), _Retold(self.layout)
         formulas = formula_steps(self.layout)
         with open_store("memory:", retold.groups, retold.record, since) as store:
             for feed in sorted(self._feeds()):
@@ -134,6 +134,17 @@ class Hindsight:
                 for formula in formulas:
                     seen.update(formula.one(seen))
                 yield number, {column: seen[column] for column in self.layout.types}
+
+    def _dated(self, rows: Callable[[int], Row]) -> Callable[[int], Row]:
+        """The same rows, with the day they are judged by where something is judged by it."""
+        if not self.layout.dated:
+            return rows
+
+        def dated(number: int) -> Row:
+            row = rows(number)
+            return {**row, DAY_OF_EVENT: self.layout.day(row)}
+
+        return dated
 
     def _feeds(self) -> Iterator[_Feed]:
         """A version is told where the event first arrived, and again where it arrived itself: there the newest is asked. An earlier one
@@ -152,6 +163,7 @@ class Hindsight:
     def causes(self, asked: Mapping[int, tuple[int, Sequence[str]]], rows: Callable[[int], Row]) -> dict[int, list[int]]:
         """For events by number the arrivals that changed what was said of them: those after the number given with it, that entered or left
         a window of one of the columns."""
+        rows = self._dated(rows)
         wanted: dict[Lane, list[tuple[int, Measure]]] = {}
         for number, (_, columns) in asked.items():
             row = rows(number)

@@ -54,7 +54,7 @@ def test_every_file_on_the_page_has_the_usual_look(text: str) -> None:
 
 
 def test_the_mistakes_on_the_page_are_reported_as_it_says(workspace: Path) -> None:
-    wrong, report = blocks("text")
+    wrong, report, *_ = blocks("text")
     components = Components(Workspace(workspace))
     components.rules(put(workspace, wrong), None, NOWHERE)
     assert components.rendered() == report.rstrip("\n")

@@ -26,6 +26,12 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 SHORT, UNDECIDED, EMPTY = missing("short history"), missing("undecided history"), missing("empty")
 
 
+def timed(given: Row, record: Record) -> Row:
+    """A row that says what time it is, and which local day."""
+    row = {**given, NOW: given[record.time]}
+    return row | {DAY_OF_EVENT: (History(record, 0, [], row).local(row[NOW]) - dt.datetime(1970, 1, 1)).days}
+
+
 def features(stream: Sequence[Row], group: BoundFeatures, record: Record, since: int | None) -> list[Row]:
     """What the features say of every event, in order of arrival. An event that comes again gets the answer it got; a tick looks, and
     leaves nothing. An event whose key is there with other content is refused, unless it has a higher revision: then it is a correction."""
@@ -33,8 +39,7 @@ def features(stream: Sequence[Row], group: BoundFeatures, record: Record, since:
     newest: dict[Any, tuple[Row, Row]] = {}
     said: list[Row] = []
     for given in stream:
-        row = {**given, NOW: given[record.time]}
-        row[DAY_OF_EVENT] = (History(record, 0, [], row).local(row[NOW]) - dt.datetime(1970, 1, 1)).days
+        row = timed(given, record)
         key = tuple(row[name] for name in record.key)
         before, answer = newest.get(key, (None, {}))
         if not row.get(TICK) and before is not None and not (record.revision and row[record.revision] > before[record.revision]):

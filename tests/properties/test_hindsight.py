@@ -65,7 +65,9 @@ def test_the_past_is_what_it_would_have_been(seed: int) -> None:
     stream = long_stream(random, time)[:25]
     given = with_corrections(random, stream) if revised else [{**row, "version": 1} for row in stream]
     since = random.choice([FOREVER, stream[0]["at"] - 1])
-    taken = arrivals([row[0] for row in zip(given, oracle.features(given, group, under, since), strict=True) if REFUSED not in row[1]])
+    taken = arrivals(
+        [row[0] for row in zip(given, oracle.features(given, group, under, since), strict=True) if REFUSED not in row[1]], under
+    )
     hindsight = Hindsight([group], under)
     assert [hindsight.arrive(row) for row in taken] == list(range(len(taken)))
     last: dict[Any, int] = {row["id"]: number for number, row in enumerate(taken)}
@@ -92,12 +94,12 @@ def test_a_hop_that_came_late_closes_a_cycle() -> None:
     assert dict(hindsight.say(rows.__getitem__, FOREVER))[1]["cycles"] == 0
 
 
-def arrivals(rows: list[Row]) -> list[Row]:
+def arrivals(rows: list[Row], under: Record) -> list[Row]:
     """Without repeats; each says what time it is."""
     found: list[Row] = []
     for row in rows:
         if not any(row["id"] == other["id"] and row["version"] == other["version"] for other in found):
-            found.append({**row, NOW: row["at"]})
+            found.append(oracle.timed(row, under))
     return found
 
 
@@ -113,7 +115,7 @@ def test_whatever_changed_has_a_cause_that_came_later(seed: int) -> None:
     before = [
         (row, answer) for row, answer in zip(given, oracle.features(given, group, under, since), strict=True) if REFUSED not in answer
     ]
-    taken = arrivals([row for row, _ in before])
+    taken = arrivals([row for row, _ in before], under)
     told = {(row["id"], row["version"]): answer for row, answer in reversed(before)}
     hindsight = Hindsight([group], under)
     for row in taken:
