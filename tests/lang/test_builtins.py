@@ -111,3 +111,14 @@ def test_zones_come_from_the_pinned_database():
     with pytest.raises(KeyError):
         zones.zone("../etc/passwd")
     assert zones.local_day(0, "Asia/Tokyo") == 0
+
+
+@pytest.mark.parametrize("expression", ["(a+)+$", "(a|aa)+$", "(.*a){20}$", "^(([a-z])+.)+[A-Z]$"])
+def test_a_pattern_that_explodes_elsewhere_is_searched_in_one_pass(expression):
+    """Where patterns are tried out by going back, each letter more doubles the time: 100,000 of them would take for ever."""
+    assert BUILTINS["matches"].one("a" * 100_000 + "!", expression) is False
+
+
+def test_a_pattern_that_would_be_huge_is_refused():
+    with pytest.raises(ValueError, match="repetition"):
+        pattern("((a{1000}){1000}){1000}")
