@@ -27,6 +27,10 @@ class Report:
         """Note a finding that stops nothing."""
         self._note(Diagnostic(code, message, span, (), hint, "warning"))
 
+    def add(self, one: Diagnostic) -> None:
+        """Note a problem that was found elsewhere."""
+        self._note(one)
+
     def _note(self, one: Diagnostic) -> None:
         """What is wrong in a template is said once, in the template's own names, with the first of the rules made from it."""
         made = one.span.made

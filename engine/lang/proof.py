@@ -10,13 +10,14 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from engine.lang import ir, judge
+from engine.lang import dated, ir, judge
 from engine.lang.axes import Axis, axis, bits, following, runs
 from engine.lang.cover import Box, Space, TooMuch
-from engine.values import Type, Value, decimal, show
+from engine.lang.problems import Report
+from engine.values import DATE, Type, Value, decimal, show
 
 if TYPE_CHECKING:
-    from engine.lang.problems import Report
+    from engine.lang.entries import Days
 
 _MOST_TOLD: Final = 5
 """So many findings of one kind are told of a table."""
@@ -34,8 +35,39 @@ def axes(table: ir.Table, never_negative: Container[str] = ()) -> tuple[Axis, ..
 
 
 def prove(table: ir.Table, report: Report, never_negative: Container[str] = ()) -> ir.Table:
-    """The table with what is proved of it; what speaks against it is noted."""
-    return _Proof(table, report, axes(table, never_negative)).run()
+    """The table with what is proved of it; what speaks against it is noted. Where cells depend on the day each stretch of days is a table
+    of its own; nothing is proved of days on which something that a cell names is not in force, and nothing held against it."""
+    cells = {id(cell): cell for row in table.rows for cell in row.cells if cell is not None}  # many rows share one
+    days = dated.cuts(cells.values())
+    if not days:
+        return _Proof(table, report, axes(table, never_negative)).run()
+    proved = complete = True
+    told: set[tuple[str, str]] = set()
+    for stretch in dated.stretches(days):
+        there, own = _on(table, dated.a_day(stretch)), Report()
+        if not all(dated.in_force(node) for row in there.rows for cell in row.cells if cell is not None for node in ir.walk(cell)):
+            proved = complete = False
+            continue
+        made = _Proof(there, own, axes(there, never_negative)).run()
+        proved, complete = proved and made.proved, complete and made.complete
+        for one in own.found:
+            if (one.code, one.message) not in told:
+                told.add((one.code, one.message))
+                report.add(replace(one, message=f"{one.message}{_since(stretch)}"))
+    return replace(table, proved=proved, complete=complete)
+
+
+def _on(table: ir.Table, day: int) -> ir.Table:
+    """The table as it stands on one day."""
+    rows = (replace(row, cells=tuple(None if cell is None else dated.on(cell, day) for cell in row.cells)) for row in table.rows)
+    return replace(table, rows=tuple(rows))
+
+
+def _since(stretch: Days) -> str:
+    start, end = stretch
+    if start is not None:
+        return f", from {show(start, DATE)} on"
+    return "" if end is None else f", up to {show(end, DATE)}"
 
 
 class _Proof:
