@@ -95,14 +95,14 @@ class Layout:
         if not self.exists:
             return []
         self._check_version()
-        data = self._json(self._file("index.json", LARGEST_INDEX), "`index.json`")
+        data = self.as_data(self._file("index.json", LARGEST_INDEX), "`index.json`")
         named = data.get("manifests") if isinstance(data, dict) else None
         if not isinstance(named, list):
             raise RegistryError(f"`index.json` of `{self.folder}` is no index: it has no list `manifests`")
         return [Descriptor.of(one, f"`index.json` of `{self.folder}`") for one in named]
 
     def _check_version(self) -> None:
-        data = self._json(self._file("oci-layout", LARGEST_MANIFEST), "`oci-layout`")
+        data = self.as_data(self._file("oci-layout", LARGEST_MANIFEST), "`oci-layout`")
         version = data.get("imageLayoutVersion") if isinstance(data, dict) else None
         if version != "1.0.0":
             raise RegistryError(f"`{self.folder}` is an OCI layout of version {version!r}, this engine reads '1.0.0'")
@@ -118,7 +118,8 @@ class Layout:
             raise RegistryError(f"`{path}` has more than {most:_} bytes")
         return data
 
-    def _json(self, data: bytes, what: str) -> Any:
+    def as_data(self, data: bytes, what: str) -> Any:
+        """JSON that stands in the layout, as data."""
         try:
             return json.loads(data)
         except (ValueError, RecursionError):
@@ -149,7 +150,7 @@ class Layout:
         """An image manifest."""
         if wanted.size > LARGEST_MANIFEST:
             raise RegistryError(f"{what}: its manifest has more than {LARGEST_MANIFEST:_} bytes")
-        data = self._json(self.blob(wanted, what), f"the manifest of {what}")
+        data = self.as_data(self.blob(wanted, what), f"the manifest of {what}")
         if not (isinstance(data, dict) and data.get("schemaVersion") == 2 and isinstance(data.get("layers"), list)):
             raise RegistryError(f"{what}: {wanted.digest} is no OCI image manifest")
         return data

@@ -109,7 +109,7 @@ class Registry:
     def config(self, one: Published) -> Config:
         """What a version says of itself."""
         manifest = self.layout.manifest(one.manifest, str(one))
-        data = self.layout._json(self.layout.blob(Descriptor.of(manifest.get("config"), f"`{one}`"), str(one)), f"the config of `{one}`")
+        data = self.layout.as_data(self.layout.blob(Descriptor.of(manifest.get("config"), f"`{one}`"), str(one)), f"the config of `{one}`")
         try:
             needs = tuple(Need(need["kind"], need["name"], need.get("range")) for need in data["needs"])
             return Config(needs, data["facts"], data.get("notes", {}))
