@@ -21,14 +21,14 @@ its file. `Engine.load` of that lock loads exactly these, and so does `engine de
 
 examples:
   engine lock cascades/screening.yaml                          writes cascades/screening.lock
-  engine lock cascades/screening.yaml --from 2026-07-01        it holds from that day on
+  engine lock cascades/screening.yaml --from 2026-07-01        notes the day from which it is meant
   engine lock cascades/screening.yaml --draft                  what lies in the working tree, published or not"""
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
     parser.add_argument("--output", metavar="FILE", help="the lock (default: beside the cascade)")
-    parser.add_argument("--from", dest="since", metavar="DATE", help="the first day on which it holds")
+    parser.add_argument("--from", dest="since", metavar="DATE", help="the first day for which it is meant; a note, nobody acts on it")
     parser.add_argument("--draft", action="store_true", help="also take what is not published, from the working tree")
     shelf.arguments(parser)
 

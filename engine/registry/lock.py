@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,14 +180,3 @@ def check_engine(lock: Lock, engine: str, language: str, place: str) -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
-
-
-def in_force(locks: Sequence[tuple[Path, Lock]]) -> list[tuple[date | None, Path, Lock]]:
-    """Locks by the day from which each holds; the one without a day holds before all others. Raises `RegistryError` where two hold from
-    one day."""
-    ordered = sorted(((lock.since, path, lock) for path, lock in locks), key=lambda one: (one[0] is not None, one[0] or date.min))
-    for (since, path, _), (other, there, _) in pairwise(ordered):
-        if since == other:
-            day = "without a day" if since is None else f"from {since}"
-            raise RegistryError(f"`{path.name}` and `{there.name}` both hold {day}; say `effective from` in one of them")
-    return ordered
