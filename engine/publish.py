@@ -24,7 +24,7 @@ from engine.record import Record
 from engine.reference_table import ReferenceTable
 from engine.registry.changes import LEVELS, before, change, next_version, promised
 from engine.registry.manifest import Component
-from engine.registry.published import Need, Packed, Registry, ref
+from engine.registry.published import Need, Packed, Published, Registry, ref
 from engine.registry.store import Workspace
 from engine.testkit.runner import run_tests
 from engine.testkit.sources import Found
@@ -55,27 +55,32 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     there already and says something else.
     """
     packed = list(_Tree(workspace).packed(names))
-    steps, ready = [], []
-    together = {(one.component.kind, one.component.name) for one in packed}
     there = {ref(one.component): one for one in registry.all()}
-    kinds = {(one.component.kind, one.component.name) for one in there.values()} | together
+    components = [*(one.component for one in there.values()), *(one.component for one in packed)]
+    kinds = {(component.kind, component.name) for component in components}
+    steps, ready = [], []
     for one in packed:
         known = there.get(ref(one.component))
         if known is not None and known.component.hash == one.component.hash:
             continue
         _check_needs(one, kinds, registry)
-        step = _compared(one, registry, known is not None)
-        if step is not None and LEVELS.index(step.level) > LEVELS.index(promised(step.after or "", one.component.version)):
-            if why is None:
-                wanted = next_version(step.after or "", step.level)
-                raise RegistryError(
-                    f"`{one.component}` promises less than it changes: after {step.after} it is {step.told}; call it {wanted}, or say why"
-                )
-            one = replace(one, notes={**one.notes, WHY: why})
-        ready.append(one)
+        # one that is there and says something else is refused when it is kept, with what differs
+        step = None if known is not None else _compared(one, registry, there.values())
+        ready.append(one if step is None else _promising(one, step, why))
         steps.append(step or Step(one.component, None, "minor", ""))
     registry.publish(ready)
     return steps
+
+
+def _promising(one: Packed, step: Step, why: str | None) -> Packed:
+    """The component, with the reason where its number promises less than it changes. Raises `RegistryError` where none is given."""
+    after = step.after or ""
+    if LEVELS.index(step.level) <= LEVELS.index(promised(after, one.component.version)):
+        return one
+    if why is None:
+        told = f"`{one.component}` promises less than it changes: after {after} it is {step.told}"
+        raise RegistryError(f"{told}; call it {next_version(after, step.level)}, or say why")
+    return replace(one, notes={**one.notes, WHY: why})
 
 
 def _check_needs(one: Packed, there: set[tuple[str, str]], registry: Registry) -> None:
@@ -87,10 +92,11 @@ def _check_needs(one: Packed, there: set[tuple[str, str]], registry: Registry) -
         )
 
 
-def _compared(one: Packed, registry: Registry, again: bool) -> Step | None:
-    """How it differs from the version before; none where there is none, or where this one is there already."""
-    there = {found.component.version: found for found in registry.versions(one.component.name, one.component.kind)}
-    earlier = None if again else before(one.component.version, list(there))
+def _compared(one: Packed, registry: Registry, published: Iterable[Published]) -> Step | None:
+    """How it differs from the version before; none where there is none."""
+    kind, name = one.component.kind, one.component.name
+    there = {found.component.version: found for found in published if (found.component.kind, found.component.name) == (kind, name)}
+    earlier = before(one.component.version, list(there))
     if earlier is None:
         return None
     found = change(registry.config(there[earlier]).facts, one.facts)
