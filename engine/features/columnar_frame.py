@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine import zones
 from engine.backends.columnar_layout import names
+from engine.features import spans
 from engine.features.columnar_seen import ticks
 from engine.plan import DAY_OF_EVENT, NOW
-from engine.values import SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,11 +69,8 @@ def local_days(record: Record, times: pl.Series) -> pl.Series:
 
 def days_of(record: Record, times: pl.Series) -> pl.Series:
     """The local day of every moment."""
-    # offsets are whole seconds, so that within a second there is one local day
-    seconds = pl.DataFrame({"second": times.to_frame("time").select(pl.col("time") // SECOND).to_series()})
-    distinct = seconds.unique()["second"]
-    days = pl.Series("day", [zones.local_day(second * SECOND, record.zone) for second in distinct], dtype=pl.Int64)
-    return seconds.join(pl.DataFrame([distinct, days]), on="second", how="left", maintain_order="left")["day"]
+    days = pl.Series("day", spans.local_days(times.fill_null(0).to_numpy(), record.zone))
+    return days.zip_with(times.is_not_null() & (days != spans.NOWHERE), pl.Series([None], dtype=pl.Int64))
 
 
 def arrived(frame: pl.DataFrame, record: Record, since: int | None, dated: bool = False) -> Arrived:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_NOWHERE = -(2**40)
+NOWHERE = -(2**40)
 """A day outside the calendar."""
 
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -79,7 +79,7 @@ def local_days(times: Array, zone: str) -> Array:
     offset[odd] = 0
     days = (times + offset) // DAY
     found = (zones.local_day(int(time), zone) for time in times[odd])
-    days[odd] = [_NOWHERE if day is None else day for day in found]
+    days[odd] = [NOWHERE if day is None else day for day in found]
     return days
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from engine.currencies import DIGITS
 from engine.models.adapter import Input
-from engine.values import PERCENT_UNIT, Interval, Missing, Money, Type, Value, missing
+from engine.values import CAUSES, PERCENT_UNIT, Interval, Missing, Money, Type, Value, missing
 
 KINDS: Final = ("number", "integer", "flag", "text", "date", "datetime", "duration", "percent")
 FLOAT32_MAX: Final = 3.4028234663852886e38
@@ -65,8 +65,19 @@ def _lack(declared: Input) -> Callable[[Missing], Any]:
     return (lambda _: math.nan) if declared.missing else (lambda cause: cause)
 
 
+def text_codes(declared: Input) -> dict[Value, float]:
+    """The float of every text that a text input knows, and of every cause where it takes missing values.
+
+    >>> from engine.values import TEXT
+    >>> text_codes(Input("channel", TEXT, codes=("cash", "atm")))
+    {'cash': 0.0, 'atm': 1.0}
+    """
+    codes: dict[Value, float] = {text: float(place) for place, text in enumerate(declared.codes)}
+    return codes | {missing(cause): math.nan for cause in CAUSES} if declared.missing else codes
+
+
 def _text_encoder(declared: Input, lack: Callable[[Missing], Any]) -> Callable[[Value], Any]:
-    codes = {text: float(place) for place, text in enumerate(declared.codes)}
+    codes = text_codes(declared)
     unseen = lack(_DAMAGED) if declared.unseen == "missing" else _DAMAGED
 
     def encode(value: Value) -> Any:

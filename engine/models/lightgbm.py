@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-import threading
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
 from engine.models.adapter import Fitted, Output, Signature, outputs_of
+from engine.models.lightgbm_row import fast_call
 
 if TYPE_CHECKING:
     from engine.models.adapter import Matrix
 
 FILE, MAGIC, LIBRARIES = "model.txt", b"tree\n", ("lightgbm", "numpy")
-_NORMAL, _FLOAT64 = 0, 1  # C_API_PREDICT_NORMAL, C_API_DTYPE_FLOAT64
-_FAST = "LGBM_BoosterPredictForMatSingleRowFast"
 
 
 def recognises(estimator: Any) -> bool:
@@ -60,22 +58,20 @@ def open(path: Path, signature: Signature, allow: frozenset[str] | None) -> Boos
 
 
 class Booster:
-    """A LightGBM model. Every thread gets its own fast-call handle, so that no two share a row buffer."""
+    """A LightGBM model. `packed` is `one` for a row's floats in bytes."""
 
     def __init__(self, booster: Any) -> None:
         from lightgbm import basic
 
-        self._booster, self._lib, self._local = booster, vars(basic)["_LIB"], threading.local()
-        self._is_fast = hasattr(self._lib, _FAST + "Init")
+        self._booster, self._pack = booster, struct.Struct(f"{booster.num_feature()}d").pack
+        self.packed = fast_call(vars(basic)["_LIB"], booster) or self._slowly
 
     def one(self, values: Sequence[float]) -> Sequence[float]:
-        if not self._is_fast:
-            scores: list[float] = self._booster.predict([list(values)]).reshape(-1).tolist()
-            return scores
-        row = getattr(self._local, "row", None)
-        if row is None:
-            row = self._local.row = _FastRow(self._lib, self._booster)
-        return row.score(values)
+        return self.packed(self._pack(*values))
+
+    def _slowly(self, row: bytes) -> Sequence[float]:
+        scores: list[float] = self._booster.predict([memoryview(row).cast("d").tolist()]).reshape(-1).tolist()
+        return scores
 
     def many(self, matrix: Matrix) -> Matrix:
         scores: Matrix = self._booster.predict(matrix).reshape(len(matrix), -1)
@@ -84,31 +80,3 @@ class Booster:
     def contributions(self, values: Sequence[float]) -> Sequence[float]:
         shares: list[float] = self._booster.predict([list(values)], pred_contrib=True).reshape(-1).tolist()
         return shares
-
-
-class _FastRow:
-    """One thread's handle for `LGBM_BoosterPredictForMatSingleRowFast` and its buffers."""
-
-    def __init__(self, lib: Any, booster: Any) -> None:
-        self._lib, self._booster = lib, booster  # the booster must outlive the handle
-        width, count = booster.num_feature(), booster.num_model_per_iteration()
-        self._row, self._out, self._length = (ctypes.c_double * width)(), (ctypes.c_double * count)(), ctypes.c_int64()
-        self._handle, self._predict = ctypes.c_void_p(), getattr(lib, _FAST)
-        start, all_trees = ctypes.c_int(0), ctypes.c_int(-1)
-        kinds = ctypes.c_int(_NORMAL), start, all_trees, ctypes.c_int(_FLOAT64)
-        init = getattr(lib, _FAST + "Init")
-        self._check(init(booster._handle, *kinds, ctypes.c_int32(width), ctypes.c_char_p(b""), ctypes.byref(self._handle)))
-
-    def score(self, values: Sequence[float]) -> Sequence[float]:
-        self._row[:] = values
-        self._check(self._predict(self._handle, self._row, ctypes.byref(self._length), self._out))
-        return list(self._out)
-
-    def _check(self, code: int) -> None:
-        if code:
-            text = ctypes.cast(self._lib.LGBM_GetLastError(), ctypes.c_char_p).value or b""
-            raise ModelError(f"LightGBM: {text.decode(errors='replace')}")
-
-    def __del__(self) -> None:
-        if self._handle:
-            self._lib.LGBM_FastConfigFree(self._handle)

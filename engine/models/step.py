@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from engine.models.inline import compile_one
 from engine.models.package import Model
 from engine.plan import POLICY, Row
 from engine.values import FLAG, NUMBER, Missing, Type, Value, number
@@ -47,13 +48,16 @@ class ModelStep:
         self.types: Mapping[str, Type] = dict.fromkeys(self.outputs, NUMBER) | ({self.policy: FLAG} if self.policy else {})
         self.writes = tuple(self.types)
         self._encoders = tuple(zip(model.encoders, self.columns, strict=True))
+        given = tuple(zip(model.inputs, self.columns, strict=True))
+        self.one = compile_one(f"{name}: {model}", given, model.width, model.scorer, self.outputs, self.policy, self._careful)
 
     @property
     def ulps(self) -> int:
         """How far `many` may lie from `one`: 0, unless the package declares more."""
         return self.model.ulps
 
-    def one(self, row: Row) -> Row:
+    def _careful(self, row: Row) -> Row:
+        """`one` for any row, input by input."""
         values, lack = [], None
         for encode, column in self._encoders:
             value = encode(row[column])
@@ -80,7 +84,7 @@ class ModelStep:
         from engine.models import columnar
 
         encoded = columnar.encode(frame, self.model.inputs, self.columns, self.model.width)
-        scores = self.model.many(encoded.matrix[encoded.lacks == 0])
+        scores = self.model.many(encoded.scorable())
         outputs = columnar.scored(encoded, scores, self.outputs, self.fallback)
         if self.policy is None:
             return outputs

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from engine.models import lightgbm as adapter
+from engine.models import lightgbm_row
 from engine.models.adapter import Input, Output, Signature, ulps
 from engine.models.package import Model, load
 from engine.models.packing import matrix, package_model
@@ -63,7 +64,7 @@ def test_the_fast_call_gives_the_bits_of_predict(booster: Any, gbm: Model, germa
 
 
 def test_without_the_fast_call_predict_serves(booster: Any, german: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "_FAST", "LGBM_NotInThisRelease")
+    monkeypatch.setattr(lightgbm_row, "CALL", "LGBM_NotInThisRelease")
     scorer, rows = adapter.Booster(booster), matrix(german, inputs=INPUTS)[:20]
     assert [scorer.one(row)[0] for row in rows.tolist()] == booster.predict(rows).tolist()
 
