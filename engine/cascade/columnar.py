@@ -11,18 +11,19 @@ from engine.backends.columnar_steps import renamed
 from engine.plan import ROW, Row, Step
 from engine.values import Type
 
-_PLACE = "@place"
-
 
 def gated(frame: pl.DataFrame, gate: str, inner: Step, shut: Row, unjudged: Row) -> pl.DataFrame:
     """The inner step's columns for the rows that pass, `shut` where the gate is false, `unjudged` where it is missing."""
-    placed = frame.with_row_index(_PLACE)
-    passing = placed.filter(pl.col(gate))
-    parts = [inner.many(passing.drop(_PLACE)).with_columns(passing[_PLACE])]
-    for rows, values in ((placed.filter(~pl.col(gate)), shut), (placed.filter(pl.col(gate).is_null()), unjudged)):
-        filling = pack([values], inner.types).select(pl.all().gather(pl.repeat(0, rows.height, dtype=pl.UInt32, eager=True)))
-        parts.append(filling.with_columns(rows[_PLACE]))
-    return pl.concat(parts, how="diagonal").sort(_PLACE).drop(_PLACE)
+    passes = frame[gate]
+    if passes.null_count() == 0 and passes.all():
+        return inner.many(frame)
+    parts, places = [inner.many(frame.filter(passes))], [passes.arg_true()]
+    for rows, values in (((~passes).arg_true(), shut), (passes.is_null().arg_true(), unjudged)):
+        if rows.len():
+            filling = pack([values], inner.types)
+            parts.append(filling.select(pl.all().gather(pl.repeat(0, rows.len(), dtype=pl.UInt32, eager=True))))
+            places.append(rows)
+    return pl.concat(parts, how="diagonal")[pl.concat(places).arg_sort()]
 
 
 def nested(
