@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from engine.values import Type, Value, plain
@@ -88,18 +88,24 @@ class Explainer(Protocol):
     def explain(self, decision: Decision) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decision:
-    """One decision.
+class Maker(Protocol):
+    """What gives, when it is asked for, what a decision does not hold yet."""
 
-    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
-    history was looked at. `score` and `score_range` are those of the deciding step: what the points of its rules that hit come to, after
-    policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
-    be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
-    `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
-    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
-    """
+    def later(self, decision: Decision, name: str) -> Any: ...
 
+
+class Quick:
+    """A decision while it is being made: the function that makes it fills the slots it knows, then says that it is a `Decision`. What is
+    left is made when it is asked for, by `_maker` from `_hits`, `_open` (bits of rules) and `_given` (what was read of the event)."""
+
+    __slots__ = (
+        "_given", "_hits", "_maker", "_open", "explainer", "flags", "held", "hits", "id", "key", "lock", "open_row", "outcome", "outputs",
+        "possible", "revises", "row", "score", "score_range", "silenced", "tick", "time", "undecided", "versions",
+    )  # fmt: skip
+    _given: Any
+    _hits: int
+    _maker: Maker
+    _open: int
     key: Any
     time: str
     outcome: str
@@ -110,16 +116,79 @@ class Decision:
     hits: tuple[str, ...]
     undecided: tuple[str, ...]
     versions: tuple[tuple[str, str, str, str], ...]
-    row: Mapping[str, Value] = field(repr=False)
-    open_row: Mapping[str, Value] = field(repr=False)
-    outputs: Mapping[str, Type] = field(repr=False)
-    explainer: Explainer = field(repr=False)
-    tick: Mapping[str, Any] | None = None
-    lock: str | None = None
-    id: str | None = None
-    revises: Revises | None = None
-    held: tuple[str, ...] = ()
-    silenced: tuple[Silenced, ...] = ()
+    row: Mapping[str, Value]
+    open_row: Mapping[str, Value]
+    outputs: Mapping[str, Type]
+    explainer: Explainer
+    tick: Mapping[str, Any] | None
+    lock: str | None
+    id: str | None
+    revises: Revises | None
+    held: tuple[str, ...]
+    silenced: tuple[Silenced, ...]
+
+
+class Decision(Quick):
+    """One decision.
+
+    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
+    history was looked at. `score` and `score_range` are those of the deciding step: what the points of its rules that hit come to, after
+    policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
+    be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
+    `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
+    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        key: Any,
+        time: str,
+        outcome: str,
+        possible: tuple[str, ...],
+        score: int,
+        score_range: tuple[int, int],
+        flags: tuple[str, ...],
+        hits: tuple[str, ...],
+        undecided: tuple[str, ...],
+        versions: tuple[tuple[str, str, str, str], ...],
+        row: Mapping[str, Value],
+        open_row: Mapping[str, Value],
+        outputs: Mapping[str, Type],
+        explainer: Explainer,
+        tick: Mapping[str, Any] | None = None,
+        lock: str | None = None,
+        id: str | None = None,
+        revises: Revises | None = None,
+        held: tuple[str, ...] = (),
+        silenced: tuple[Silenced, ...] = (),
+    ) -> None:
+        for name, value in locals().items():
+            if name != "self":
+                object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a decision is what it is: `{name}` cannot be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a decision is what it is: `{name}` cannot be taken away")
+
+    def __getattr__(self, name: str) -> Any:
+        # only slots that nobody has filled come here
+        if name not in Quick.__slots__ or name == "_maker":
+            raise AttributeError(f"a decision has no `{name}`")
+        value = self._maker.later(self, name)
+        object.__setattr__(self, name, value)
+        return value
+
+    def noted(self, **parts: Any) -> Decision:
+        """The same decision, of which the ledger notes its `id`, or what it `revises`."""
+        filled: dict[str, Any] = {name: getattr(self, name) for name in Quick.__slots__ if name[0] != "_"}
+        return Decision(**(filled | parts))
+
+    def __repr__(self) -> str:
+        return f"Decision(key={self.key!r}, time={self.time!r}, outcome={self.outcome!r}, score={self.score!r}, hits={self.hits!r})"
 
     @property
     def robust(self) -> bool:
