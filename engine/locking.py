@@ -9,8 +9,8 @@ from typing import Any
 from engine.api import load
 from engine.cascade.link import Linked
 from engine.errors import RegistryError, SourceError
+from engine.facts import LIBRARIES
 from engine.models.step import ModelStep
-from engine.publish import LIBRARIES
 from engine.registry.lock import Lock, Locked, locked
 from engine.registry.manifest import METHOD_KIND, Component
 from engine.registry.published import Need, Published, Registry
