@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from engine.api import deployed, load
 from engine.cascade.components import Components
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
 from engine.facts import facts
+from engine.loaded import deployed, load
 from engine.registry.changes import LEVELS, NEEDS, before, change, next_version, promised
 from engine.registry.manifest import Component
 from engine.registry.published import Need, Packed, Published, Registry, ref
