@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.workload import HIGH_RISK, All, Any_, Between, Compare, Condition, Listed, Not, Prefix, Ratio, Unknown, Workload
+from bench.workload import COLUMNS, HIGH_RISK, All, Any_, Between, Compare, Condition, Listed, Not, Prefix, Ratio, Unknown, Workload
 
 # --- negation at the leaves ------------------------------------------------------------------------------------------
 
@@ -72,7 +73,7 @@ def by_hand(work: Workload, *, guarded: bool = True) -> Callable[[Mapping[str, A
     """One plain function of an event: outcome, score, ids of the rules hit. Without `guarded` nothing may be missing."""
     conditions = {rule: python(leaves(rule.when), guarded=guarded) for rule in work.rules}
     text = " ".join(conditions.values())
-    columns = [name for name in _columns() if f"{name} " in text or f"{name}." in text]
+    columns = [name for name in COLUMNS if f"{name} " in text or f"{name}." in text]
     lines = ["def decide(event):", *(f"    {name} = event[{name!r}]" for name in columns), "    score, hits = 0, []"]
     for rule, condition in conditions.items():
         lines += [f"    if {condition}:", f"        score += {rule.points}", f"        hits.append({rule.id!r})"]
@@ -83,7 +84,138 @@ def by_hand(work: Workload, *, guarded: bool = True) -> Callable[[Mapping[str, A
     return found
 
 
-def _columns() -> tuple[str, ...]:
-    from bench.workload import COLUMNS
+# --- ZEN and rule-engine -----------------------------------------------------------------------------------------------
 
-    return COLUMNS
+
+def expression(node: Condition, *, zen: bool) -> str:
+    """A condition as ZEN writes it, or as rule-engine does; both need to be told that a value must be there."""
+    match node:
+        case All(items) | Any_(items):
+            word = " and " if isinstance(node, All) else " or "
+            return word.join(f"({expression(item, zen=zen)})" for item in items)
+        case Not(Listed(column)):
+            return f"{column} != null and not ({expression(node.item, zen=zen)})"
+        case Compare(column, op, bool() as value):
+            return f"{column} == {str(value if op == '=' else not value).lower()}"
+        case Compare(column, "=", str() as value):
+            return f'{column} == "{value}"'
+        case Compare(column, op, str() as value):
+            return f'{column} != null and {column} != "{value}"'
+        case Compare(column, op, value):
+            return f"{column} != null and {column} {'==' if op == '=' else op} {value}"
+        case Between(column, low, high):
+            return f"{column} != null and {column} >= {low} and {column} <= {high}"
+        case Listed(column):
+            return f"{column} in [" + ", ".join(f'"{one}"' for one in HIGH_RISK) + "]"
+        case Prefix(column, text):
+            return f"{column} != null and " + (f'startsWith({column}, "{text}")' if zen else f'{column} =~ "^{text}.*"')
+        case Ratio(top, bottom, value):
+            return f"{top} != null and {bottom} != null and {bottom} != 0 and {top} / {bottom} > {value}"
+        case Unknown(column):
+            return f"{column} == null"
+    raise TypeError(f"no words for {node}")
+
+
+def zen_list(work: Workload) -> str:
+    """All rules in one ZEN expression, a list: the points of those that are hit, else nothing."""
+    return "[" + ", ".join(f"({expression(leaves(rule.when), zen=True)}) ? {rule.points} : 0" for rule in work.rules) + "]"
+
+
+def zen_table(work: Workload) -> dict[str, Any]:
+    """All rules as a ZEN decision table that collects every row that applies."""
+    place = {"position": {"x": 0, "y": 0}}
+    rows = [{"_id": rule.id, "when": expression(leaves(rule.when), zen=True), "hit": f'"{rule.id}"'} for rule in work.rules]
+    table = {"hitPolicy": "collect", "inputs": [{"id": "when", "name": "when"}], "outputs": [{"id": "hit", "name": "hit", "field": "hit"}]}
+    nodes = [
+        {"id": "in", "type": "inputNode", "name": "in", **place},
+        {"id": "table", "type": "decisionTableNode", "name": "table", "content": {**table, "rules": rows}, **place},
+        {"id": "out", "type": "outputNode", "name": "out", **place},
+    ]
+    edges = [{"id": f"{a}-{b}", "sourceId": a, "targetId": b, "type": "edge"} for a, b in (("in", "table"), ("table", "out"))]
+    return {"nodes": nodes, "edges": edges}
+
+
+# --- SQL and polars ----------------------------------------------------------------------------------------------------
+
+
+def sql(node: Condition) -> str:
+    """A condition in SQL, whose NULL leaves it open as ours does."""
+    match node:
+        case All(items) | Any_(items):
+            return (" AND " if isinstance(node, All) else " OR ").join(f"({sql(item)})" for item in items)
+        case Not(item):
+            return f"NOT ({sql(item)})"
+        case Compare(column, op, bool() as value):
+            return column if value is (op == "=") else f"NOT {column}"
+        case Compare(column, op, str() as value):
+            return f"{column} {'=' if op == '=' else '<>'} '{value}'"
+        case Compare(column, op, value):
+            return f"{column} {op} {value}"
+        case Between(column, low, high):
+            return f"{column} BETWEEN {low} AND {high}"
+        case Listed(column):
+            return f"{column} IN (" + ", ".join(f"'{one}'" for one in HIGH_RISK) + ")"
+        case Prefix(column, text):
+            return f"starts_with({column}, '{text}')"
+        case Ratio(top, bottom, value):
+            return f"{bottom} <> 0 AND {top} / {bottom} > {value}"
+        case Unknown(column):
+            return f"{column} IS NULL"
+
+
+def sql_query(work: Workload, table: str) -> str:
+    """One query: outcome, score, and the hits as bits, 64 rules to a word, in the order of the rows."""
+    flags = ", ".join(f"coalesce({sql(rule.when)}, false) AS r{n}" for n, rule in enumerate(work.rules))
+    score = " + ".join(f"CASE WHEN r{n} THEN {rule.points} ELSE 0 END" for n, rule in enumerate(work.rules))
+    words = [
+        " | ".join(
+            f"CASE WHEN r{n} THEN {1 << n % 64}::UBIGINT ELSE 0::UBIGINT END" for n in range(first, min(first + 64, len(work.rules)))
+        )
+        for first in range(0, len(work.rules), 64)
+    ]
+    hits = ", ".join(f"{word} AS hits_{n}" for n, word in enumerate(words))
+    outcome = f"CASE WHEN score >= {work.block} THEN 'block' WHEN score >= {work.review} THEN 'review' ELSE 'approve' END AS outcome"
+    inner = f"SELECT row, {flags} FROM {table}"
+    scored = f"SELECT row, {score} AS score, {hits} FROM ({inner})"
+    return f"SELECT {outcome}, score, {', '.join(f'hits_{n}' for n in range(len(words)))} FROM ({scored}) ORDER BY row"
+
+
+def polars_conditions(work: Workload, ask: Callable[[Condition], Any]) -> list[Any]:
+    """Every rule as a polars expression without nulls; `ask` says how a condition without parts is asked."""
+
+    def made(node: Condition) -> Any:
+        match node:
+            case All(items) | Any_(items):
+                found = made(items[0])
+                for item in items[1:]:
+                    found = found & made(item) if isinstance(node, All) else found | made(item)
+                return found
+            case Not(item):
+                return ~made(item)
+        return ask(node)
+
+    return [made(rule.when).fill_null(False) for rule in work.rules]
+
+
+def polars_leaf(node: Condition) -> Any:
+    """A condition without parts over plain columns."""
+    import polars as pl
+
+    match node:
+        case Compare(column, op, value):
+            left = pl.col(column)
+            return {"=": left == value, "!=": left != value}[op] if op in ("=", "!=") else _ORDER[op](left, value)
+        case Between(column, low, high):
+            return pl.col(column).is_between(low, high)
+        case Listed(column):
+            return pl.col(column).is_in(list(HIGH_RISK))
+        case Prefix(column, text):
+            return pl.col(column).str.starts_with(text)
+        case Ratio(top, bottom, value):
+            return (pl.col(bottom) != 0) & (pl.col(top) / pl.col(bottom) > value)
+        case Unknown(column):
+            return pl.col(column).is_null()
+    raise TypeError(f"not a leaf: {node}")
+
+
+_ORDER: dict[str, Callable[[Any, Any], Any]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}

@@ -186,7 +186,7 @@ def _band(random: Random) -> Condition:
 
 def _share_of_balance(random: Random) -> Condition:
     top, bottom = random.choice((("amount", "balance"), ("turnover_30d", "income"), ("amount", "income")))
-    return All((Ratio(top, bottom, _round(random.uniform(1.5, 30.0))), _is(random, "direction"), _over(random, "amount", 0.0)))
+    return All((_is(random, "direction"), _over(random, "amount", 0.0), Ratio(top, bottom, _round(random.uniform(1.5, 30.0)))))
 
 
 def _category(random: Random) -> Condition:

@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Final
 
-from engine.api import load
 from engine.cascade.draw import DRAW, FORMATS, drawing
 from engine.cli.say import FINE, as_json, cascade_file, out
 from engine.errors import SourceError
+from engine.loaded import load
 from engine.registry.store import Workspace
 
 NAME: Final = "graph"

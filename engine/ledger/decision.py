@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from json.encoder import encode_basestring as _quoted
 from typing import Any, Final, Protocol
 
 from engine.values import Type, Value, plain
+
+Version = tuple[str, str, str, str]
+"""A component that took part: its kind, name, version and hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,8 @@ class Quick:
     left is made when it is asked for, by `_maker` from `_hits`, `_open` (bits of rules) and `_given` (what was read of the event)."""
 
     __slots__ = (
-        "_given", "_hits", "_maker", "_open", "explainer", "flags", "held", "hits", "id", "key", "lock", "open_row", "outcome", "outputs",
-        "possible", "revises", "row", "score", "score_range", "silenced", "tick", "time", "undecided", "versions",
+        "_given", "_hits", "_maker", "_open", "drafts", "explainer", "flags", "held", "hits", "id", "key", "lock", "open_row", "outcome",
+        "outputs", "possible", "revises", "row", "score", "score_range", "silenced", "tick", "time", "undecided", "versions",
     )  # fmt: skip
     _given: Any
     _hits: int
@@ -115,7 +119,7 @@ class Quick:
     flags: tuple[str, ...]
     hits: tuple[str, ...]
     undecided: tuple[str, ...]
-    versions: tuple[tuple[str, str, str, str], ...]
+    versions: tuple[Version, ...]
     row: Mapping[str, Value]
     open_row: Mapping[str, Value]
     outputs: Mapping[str, Type]
@@ -126,6 +130,7 @@ class Quick:
     revises: Revises | None
     held: tuple[str, ...]
     silenced: tuple[Silenced, ...]
+    drafts: tuple[Version, ...]
 
 
 class Decision(Quick):
@@ -136,7 +141,8 @@ class Decision(Quick):
     policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
     be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
     `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
-    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
+    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does. `drafts` are those of
+    `versions` that stood in a working tree and were not published when they were loaded.
     """
 
     __slots__ = ()
@@ -152,7 +158,7 @@ class Decision(Quick):
         flags: tuple[str, ...],
         hits: tuple[str, ...],
         undecided: tuple[str, ...],
-        versions: tuple[tuple[str, str, str, str], ...],
+        versions: tuple[Version, ...],
         row: Mapping[str, Value],
         open_row: Mapping[str, Value],
         outputs: Mapping[str, Type],
@@ -163,6 +169,7 @@ class Decision(Quick):
         revises: Revises | None = None,
         held: tuple[str, ...] = (),
         silenced: tuple[Silenced, ...] = (),
+        drafts: tuple[Version, ...] = (),
     ) -> None:
         for name, value in locals().items():
             if name != "self":
@@ -244,15 +251,28 @@ class Decision(Quick):
             "reasons": [reason.to_dict() for reason in self.reasons],
             "missing": self.missing,
             "values": self.values,
-            "versions": [dict(zip(("kind", "name", "version", "hash"), version, strict=True)) for version in self.versions],
+            "versions": [self._component(version) for version in self.versions],
             "lock": self.lock,
             "id": self.id,
             **({} if self.revises is None else {"revises": self.revises.to_dict()}),
         }
 
+    def _component(self, version: Version) -> dict[str, Any]:
+        said: dict[str, Any] = dict(zip(("kind", "name", "version", "hash"), version, strict=True))
+        return said | {"draft": True} if version in self.drafts else said
+
     def to_json(self) -> str:
         """`to_dict` as canonical JSON: sorted keys, no spaces, UTF-8 text as it is."""
         return canonical(self.to_dict())
+
+    def brief(self) -> bytes:
+        """What was decided, without reasons, causes, values and versions, as canonical JSON in UTF-8: the answer for who asked."""
+        low, high = self.score_range
+        return (
+            f'{{"flags":{_names(self.flags)},"hits":{_names(self.hits)},"key":{_plain(self.key)},"outcome":{_quoted(self.outcome)},'
+            f'"possible":{_names(self.possible)},"robust":{"true" if self.robust else "false"},"score":{self.score},'
+            f'"score_range":[{low},{high}],"time":{_quoted(self.time)},"undecided":{_names(self.undecided)}}}'
+        ).encode()
 
     def body(self) -> str:
         """The part that a replay must give again byte for byte: everything but `id`."""
@@ -263,6 +283,14 @@ class Decision(Quick):
 
     def __hash__(self) -> int:
         return hash((self.time, self.outcome, self.hits))
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return f"[{','.join(map(_quoted, names))}]" if names else "[]"
+
+
+def _plain(key: Any) -> str:
+    return _quoted(key) if key.__class__ is str else canonical(key)
 
 
 def canonical(data: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine.features.spec import unavailable
 from engine.lang import ir
 from engine.lang.axes import bits
-from engine.ledger.decision import Decision, Explainer, Silenced
+from engine.ledger.decision import Decision, Explainer, Silenced, Version
 from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
 from engine.record import border
 from engine.run.event import decide, key_of
@@ -28,7 +28,8 @@ class Later:
 
     plan: Plan
     rules: tuple[ir.Rule, ...]
-    versions: tuple[tuple[str, str, str, str], ...]
+    versions: tuple[Version, ...]
+    drafts: tuple[Version, ...]
     explainer: Explainer
     lock: str | None
     typed: frozenset[str] = frozenset()
@@ -102,6 +103,7 @@ _MADE: Final[dict[str, Callable[[Later, Decision], Any]]] = {
     "silenced": Later.silenced,
     "held": lambda later, decision: (),
     "versions": lambda later, decision: later.versions,
+    "drafts": lambda later, decision: later.drafts,
     "explainer": lambda later, decision: later.explainer,
     "outputs": lambda later, decision: later.plan.outputs,
     "lock": lambda later, decision: later.lock,

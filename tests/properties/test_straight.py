@@ -20,6 +20,7 @@ from engine.backends.fused import fits
 from engine.backends.rules import RuleStep
 from engine.cascade.explain import CascadeExplainer
 from engine.lang import ir
+from engine.ledger.decision import canonical
 from engine.plan import Plan
 from engine.record import Record
 from engine.run.event import bounds, unjudged
@@ -31,7 +32,7 @@ from tests.properties.strategies import FIELDS, FUZZ, Values, program, row
 
 SLOTS = (
     "key", "time", "outcome", "possible", "score", "score_range", "flags", "hits", "undecided", "held", "silenced", "versions", "row",
-    "open_row", "outputs", "tick", "lock", "id", "revises",
+    "open_row", "outputs", "tick", "lock", "drafts", "id", "revises",
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_the_straight_way_is_the_definition(seed: int, size: int) -> None:
     rules = plainly(program(values, size), values.random)
     assert fits(rules)
     plan = planned(rules)
-    straight = of_rows(plan, plan.closed[0], Later(plan, rules.rules, (), CascadeExplainer.__new__(CascadeExplainer), None))  # type: ignore[arg-type]
+    straight = of_rows(plan, plan.closed[0], Later(plan, rules.rules, (), (), CascadeExplainer.__new__(CascadeExplainer), None))  # type: ignore[arg-type]
     for _ in range(6):
         one = row(values)
         closed, opened = (reference.run(rules, one, open_) for open_ in (False, True))
@@ -231,7 +232,10 @@ def test_the_workload_is_decided_alike(tmp_path: Path, count: int) -> None:
     engine = Engine.load(write(tmp_path, workload(count)))
     for event in events(150, missing=0.1):
         assert answer(engine.decide, event) == answer(engine._ordinary, event)
-        assert engine.decide(event) == engine._ordinary(event)
+        decision = engine.decide(event)
+        assert decision == engine._ordinary(event)
+        brief = ("flags", "hits", "key", "outcome", "possible", "robust", "score", "score_range", "time", "undecided")
+        assert decision.brief() == canonical({name: getattr(decision, name) for name in brief}).encode()
 
 
 def test_a_decision_keeps_what_it_read(tmp_path: Path) -> None:
