@@ -11,6 +11,7 @@ from engine.api import deployed, load
 from engine.backends.rules import input_types
 from engine.cascade.components import Components
 from engine.cascade.link import Linked
+from engine.cascade.needs import of_cascade, of_file
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
 from engine.lang import ir
@@ -24,7 +25,7 @@ from engine.record import Record
 from engine.reference_table import ReferenceTable
 from engine.registry.changes import LEVELS, before, change, next_version, promised
 from engine.registry.manifest import Component
-from engine.registry.published import Need, Packed, Published, Registry, ref
+from engine.registry.published import Packed, Published, Registry, ref
 from engine.registry.store import Workspace
 from engine.testkit.runner import run_tests
 from engine.testkit.sources import Found
@@ -155,19 +156,16 @@ class _Tree:
         (_, text), *named = components.parts(path, tree)
         files = {self.workspace.label(path): text}
         files |= {self.workspace.label((path.parent / part).resolve()): data for part, data in named}
-        needs = tuple(sorted({Need(use.kind, use.path, use.range) for use in tree.uses}, key=str))
-        return Packed(components.component(tree.kind, name), files, needs, facts(made))
+        return Packed(components.component(tree.kind, name), files, of_file(tree), facts(made))
 
     def _cascade(self, path: Path) -> Packed:
         linked, components = load(path, Workspace(self.workspace.folder))
         if linked is None:
             raise SourceError(components.diagnostics, components.rendered())
         spec = linked.spec
-        needs = {Need("record", spec.record.name, spec.record.range)}
-        needs |= {Need(_KINDS[step.kind], step.component.name, step.component.range) for step in spec.steps}
         component = components.component("cascade", spec.name)
         files = {self.workspace.label(path.resolve()): components.texts[self.workspace.label(path.resolve())].encode()}
-        return Packed(component, files, tuple(sorted(needs, key=str)), facts(linked))
+        return Packed(component, files, of_cascade(spec), facts(linked))
 
     def _model(self, folder: Path) -> Packed:
         name = folder.parent.relative_to(self.workspace.folder / "models").as_posix()
@@ -177,9 +175,6 @@ class _Tree:
         files = {self.workspace.label(folder / one): (folder / one).read_bytes() for one in ("model.yaml", *model.manifest.files)}
         libraries = {name: str(version) for name, version in model.manifest.environment.get("libraries", {}).items()}
         return Packed(self._components.component("model", model.name), files, (), {**facts(model), LIBRARIES: libraries})
-
-
-_KINDS: Final = {"rules": "ruleset", "features": "features", "model": "model", "cascade": "cascade"}
 
 
 # --- what versions are compared by -------------------------------------------------------------------------------------

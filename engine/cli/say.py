@@ -55,9 +55,14 @@ def counted(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def cascade_or_lock(name: str) -> Path:
-    """The file of the cascade that an argument names, or of the lock it runs as."""
+    """The file of the cascade that an argument names, or of the lock it runs as. Raises `Stop` as `cascade_file` does."""
     path = Path(name)
-    return path if path.suffix == SUFFIX and path.is_file() else cascade_file(name)
+    if path.suffix != SUFFIX:
+        return cascade_file(name)
+    if not path.is_file():
+        near = suggest(name, sorted(one.as_posix() for one in path.parent.glob(f"*{SUFFIX}")))
+        raise Stop(f"there is no lock `{name}`; {near or 'make one with `engine lock CASCADE`'}")
+    return path
 
 
 def cascade_file(name: str) -> Path:
