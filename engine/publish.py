@@ -73,6 +73,12 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     return steps
 
 
+def packed(workspace: Workspace, name: str) -> list[Packed]:
+    """Every component of a workspace that has a name, checked, its tests not run; none where there is none. Raises as `publish` does."""
+    tree = _Tree(workspace, tested=False)
+    return list(tree.packed([name])) if name in tree.there() else []
+
+
 def _promising(one: Packed, step: Step, why: str | None) -> Packed:
     """The component, with the reason where its number promises less than it changes. Raises `RegistryError` where none is given."""
     after = step.after or ""
@@ -110,13 +116,13 @@ def _compared(one: Packed, registry: Registry, published: Iterable[Published]) -
 class _Tree:
     """The components of a workspace, checked and tested as they are packed."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, *, tested: bool = True) -> None:
+        self.workspace, self.tested = workspace, tested
         self._components = Components(workspace, deployed(workspace)[0])
 
     def packed(self, names: Sequence[str] | None) -> Iterator[Packed]:
         """Those with these names, or all. Raises what `publish` does."""
-        there = self._there()
+        there = self.there()
         for name in names or ():
             if name not in there:
                 hint = suggest(name, there)
@@ -124,7 +130,7 @@ class _Tree:
         for name in sorted(set(there if names is None else names)):
             yield from (self._packed(name, path) for path in there[name])
 
-    def _there(self) -> dict[str, list[Path]]:
+    def there(self) -> dict[str, list[Path]]:
         """The files and folders of every component."""
         workspace = self.workspace
         found: dict[str, list[Path]] = {}
@@ -148,7 +154,7 @@ class _Tree:
         made = None if tree is None else components.made(tree.kind, name, None, NOWHERE)
         if tree is None or made is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
-        if tree.kind == "ruleset":
+        if tree.kind == "ruleset" and self.tested:
             tested = run_tests(components, Found(path, self.workspace))
             if tested is not None and tested.failures:
                 first = tested.failures[0]

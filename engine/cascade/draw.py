@@ -178,7 +178,7 @@ class _Box:
 
 
 def svg(*drawings: Drawing) -> str:
-    """Drawings that stand alone, one below the other: boxes in layers from left to right, each saying what it reads, with arrows between."""
+    """Drawings that stand alone, one below the other: boxes in layers from left to right, each saying what it reads."""
     bodies = [_body(drawn) for drawn in drawings]
     width, height = max(body[1] for body in bodies), sum(body[2] for body in bodies)
     parts = [
@@ -253,10 +253,8 @@ def _arrow(source: _Box, box: _Box) -> str:
 
 
 def _drawn(box: _Box, node: Node, decision: str) -> str:
-    kind = "d" if node.name == decision else "b"
-    parts = [
-        f'<rect class="{kind}" x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{box.height}" rx="6" fill="{_COLOURS.get(node.kind, _OTHER)}"/>'
-    ]
+    kind, colour = "d" if node.name == decision else "b", _COLOURS.get(node.kind, _OTHER)
+    parts = [f'<rect class="{kind}" x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{box.height}" rx="6" fill="{colour}"/>']
     parts.append(f'<text class="n" x="{box.x + _PAD}" y="{box.y + _PAD + 10}">{escape(node.name)}</text>')
     for number, line in enumerate(_wrapped(node), start=1):
         y = box.y + _PAD + 12 + _LINE * number
