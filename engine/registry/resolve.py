@@ -14,7 +14,7 @@ import resolvelib
 
 from engine.diagnostics import suggest
 from engine.errors import RegistryError
-from engine.registry.manifest import Component, fits
+from engine.registry.manifest import VERSION, Component, fits
 from engine.registry.published import Need, Published, Registry
 
 
@@ -51,9 +51,11 @@ class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
 
     def get_preference(
         self, identifier: str, resolutions: Any, candidates: Any, information: Any, backtrack_causes: Sequence[Any]
-    ) -> tuple[bool, str]:
+    ) -> tuple[bool, bool, str]:
+        """What is asked for by one full version is settled first: there is no choice, and whoever forbids it is named."""
         causes = {self.identify(cause.requirement) for cause in backtrack_causes}
-        return identifier not in causes, identifier
+        exact = any(VERSION.fullmatch(one.requirement.need.range or "") for one in information[identifier])
+        return not exact, identifier not in causes, identifier
 
     def find_matches(
         self, identifier: str, requirements: Mapping[str, Iterator[Asked]], incompatibilities: Mapping[str, Iterator[Published]]
