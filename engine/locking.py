@@ -6,9 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from engine.api import load
 from engine.cascade.link import Linked
 from engine.errors import RegistryError, SourceError
+from engine.loaded import load
 from engine.models.step import ModelStep
 from engine.publish import LIBRARIES
 from engine.registry.lock import Lock, Locked, locked

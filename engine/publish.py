@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from engine.api import deployed, load
 from engine.backends.rules import input_types
 from engine.cascade.components import Components
 from engine.cascade.link import Linked
@@ -19,6 +18,7 @@ from engine.lang.environment import TemplateSet
 from engine.lang.format import format_template, slot_text
 from engine.lang.lists import ListValue
 from engine.lang.meaning import canonical, digest, of_rule
+from engine.loaded import deployed, load
 from engine.models import package
 from engine.rates import Rates
 from engine.record import Record

@@ -8,12 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
-from engine.api import load
 from engine.cascade.draw import DRAW, FORMATS, Drawing, drawing, versions
 from engine.cascade.link import Linked
-from engine.cli import shelf
-from engine.cli.say import FINE, Stop, as_json, cascade_or_lock, out
+from engine.cli import loading, shelf
+from engine.cli.say import FINE, Stop, as_json, out
 from engine.errors import SourceError
+from engine.loaded import load
+from engine.registry import bundle
 from engine.registry.lock import SUFFIX, Lock, check_loaded, unpack
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
@@ -42,9 +43,11 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     if bool(args.cascade) == bool(args.lock):
         raise Stop("name what to draw: `engine graph cascades/screening.yaml`, or `engine graph --lock cascades/screening.lock`")
-    path = cascade_or_lock(args.lock or args.cascade)
+    path = loading.path_of(args.lock or args.cascade)
     if args.lock and path.suffix != SUFFIX:
         raise Stop(f"`{args.lock}` is no lock: it ends with `{SUFFIX}`; a cascade is drawn without --lock")
+    if path.suffix == bundle.SUFFIX:
+        raise Stop(f"`{path}` is a bundle, which is opened only to decide: draw the lock it was made of")
     locked = path.suffix == SUFFIX
     drawn = _of_lock(Lock.read(path), path, shelf.registry(args, path)) if locked else (drawing(_linked(path, Workspace.around(path))),)
     if args.json:

@@ -12,7 +12,6 @@ from typing import Any, Final
 from engine.diagnostics import Diagnostic, suggest
 from engine.errors import InputError
 from engine.record import MAX_EVENT
-from engine.registry.lock import SUFFIX
 
 FINE: Final = 0
 PROBLEMS: Final = 1
@@ -52,17 +51,6 @@ def counted(diagnostics: Iterable[Diagnostic]) -> str:
     severities = [one.severity for one in diagnostics]
     errors, warnings = severities.count("error"), len(severities) - severities.count("error")
     return ", ".join([plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)) or "no problems"
-
-
-def cascade_or_lock(name: str) -> Path:
-    """The file of the cascade that an argument names, or of the lock it runs as. Raises `Stop` as `cascade_file` does."""
-    path = Path(name)
-    if path.suffix != SUFFIX:
-        return cascade_file(name)
-    if not path.is_file():
-        near = suggest(name, sorted(one.as_posix() for one in path.parent.glob(f"*{SUFFIX}")))
-        raise Stop(f"there is no lock `{name}`; {near or 'make one with `engine lock CASCADE`'}")
-    return path
 
 
 def cascade_file(name: str) -> Path:

@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Final
 
-from engine.api import REGISTRY
 from engine.cli.say import Stop
+from engine.loaded import REGISTRY
 from engine.registry.manifest import REFERENCE
 from engine.registry.published import Registry
 from engine.registry.store import Workspace

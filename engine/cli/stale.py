@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Final
 
-from engine.api import Engine
-from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_or_lock, note, out, plural
+from engine.cli import loading
+from engine.cli.say import FINE, PROBLEMS, Stop, as_json, note, out, plural
 from engine.errors import InputError
 from engine.ledger.log import Ledger
 from engine.stale import Found, StaleDecision, decide_again, shown_key, stale
@@ -30,16 +30,15 @@ _SHOWN: Final = 50
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file, or the lock by which it decides")
+    loading.arguments(parser)
     parser.add_argument("--ledger", metavar="FILE", required=True, help="the ledger in which its decisions stand")
     parser.add_argument("--history-from", metavar="DATE", help="since when history was complete (default: the first event)")
     parser.add_argument("--again", action="store_true", help="decide them again, into the same ledger")
 
 
 def run(args: Namespace) -> int:
-    cascade = cascade_or_lock(args.cascade)
     Ledger.read(Path(args.ledger)).close()  # a ledger that is not there must not be made
-    engine = Engine.load(cascade, ledger=args.ledger if args.again else None)
+    engine = loading.loaded(args, args.ledger if args.again else None)
     try:
         found = stale(engine, args.ledger, history_from=args.history_from)
     except InputError as error:

@@ -227,9 +227,9 @@ def test_a_draft_is_drawn_as_one(shop: Path, capsys: pytest.CaptureFixture[str])
         (["graph"], "name what to draw"),
         (["graph", "cascades/screening.yaml", "--lock", "next.lock"], "name what to draw"),
         (["graph", "--lock", "cascades/screening.yaml"], "is no lock: it ends with `.lock`"),
-        (["graph", "--lock", "nxt.lock"], "there is no lock `nxt.lock`; did you mean `next.lock`?"),
-        (["graph", "cascades/none.lock"], "there is no lock `cascades/none.lock`"),
-        (["stale", "nxt.lock", "--ledger", "ledger.db"], "did you mean `next.lock`?"),
+        (["graph", "--lock", "nxt.lock"], "there is no file `nxt.lock`; did you mean `next.lock`?"),
+        (["graph", "cascades/none.lock"], "there is no file `cascades/none.lock`; "),
+        (["graph", "screening.bundle"], "there is no file `screening.bundle`"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(two: Path, capsys: pytest.CaptureFixture[str], args: list[str], said: str) -> None:
