@@ -160,10 +160,10 @@ def test_who_forbids_a_version_is_named_and_nothing_else_is_moved(two: Path, cap
     )
     assert not Registry(two / "registry").versions("shop/cash")[-1].component.version.startswith("2")
     published(two, "shop/cash")
-    write(two, "cascades/screening.yaml", CASCADE.replace("1.0.0", "1.1.0").replace("cash@^1", "cash@^2"))
+    write(two, "cascades/screening.yaml", CASCADE.replace("1.0.0", "2.0.0").replace("cash@^1", "cash@^2"))
     published(two, "shop/screening")
     moves = {one["lock"]: one for one in found(capsys, "impact", "shop/cash@2.0.0", code=1)["locks"]}
-    assert moves["cascades/screening.lock"]["instead"] == "shop/screening@1.1.0"
+    assert moves["cascades/screening.lock"]["instead"] == "shop/screening@2.0.0"
     assert moves["cascades/outer.lock"]["instead"] is None
     assert moves["cascades/outer.lock"]["forbidden"] == ["shop/outer@1.0.0 asks for shop/cash@^1"]
 
