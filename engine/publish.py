@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from engine.cascade.components import Components
 from engine.cascade.link import link_with
+from engine.cascade.needs import of_cascade, of_file
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
 from engine.facts import facts
@@ -79,6 +80,12 @@ def _there(registry: Registry) -> There:
     return found
 
 
+def packed(workspace: Workspace, name: str) -> list[Packed]:
+    """Every component of a workspace that has a name, checked, its tests not run; none where there is none. Raises as `publish` does."""
+    tree = Tree(workspace, tested=False)
+    return list(tree.packed([name])) if name in tree.there else []
+
+
 def _promising(one: Packed, step: Step, why: str | None) -> Packed:
     """The component, with the reason where its number promises less than it changes. Raises `RegistryError` where none is given."""
     after = step.after or ""
@@ -119,8 +126,8 @@ def _compared(one: Packed, registry: Registry, there: Mapping[str, Published]) -
 class Tree:
     """The components of a workspace, checked and tested as they are packed."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
+    def __init__(self, workspace: Workspace, *, tested: bool = True) -> None:
+        self.workspace, self.tested = workspace, tested
         allowed, _, problems = deployed(workspace)
         self._components = Components(workspace, allowed)
         self._components.diagnostics += problems
@@ -159,7 +166,7 @@ class Tree:
         made = None if tree is None else components.made(tree.kind, name, None, NOWHERE)
         if tree is None or made is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
-        if tree.kind == "ruleset":
+        if tree.kind == "ruleset" and self.tested:
             tested = run_tests(components, Found(path, self.workspace))
             if tested is not None and tested.failures:
                 first = tested.failures[0]
@@ -167,18 +174,17 @@ class Tree:
         (_, text), *named = components.parts(path, tree)
         files = {self.workspace.label(path): text}
         files |= {self.workspace.label((path.parent / part).resolve()): data for part, data in named}
-        needs = {Need(use.kind, use.path, use.range) for use in tree.uses}
-        return _pack(components.component(tree.kind, name), files, needs, made)
+        return _pack(components.component(tree.kind, name), files, of_file(tree), made)
 
     def _cascade(self, path: Path) -> Packed:
         components = self._components
         linked = link_with(path.resolve(), components, ())
         if linked is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
-        spec, label = linked.spec, self.workspace.label(path.resolve())
-        needs = {Need("record", spec.record.name, spec.record.range)}
-        needs |= {Need(_KINDS[step.kind], step.component.name, step.component.range) for step in spec.steps}
-        return _pack(components.component("cascade", spec.name), {label: components.texts[label].encode()}, needs, linked)
+        label = self.workspace.label(path.resolve())
+        return _pack(
+            components.component("cascade", linked.spec.name), {label: components.texts[label].encode()}, of_cascade(linked.spec), linked
+        )
 
     def _model(self, folder: Path) -> Packed:
         name = folder.parent.relative_to(self.workspace.folder / "models").as_posix()
@@ -189,9 +195,8 @@ class Tree:
         return _pack(self._components.component("model", model.name), files, (), model)
 
 
-def _pack(component: Component, files: Mapping[str, bytes], needs: Iterable[Need], made: Any) -> Packed:
-    asked = tuple(sorted(needs, key=str))
-    return Packed(component, files, asked, {**facts(made), NEEDS: {f"{need.kind} {need.name}": need.range for need in asked}})
+def _pack(component: Component, files: Mapping[str, bytes], needs: tuple[Need, ...], made: Any) -> Packed:
+    return Packed(component, files, needs, {**facts(made), NEEDS: {f"{need.kind} {need.name}": need.range for need in needs}})
 
 
 class Unchanged:
@@ -239,6 +244,3 @@ class Unchanged:
     def _same(self, file: tuple[str, str]) -> bool:
         path = self._tree.workspace.folder / file[0]
         return path.is_file() and "sha256:" + sha256(path) == file[1]
-
-
-_KINDS: Final = {"rules": "ruleset", "features": "features", "model": "model", "cascade": "cascade"}
