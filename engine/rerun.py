@@ -10,7 +10,7 @@ import json
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -157,7 +157,7 @@ class _Player:
             raise LedgerError("its components no longer load: " + components.rendered().splitlines()[0])
         for step in model_steps((*linked.plan.closed, *linked.plan.open)):
             name = f"{step.model.name}@{step.model.version}"
-            step.model = replace(step.model, scorer=self.recalls.setdefault(name, Recall(step.model)))
+            step.ask(self.recalls.setdefault(name, Recall(step.model)))
         return Loaded(linked, workspace, folder / setting.cascade, seal=setting.lock, drafts=setting.drafts)
 
     def play(self, entry: Entry) -> Difference | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engine.models.adapter import Scorer
 from engine.models.inline import compile_one
 from engine.models.package import Model
 from engine.plan import POLICY, Row
@@ -48,13 +50,22 @@ class ModelStep:
         self.types: Mapping[str, Type] = dict.fromkeys(self.outputs, NUMBER) | ({self.policy: FLAG} if self.policy else {})
         self.writes = tuple(self.types)
         self._encoders = tuple(zip(model.encoders, self.columns, strict=True))
-        given = tuple(zip(model.inputs, self.columns, strict=True))
-        self.one = compile_one(f"{name}: {model}", given, model.width, model.scorer, self.outputs, self.policy, self._careful)
+        self.one = self._compiled()
 
     @property
     def ulps(self) -> int:
         """How far `many` may lie from `one`: 0, unless the package declares more."""
         return self.model.ulps
+
+    def _compiled(self) -> Callable[[Row], Row]:
+        model, given = self.model, tuple(zip(self.model.inputs, self.columns, strict=True))
+        title = f"{self.name}: {model.name}@{model.version}"
+        return compile_one(title, given, model.width, model.scorer, self.outputs, self.policy, self._careful)
+
+    def ask(self, scorer: Scorer) -> None:
+        """From now on ask this scorer instead of the model's own, as a replay does."""
+        self.model = replace(self.model, scorer=scorer)
+        self.one = self._compiled()
 
     def _careful(self, row: Row) -> Row:
         """`one` for any row, input by input."""

@@ -99,7 +99,7 @@ def decided(**fields: Any) -> Any:
 def test_a_row_the_gate_shuts_out_never_reaches_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     (second,) = [view.step for view in bank().linked.models if view.step.name == "second"]
-    monkeypatch.setattr(type(second.model.scorer), "one", lambda self, values: asked.append(values) or [0.5])
+    monkeypatch.setattr(second, "one", lambda row: asked.append(row) or {"second.score": 0.5})
     assert decided(amount="30").values["second.score"] == 0.0
     assert asked == []
     assert decided().values["second.score"] == 0.5
