@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from engine.diagnostics import suggest
 from engine.errors import ModelError
-from engine.models import lightgbm, manifest, sklearn, xgboost
+from engine.models import lightgbm, manifest, onnx, sklearn, xgboost
 from engine.models.adapter import Adapter, Input, Output, Scorer, ulps
 from engine.models.encode import encoder
 from engine.models.manifest import Manifest, tolerance
@@ -28,7 +28,7 @@ from engine.values import Missing, Value
 if TYPE_CHECKING:
     from engine.models.adapter import Matrix
 
-KINDS: Final[dict[str, Adapter]] = {"lightgbm": lightgbm, "xgboost": xgboost, "sklearn": sklearn}
+KINDS: Final[dict[str, Adapter]] = {"lightgbm": lightgbm, "xgboost": xgboost, "onnx": onnx, "sklearn": sklearn}
 """Every kind of model there is. scikit-learn stands last: the others' estimators look like its own."""
 
 GOLDEN, REFERENCE, MANIFEST = "golden.parquet", "reference.json", "model.yaml"

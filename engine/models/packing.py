@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from engine.errors import ModelError
 from engine.models import manifest
 from engine.models.adapter import Adapter, Fitted, Input, Output, Scorer, Signature, ulps
+from engine.models.converted import converted
 from engine.models.encode import divisor, encoder
 from engine.models.manifest import Manifest, tolerance
 from engine.models.package import GOLDEN, KINDS, MANIFEST, REFERENCE, Model, assemble, environment, open_package, sha256
@@ -50,6 +51,7 @@ def package_model(
     golden: str = "exact",
     trained: Mapping[str, Any] | None = None,
     narrow: bool = False,
+    onnx: str | None = None,
 ) -> Path:
     """Write ``folder/models/NAME/VERSION`` from a fitted LightGBM, XGBoost or scikit-learn model, and give its path.
 
@@ -60,7 +62,9 @@ def package_model(
     without a code counts as missing) or ``error`` (the outputs are missing, cause `damaged`, even if the input may be missing).
     `golden` and `batch` are tolerances like ``within 2 ulp``; without `batch` it is found out whether rows depend on their batch.
     `narrow` accepts a model that reads its inputs as 32-bit floats although the sample holds values these cannot tell apart.
-    `trained` are facts about the training, kept as they are.
+    `trained` are facts about the training, kept as they are. `onnx` (``exact`` or ``within N ulp``) packages a scikit-learn model as a
+    graph for ONNX Runtime if that is so near the estimator on the sample and one float beside its numbers, else the estimator itself;
+    under `onnx` in the facts the package says which, and why.
 
     Raises `ModelError` where the package would not score as the estimator does, or could not be read back.
     """
@@ -73,6 +77,9 @@ def package_model(
     signature = Signature(fitted.method, rows.inputs, _outputs(fitted, outputs))
     if not narrow:
         _refuse_collisions(rows, fitted.width)
+    if onnx is not None:
+        kind, adapter, estimator, told = _graph(kind, adapter, estimator, signature, fitted.width, rows, onnx)
+        trained = {**(trained or {}), "onnx": told}
     place = environment(adapter, fitted.width)
     described = Manifest(name, version, kind, adapter.FILE, signature, batch or "exact", golden, {}, place, dict(trained or {}))
     target = Path(folder) / "models" / name / version
@@ -122,6 +129,18 @@ def _adapter(estimator: Any) -> tuple[str, Adapter]:
             return kind, adapter
     known = ", ".join(KINDS)
     raise ModelError(f"a `{type(estimator).__name__}` cannot be packaged: it is no model of {known}")
+
+
+def _graph(
+    kind: str, adapter: Adapter, estimator: Any, signature: Signature, width: int, rows: Sample, allowed: str
+) -> tuple[str, Adapter, Any, str]:
+    """Kind, adapter and model to package: a proved graph or the estimator; and what is told of it."""
+    if kind != "sklearn":
+        raise ModelError(f"only models of sklearn are converted, and this is one of {kind}")
+    encoders = [encoder(declared, width) for declared in signature.inputs]
+    sample = [values for row in rows.rows if (values := _encoded(encoders, row)) is not None]
+    graph, told = converted(estimator, signature, width, _spread(sample, CHECKED), allowed)
+    return (kind, adapter, estimator, told) if graph is None else ("onnx", KINDS["onnx"], graph, told)
 
 
 def _in_order(rows: Sample, fitted: Fitted) -> Sample:

@@ -235,7 +235,7 @@ def test_an_allow_list_among_the_facts_of_training_changes_nothing(forest_folder
         (lambda d: d["inputs"][0].update(mising=True), "unknown key `mising`, did you mean `missing`?"),
         (lambda d: d.pop("golden"), "`the file` lacks `golden`"),
         (lambda d: d.update(kind="lightgmb"), "unknown kind `lightgmb`, did you mean `lightgbm`?"),
-        (lambda d: d.update(kind="onnx"), "unknown kind `onnx`, known are `lightgbm`, `xgboost`, `sklearn`"),
+        (lambda d: d.update(kind="torch"), "unknown kind `torch`, known are `lightgbm`, `xgboost`, `onnx`, `sklearn`"),
         (lambda d: d.update(golden="about right"), "`golden` must be `exact` or `within N ulp`, not `about right`"),
         (lambda d: d.update(batch="within 0 ulp"), "`batch` must be `exact`, `row by row` or `within N ulp`"),
         (lambda d: d.update(version="1.0"), "`version` must be three numbers, like `1.4.0`, not `1.0`"),
