@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from engine.errors import ModelError
 from engine.values import NUMBER, Type
 
 if TYPE_CHECKING:
@@ -115,6 +116,12 @@ def ulps(a: float, b: float) -> int:
 def _ordered(x: float) -> int:
     bits: int = struct.unpack("<q", struct.pack("<d", x))[0]
     return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
+
+
+def takes(what: str, count: int, signature: Signature) -> None:
+    """Raise `ModelError` for an artefact that takes another number of inputs than its package says."""
+    if count != len(signature.inputs):
+        raise ModelError(f"the {what} takes {count} inputs, `model.yaml` names {len(signature.inputs)}")
 
 
 def outputs_of(method: str, classes: Sequence[Any]) -> tuple[Output, ...]:

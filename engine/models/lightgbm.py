@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
-from engine.models.adapter import Fitted, Output, Signature, outputs_of
+from engine.models.adapter import Fitted, Output, Signature, outputs_of, takes
 from engine.models.lightgbm_row import fast_call
 
 if TYPE_CHECKING:
@@ -52,9 +52,11 @@ def open(path: Path, signature: Signature, allow: frozenset[str] | None) -> Boos
     import lightgbm
 
     try:
-        return Booster(lightgbm.Booster(model_file=str(path)))
+        booster = lightgbm.Booster(model_file=str(path))
     except lightgbm.basic.LightGBMError as error:
         raise ModelError(f"`{path.name}` is no LightGBM model: {error}") from error
+    takes("model", booster.num_feature(), signature)
+    return Booster(booster)
 
 
 class Booster:

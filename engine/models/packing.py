@@ -127,7 +127,7 @@ def _adapter(estimator: Any) -> tuple[str, Adapter]:
     for kind, adapter in KINDS.items():
         if adapter.recognises(estimator):
             return kind, adapter
-    known = ", ".join(KINDS)
+    known = ", ".join(kind for kind in KINDS if kind != "onnx")
     raise ModelError(f"a `{type(estimator).__name__}` cannot be packaged: it is no model of {known}")
 
 
@@ -174,7 +174,7 @@ def _outputs(fitted: Fitted, given: Sequence[str] | Mapping[str, tuple[float, fl
 
 
 def _refuse_collisions(rows: Sample, width: int) -> None:
-    """Refuse exact values that a model of 32-bit floats takes for the same."""
+    """Refuse exact values that a model of 32-bit floats takes for the same: two of the sample, or one and what lies beside it."""
     import numpy as np
 
     if width == 64:
@@ -182,13 +182,17 @@ def _refuse_collisions(rows: Sample, width: int) -> None:
     for place, declared in enumerate(rows.inputs):
         if declared.type.kind in ("number", "text", "flag"):
             continue
-        units, there = divisor(declared.type), sorted({row[place] for row in rows.rows if row[place] is not MISSING})
+        units, given = divisor(declared.type), {row[place] for row in rows.rows if row[place] is not MISSING}
+        # the values that lie farthest from zero have the coarsest neighbours
+        there = sorted(given | {value + beside for value in (min(given), max(given)) for beside in (-1, 1)}) if given else []
         narrow = np.array([value / units for value in there], dtype=np.float32)
         same = np.flatnonzero(narrow[1:] == narrow[:-1]).tolist()
         if same:
-            one, other = (show(value, declared.type) for value in there[same[0] : same[0] + 2])
+            one, other = there[same[0] : same[0] + 2]
+            said = f"{show(one, declared.type)} and {show(other, declared.type)}"
+            holds = f"holds {said}" if {one, other} <= given else f"reaches as far as {said}"
             raise ModelError(
-                f"input `{declared.name}` holds {one} and {other}, which the model cannot tell apart: it reads its inputs as "
+                f"input `{declared.name}` {holds}, which the model cannot tell apart: it reads its inputs as "
                 "32-bit floats; give it differences or logarithms, or accept this with `narrow=True`"
             )
 

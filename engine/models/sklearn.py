@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
-from engine.models.adapter import Fitted, Output, Signature, outputs_of
+from engine.models.adapter import Fitted, Output, Signature, outputs_of, takes
 from engine.models.trees import walk
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def open(path: Path, signature: Signature, allow: frozenset[str] | None) -> Esti
             f"the archive holds types not allowed here: {names}; if you trust them, put them under `allow` in `deployment.yaml`"
         )
     estimator = io.load(path, trusted=sorted(needed))
+    takes("estimator", estimator.n_features_in_, signature)
     # threads add up trees in any order, which changes the last bits
     jobs = [name for name in estimator.get_params(deep=True) if name.rpartition("__")[2] == "n_jobs"]
     return wrap(estimator.set_params(**dict.fromkeys(jobs, 1)), signature)

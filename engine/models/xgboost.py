@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError
-from engine.models.adapter import Fitted, Output, Signature, outputs_of
+from engine.models.adapter import Fitted, Output, Signature, outputs_of, takes
 
 if TYPE_CHECKING:
     from engine.models.adapter import Matrix
@@ -52,6 +52,7 @@ def open(path: Path, signature: Signature, allow: frozenset[str] | None) -> Boos
         booster.load_model(path)
     except xgboost.core.XGBoostError as error:
         raise ModelError(f"`{path.name}` is no XGBoost model: {str(error).splitlines()[0]}") from error
+    takes("model", booster.num_features(), signature)
     return Booster(booster)
 
 

@@ -247,6 +247,20 @@ def test_money_is_looked_at_in_major_units(tmp_path: Path) -> None:
         _pack(estimator, frame, tmp_path, inputs={"amount": "money USD"})
 
 
+@pytest.mark.parametrize(("largest", "refused"), [(16_777_215, False), (16_777_216, True), (16_777_217, True), (90_000_001, True)])
+def test_a_model_of_32_bit_floats_must_tell_the_largest_value_from_the_next(largest: int, refused: bool, tmp_path: Path) -> None:
+    """The sample alone shows no two values that fall together; the model would meet them."""
+    from sklearn.tree import DecisionTreeRegressor
+
+    frame = pl.DataFrame({"amount": [1, 500, largest]})
+    estimator = DecisionTreeRegressor().fit(frame.to_numpy().astype(float), [1.0, 2.0, 3.0])
+    if not refused:
+        assert load(_pack(estimator, frame, tmp_path), allow=TREES).width == 32
+        return
+    with pytest.raises(ModelError, match=r"`amount` reaches as far as \d+ and \d+, which the model cannot tell apart"):
+        _pack(estimator, frame, tmp_path)
+
+
 def test_a_64_bit_model_may_hold_them(tmp_path: Path) -> None:
     import lightgbm
 
