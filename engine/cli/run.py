@@ -93,13 +93,14 @@ def run(args: Namespace) -> int:
     for target in (args.output, args.rejects, args.report):
         if target:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-    summary = Summary.of(engine.linked, licence=quoted(engine.workspace.folder / "LICENCE.md"), made=made_under(engine))
+    summary = Summary.of(*engine.in_turn, licence=quoted(engine.workspace.folder / "LICENCE.md"), made=made_under(engine))
     started = time.monotonic()
     with Progress() as progress, nullcontext() if engine.ledger is None else engine.ledger:
         watcher = _Watcher(engine, summary, progress)
         try:
             every = None if args.tick is None else Every.of(engine.plan, args.tick, args.per, args.until)
-            options = Options(args.history_from, args.encoding, args.values, args.ledger is not None, every, memory, aside)
+            each, following = args.ledger is not None, engine.following
+            options = Options(args.history_from, args.encoding, args.values, each, every, memory, aside, following)
             beside = run_files(engine.plan, paths, args.output, args.rejects, watcher, options)
         except InputError as error:
             raise Stop(str(error)) from None
@@ -251,8 +252,8 @@ class _Watcher:
         self.progress.stage(text)
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
-        decision = self.engine.loaded.read_off(row, open_row)
-        self._waiting.append((tick_event(decision) if raw is None else raw, decision, self.engine.loaded.calls(decision)))
+        decision = self.engine.read_off(row, open_row)
+        self._waiting.append((tick_event(decision) if raw is None else raw, decision, self.engine.calls(decision)))
         if len(self._waiting) == _PORTION:
             self.keep()
 

@@ -62,18 +62,14 @@ class Summary:
     ticks: Summary | None = None
 
     @classmethod
-    def of(cls, linked: Linked, licence: str = "", made: Sequence[str] = ()) -> Summary:
-        """An empty summary of a linked cascade: its record, the titles of its rules, what each of them reads, its outcomes in order."""
-        plan, rules, reads = linked.plan, dict[str, str](), dict[str, tuple[str, ...]]()
-        for view in linked.views:
-            for rule in view.rules.rules:
-                rules[plan.rules[view.prefix + ir.hit(rule.id)]] = rule.title
-            if not view.path:  # what a nested cascade's rules read has no column in the outer frame
-                for id_, local in needs(view.rules).items():
-                    sources = view.rule_step.sources
-                    reads[plan.rules[view.prefix + ir.hit(id_)]] = tuple(sources[name] for name in local if name in sources)
-        decide = next(view.rules.decide for view in linked.views if view.step == plan.decision)
-        order = tuple(dict.fromkeys(outcome for outcome, _ in decide.rows)) if decide else ()
+    def of(cls, *linked: Linked, licence: str = "", made: Sequence[str] = ()) -> Summary:
+        """An empty summary of a linked cascade: its record, the titles of its rules, what each of them reads, its outcomes in order. Of
+        several that follow one another the last is the newest, and what only others know is counted too."""
+        rules, reads = dict[str, str](), dict[str, tuple[str, ...]]()
+        for one in linked:
+            _titles(one, rules, reads)
+        plan = linked[-1].plan
+        order = tuple(dict.fromkeys(outcome for one in reversed(linked) for outcome in _outcomes(one)))
         return cls(plan.record, f"{plan.name} {plan.version}", rules=rules, reads=reads, order=order, made=made, licence=licence)
 
     def add(self, typed: DataFrame, decisions: DataFrame) -> None:
@@ -176,6 +172,23 @@ class Summary:
 
     def _lacked(self, rule: str) -> str:
         return ", ".join(f"{column} {cause} ({n:,})" for column, cause, n in self.why(rule))
+
+
+def _titles(linked: Linked, rules: dict[str, str], reads: dict[str, tuple[str, ...]]) -> None:
+    """Note the titles of a cascade's rules, and what each of them reads."""
+    for view in linked.views:
+        for rule in view.rules.rules:
+            rules[linked.plan.rules[view.prefix + ir.hit(rule.id)]] = rule.title
+        if not view.path:  # what a nested cascade's rules read has no column in the outer frame
+            for id_, local in needs(view.rules).items():
+                sources = view.rule_step.sources
+                reads[linked.plan.rules[view.prefix + ir.hit(id_)]] = tuple(sources[name] for name in local if name in sources)
+
+
+def _outcomes(linked: Linked) -> list[str]:
+    """From the gravest to the mildest."""
+    decide = next(view.rules.decide for view in linked.views if view.step == linked.plan.decision)
+    return [outcome for outcome, _ in decide.rows] if decide else []
 
 
 def needs(ruleset: ir.RuleSet) -> dict[str, tuple[str, ...]]:

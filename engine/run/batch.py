@@ -24,13 +24,13 @@ class Decisions(pl.DataFrame):
     rejects: pl.DataFrame
 
 
-def decide_frame(plan: Plan, frame: Any, *, detail: str, values: bool, history_from: str | None) -> Any:
+def decide_frame(run: BatchRun, frame: Any) -> Any:
     """Decide every row of a polars, pandas or Arrow frame and give the same kind back. See `Engine.decide_batch`."""
     raw = to_polars(frame)
-    read = typed(plan.record, raw)
-    run = BatchRun(plan, detail=detail, values=values, history_from=history_from)
-    done = run.decide(in_arrival_order(plan, read.frame))
-    again = pl.DataFrame(done.refused, {ROW: pl.Int64, "reason": pl.String}, orient="row")
+    read = typed(run.plan.record, raw)
+    admitted, early = run.admitted(read.frame)
+    done = run.decide(in_arrival_order(run.plan, admitted))
+    again = pl.DataFrame([*early, *done.refused], {ROW: pl.Int64, "reason": pl.String}, orient="row")
     again = again.with_columns(pl.Series("raw", written(raw, again[ROW]), dtype=pl.String))
     rejects = pl.concat([read.rejects, again]).sort(ROW).rename({ROW: "row"})
     result = Decisions(done.decisions.sort(ROW).drop(ROW))
@@ -46,12 +46,36 @@ def in_arrival_order(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
 
 class Decided(NamedTuple):
     """One chunk: its rows with everything the first reading added; those the second reading looked at, with what it added; the decisions
-    in the order of the rows (with `@row`); and what was refused, as (`@row`, reason)."""
+    in the order of the rows (with `@row`); and what was refused, as (`@row`, reason). Where several plans decided, `parts` has for each
+    what it did, and the chunk itself has rows as they were before."""
 
     rows: pl.DataFrame
     opened: pl.DataFrame
     decisions: pl.DataFrame
     refused: Sequence[tuple[int, str]] = ()
+    parts: tuple[tuple[Plan, Decided], ...] = ()
+
+
+class Readings:
+    """Both readings of a plan over rows that have their history. `holder` is what rules with `once` ask, `per` are the fields of ticks."""
+
+    def __init__(self, plan: Plan, holder: BatchHolder, *, detail: str, values: bool, per: Sequence[str] | None) -> None:
+        self.plan, self.off = plan, Columns(plan, detail=detail, values=values, per=per)
+        self.closed = bound(plan.closed, holder) if plan.held else plan.closed
+
+    def conclude(self, frame: pl.DataFrame) -> Decided:
+        """Decide rows; a holder knows them already."""
+        closed, opened = self._rows(frame)
+        return Decided(closed, opened, self.off.of(closed, opened))
+
+    def _rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
+        closed = _through(self.closed, frame)
+        if not self.plan.policies:
+            return closed, closed.clear()
+        touched = closed.select(pl.any_horizontal(self.plan.policies)).to_series()
+        told = closed.select(part for held in self.plan.held.values() for name in (held.held, held.by) for part in (name, f"{name}#"))
+        return closed, _through(self.plan.open, frame.hstack(told).filter(touched))
 
 
 class BatchRun:
@@ -60,10 +84,14 @@ class BatchRun:
     def __init__(
         self, plan: Plan, *, detail: str, values: bool = False, history_from: str | None = None, per: Sequence[str] | None = None
     ) -> None:
-        self.plan, self.off = plan, Columns(plan, detail=detail, values=values, per=per)
+        self.plan = plan
         self.state = WindowState(plan.history, plan.record, history_from)
         self.holder = BatchHolder(plan.record, history_from)
-        self.closed = bound(plan.closed, self.holder) if plan.held else plan.closed
+        self.readings = Readings(plan, self.holder, detail=detail, values=values, per=per)
+
+    def admitted(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+        """The rows that this run decides, whatever came before, and the others, as (`@row`, reason)."""
+        return frame, []
 
     def decide(self, frame: pl.DataFrame) -> Decided:
         """Decide the next chunk. A key that came before with other content is refused."""
@@ -82,19 +110,9 @@ class BatchRun:
 
     def conclude(self, frame: pl.DataFrame) -> Decided:
         """Decide rows that have their history."""
-        closed, opened = self.rows(frame)
-        return Decided(closed, opened, self.off.of(closed, opened))
-
-    def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
         if self.plan.held:
             self.holder.over(frame)
-        closed = _through(self.closed, frame)
-        if not self.plan.policies:
-            return closed, closed.clear()
-        touched = closed.select(pl.any_horizontal(self.plan.policies)).to_series()
-        told = closed.select(part for held in self.plan.held.values() for name in (held.held, held.by) for part in (name, f"{name}#"))
-        return closed, _through(self.plan.open, frame.hstack(told).filter(touched))
+        return self.readings.conclude(frame)
 
 
 def _through(steps: Sequence[Step], frame: pl.DataFrame) -> pl.DataFrame:
