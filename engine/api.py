@@ -229,6 +229,11 @@ class Engine:
         return silenced_names(self._plans)
 
     @property
+    def locks(self) -> dict[str, str]:
+        """The file of each lock that follows another or is followed, by its seal, the oldest first; nothing where there are no several."""
+        return {} if self.following is None else {term.seal: term.name for term in self.following.terms}
+
+    @property
     def in_turn(self) -> tuple[Linked, ...]:
         """What decides, the oldest first."""
         return tuple(one.linked for one in self._loaded.values())
