@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
     if target.suffix != SUFFIX:
         raise Stop(f"`{target}` is no name for a bundle: it ends with `{SUFFIX}`")
     lock = Lock.read(path)
-    write(target, lock, shelf.registry(args).layout, private_key(Path(args.key)))
+    write(target, lock, shelf.registry(args, path).layout, private_key(Path(args.key)))
     if args.json:
         as_json({"bundle": str(target), "bytes": target.stat().st_size, "seal": lock.seal})
     else:

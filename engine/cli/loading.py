@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine.api import IN_FORCE, NEWEST, Engine
 from engine.cli.say import Stop, cascade_file, note
+from engine.diagnostics import suggest
 from engine.registry import bundle, lock
 
 
@@ -19,7 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def loaded(args: Namespace, ledger: str | None = None) -> Engine:
     """The engine of the cascade that the arguments name. What is to be known of where it runs is noted."""
-    path, versions = _path(args.cascade), NEWEST if args.newest else IN_FORCE
+    path, versions = path_of(args.cascade), NEWEST if args.newest else IN_FORCE
     if args.newest and not path.is_dir():
         raise Stop(f"--newest picks one of the locks in a folder, and `{path}` is none: leave it out, or name the folder")
     engine = Engine.load(path, ledger=ledger, registry=args.registry, trust=args.trust, versions=versions)
@@ -29,7 +30,7 @@ def loaded(args: Namespace, ledger: str | None = None) -> Engine:
     return engine
 
 
-def _path(name: str) -> Path:
+def path_of(name: str) -> Path:
     """The file of the cascade that an argument names, or the lock, the bundle or the folder of locks it runs as. Raises `Stop`."""
     path = Path(name)
     if path.is_dir() and any(path.glob(f"*{lock.SUFFIX}")):
@@ -38,5 +39,6 @@ def _path(name: str) -> Path:
         return cascade_file(name)
     if not path.is_file():
         there = sorted(one.as_posix() for one in path.parent.glob(f"*{path.suffix}"))
-        raise Stop(f"there is no file `{name}`" + (f"; there is `{there[0]}`" if there else ""))
+        near = suggest(name, there) or (f"there is `{there[0]}`" if there else None)
+        raise Stop(f"there is no file `{name}`" + (f"; {near}" if near else ""))
     return path
