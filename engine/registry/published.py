@@ -128,6 +128,11 @@ class Registry:
             found[path] = self.layout.blob(file, f"`{one}`, file `{path}`")
         return found
 
+    def digests(self, one: Published) -> dict[str, str]:
+        """The digests of the files of a version by their place in a workspace; no file is opened."""
+        layers = [Descriptor.of(layer, f"`{one}`") for layer in self.layout.manifest(one.manifest, f"`{one}`")["layers"]]
+        return {file.annotations.get(TITLE, ""): file.digest for file in layers}
+
     # --- what is changed -----------------------------------------------------------------------------------------------
 
     def publish(self, packed: Sequence[Packed]) -> list[Component]:
