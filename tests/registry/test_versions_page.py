@@ -17,7 +17,8 @@ from engine.cli.new import TEMPLATES
 from engine.registry.lock import Lock
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "versions.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+SECTION = PAGE.partition("## The rules of the day")[2].partition("\n## ")[0]
+BLOCKS = re.findall(r"^```sh\n(.*?)^```", SECTION, re.MULTILINE | re.DOTALL)
 
 
 def follow(block: str) -> None:
