@@ -5,7 +5,8 @@ Loading is done once; an engine holds no state of any event and may be shared by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,11 +23,14 @@ from engine.record import Record, decode_event, read_event
 from engine.registry import bundle as bundles
 from engine.registry import lock as locks
 from engine.run.event import tick_event
+from engine.run.later import Later
 from engine.run.moments import tick_row
+from engine.run.straight import Decider, of_events, of_rows, one_step
 from engine.run.succession import flag_names, rule_ids, silenced_names
 
 if TYPE_CHECKING:
     from engine.backends.holding import Holder
+    from engine.backends.rules import RuleStep
     from engine.cascade.link import Linked
     from engine.plan import Plan, Row
     from engine.run.succession import Succession
@@ -45,10 +49,10 @@ class Engine:
     """
 
     def __init__(self, *loaded: Loaded, following: Succession | None = None, ledger: Ledger | None = None) -> None:
-        newest = loaded[-1]
+        self.loaded = newest = loaded[-1]
         self.following = following
         self._loaded = {one.seal: one for one in loaded}
-        self._one = newest if self.following is None else None
+        self._one = newest if following is None else None
         self.linked, self.workspace, self.path = newest.linked, newest.workspace, newest.path
         self.plan = newest.plan if self.following is None else self.following.plan
         self.lock: str | None = newest.seal
@@ -128,15 +132,54 @@ class Engine:
         `InputError` for an event without key or time, of a day on which no lock is in force yet, or whose key has come before with other
         content.
         """
-        given = decode_event(event) if isinstance(event, str | bytes) else event
-        row = read_event(self.record, given)
-        if self._one is None:
-            self._check_day(row)
-        row.update(self._history.bind(store, record).one(row))
-        decision = self.decide_row(row, self._holder(store, row, record))
+        if store is None and event.__class__ is dict:
+            decision = self._straight(event)
+        else:
+            decision = self._decided(decode_event(event) if isinstance(event, str | bytes) else event, store, record)
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, self.calls(decision))
         return decision
+
+    def _decided(self, event: Mapping[str, Any], store: Store | None, record: bool) -> Decision:
+        if store is None:
+            return self._straight(event)
+        row = self._read(event)
+        row.update(self._history.bind(store, record).one(row))
+        holder = self._holder(store, row, record)
+        return self._straight_row(row) if holder is None else self.decide_row(row, holder)
+
+    @cached_property
+    def _straight(self) -> Decider:
+        """Decides an event without history."""
+        step = self._one_step
+        return self._ordinary if step is None else of_events(self.plan, step, self._later(step), self._ordinary)
+
+    @cached_property
+    def _straight_row(self) -> Callable[[Row], Decision]:
+        """Decides a typed row that holds its history."""
+        step = self._one_step
+        return self.decide_row if step is None else of_rows(self.plan, step, self._later(step))
+
+    @property
+    def _one_step(self) -> RuleStep | None:
+        """The only step of the only plan, where both are alone."""
+        return None if self._one is None else one_step(self.plan)
+
+    def _later(self, step: RuleStep) -> Later:
+        return Later(self.plan, step.rules.rules, self.versions, self.drafts, self.loaded.explainer, self.lock)
+
+    def _ordinary(self, event: Mapping[str, Any]) -> Decision:
+        """Decides any event without history."""
+        row = self._read(event)
+        row.update(self._history.one(row))
+        return self.decide_row(row)
+
+    def _read(self, event: Mapping[str, Any]) -> Row:
+        """An event as a typed row, which something decides."""
+        row = read_event(self.record, event)
+        if self._one is None:
+            self._check_day(row)
+        return row
 
     def tick(self, keys: Mapping[str, Any], at: Any, *, store: Store | None = None, record: bool = True) -> Decision:
         """Decide about a key at a moment, without an event: no event may be what is to be noticed.
