@@ -10,6 +10,7 @@ from engine.cli import shelf
 from engine.cli.say import FINE, Stop, as_json, out
 from engine.registry.bundle import SUFFIX, private_key, write
 from engine.registry.lock import Lock
+from engine.registry.mirror import holding
 
 NAME: Final = "bundle"
 SUMMARY: Final = "pack a lock with all it holds into one signed file"
@@ -27,7 +28,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("lock", metavar="LOCK", help="the lock")
     parser.add_argument("--key", metavar="FILE", required=True, help="the private key to sign with; `engine keygen` makes one")
     parser.add_argument("--output", metavar="FILE", help="the bundle (default: beside the lock)")
-    shelf.arguments(parser)
+    shelf.arguments(parser, shelf.ANYWHERE)
 
 
 def run(args: Namespace) -> int:
@@ -36,7 +37,7 @@ def run(args: Namespace) -> int:
     if target.suffix != SUFFIX:
         raise Stop(f"`{target}` is no name for a bundle: it ends with `{SUFFIX}`")
     lock = Lock.read(path)
-    write(target, lock, shelf.registry(args).layout, private_key(Path(args.key)))
+    write(target, lock, holding(lock, shelf.where(args)).layout, private_key(Path(args.key)))
     if args.json:
         as_json({"bundle": str(target), "bytes": target.stat().st_size, "seal": lock.seal})
     else:

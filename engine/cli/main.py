@@ -25,6 +25,8 @@ from engine.cli import (
     lock,
     new,
     publish,
+    pull,
+    push,
     replay,
     run,
     show,
@@ -41,7 +43,7 @@ from engine.version import LANGUAGE_VERSION, VERSION
 
 COMMANDS: Final[tuple[ModuleType, ...]] = (
     new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features,
-    publish, versions, show, yank, lock, keygen, bundle, verify,
+    publish, versions, show, yank, push, pull, lock, keygen, bundle, verify,
 )  # fmt: skip
 """In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
 
@@ -63,6 +65,7 @@ _EXTRAS: Final = {
     "pandas": "frames",
     "pyarrow": "frames",
     "cryptography": "sign",
+    "oras": "oci",
 }
 
 
