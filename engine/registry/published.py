@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from engine.diagnostics import suggest
 from engine.errors import RegistryError
+from engine.registry.changes import change
 from engine.registry.manifest import REFERENCE, Component, fits, in_order, parse_version
 from engine.registry.oci import MANIFEST_TYPE, REF, TITLE, Descriptor, Layout, as_json, as_manifest, described, renamed
 
@@ -246,7 +247,7 @@ class Registry:
         changed += [f"`{path}` is gone" for path in sorted(before.keys() - now.keys())]
         return (
             f"`{known}` is published and never changes: it has the hash {known.component.hash}, this one {given.component.hash}; "
-            f"{', '.join(changed) or 'what it needs differs'}; give it a new version"
+            f"{', '.join(changed) or 'what it needs differs'}, {change(self.config(known).facts, given.facts)}; give it a new version"
         )
 
     def mark(self, one: Published, why: str | None) -> None:
