@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
     if target.suffix != SUFFIX:
         raise Stop(f"`{target}` is no name for a lock: it ends with `{SUFFIX}`")
     lock = make_lock(path, _registry(args, path), draft=args.draft, since=since)
-    target.write_text(lock.text(), encoding="utf-8")
+    lock.write(target)
     if args.json:
         as_json(
             {"lock": str(target), "seal": lock.seal, "draft": lock.draft, "components": [str(one.component) for one in lock.components]}

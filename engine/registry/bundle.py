@@ -19,6 +19,7 @@ from engine.errors import RegistryError
 from engine.registry.lock import Lock
 from engine.registry.oci import MANIFEST_TYPE, Descriptor, Layout
 from engine.registry.published import inside
+from engine.registry.unfinished import unfinished
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -95,14 +96,12 @@ def write(target: Path, lock: Lock, layout: Layout, key: Ed25519PrivateKey) -> N
             archive.addfile(member, io.BytesIO(data))
     digest = hashlib.sha512(payload.getbuffer()).hexdigest().encode()
     signature = base64.b64encode(key.sign(_SIGNED + digest))
-    made = target.with_name(f".{target.name}.unfinished")
     try:
-        made.write_bytes(_MAGIC + signature + b"\n" + payload.getvalue())
-        made.replace(target)
+        with unfinished(target) as file:
+            file.write(_MAGIC + signature + b"\n" + payload.getvalue())
     except OSError as error:
-        raise RegistryError(f"`{target}` cannot be written: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        made.unlink(missing_ok=True)
+        told = f"`{target}` cannot be written: {(error.strerror or str(error)).lower()}"
+        raise RegistryError(f"{told}; name another file with --output") from None
 
 
 def _contents(lock: Lock, layout: Layout) -> Iterator[tuple[str, bytes]]:

@@ -49,7 +49,9 @@ def server(address: Address) -> Server:
     try:
         from engine.registry.server import Server
     except ModuleNotFoundError as error:
-        raise RegistryError(f"`{address}` is on a server, and for that `{error.name}` is needed: pip install 'kaskade[oci]'") from None
+        raise RegistryError(
+            f"`{address}` is on a server, and for that `{(error.name or '').partition('.')[0]}` is needed: pip install 'kaskade[oci]'"
+        ) from None
     return Server(address)
 
 

@@ -28,7 +28,7 @@ import urllib3
 
 from engine.errors import RegistryError
 from engine.registry.oci import LARGEST_MANIFEST
-from engine.registry.places import LOCAL, Address
+from engine.registry.places import Address, is_local
 
 _PATIENCE: Final = (5.0, 30.0)
 """Seconds to wait for a connection, and for the next bytes of an answer."""
@@ -53,15 +53,10 @@ class Client(oras.provider.Registry):  # type: ignore[misc]
         if urlsplit(url).hostname != urlsplit(f"//{self.hostname}").hostname:
             raise RegistryError(f"`{self.hostname}` sends us to `{urlsplit(url).hostname}`, where its logins do not belong")
         answer: requests.Response = _once(self, url, method, data, headers, json, True)
-        if answer.status_code in (401, 403) and getattr(self.auth, "token", None):
-            # a token is for one repository, and the library keeps the first
-            self.auth.token = None
-            answer.close()
-            answer = _once(self, url, method, data, headers, json, True)
         if not stream or answer.status_code >= 400:
             answer.raw = io.BytesIO(_bounded(answer, self.hostname))
         if answer.status_code in (401, 403):
-            raise RegistryError(_refused(self.hostname, answer.status_code))
+            raise RegistryError(self.auth.refused(answer.status_code))
         if answer.status_code >= 400 and not (answer.status_code == 404 and method in ("GET", "HEAD")):
             raise RegistryError(f"`{self.hostname}` says {answer.status_code} to {method} {urlsplit(url).path[:120]}: {reason(answer)}")
         return answer
@@ -71,6 +66,51 @@ _once: Final = inspect.unwrap(oras.provider.Registry.do_request)
 """One request with its login, without the library's retries, which wait for two minutes whatever the trouble is."""
 
 
+class _Login(oras.auth.TokenAuth):  # type: ignore[misc]
+    """The login for one host, given as its server asks for it: as it is, or for a token that opens one repository."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__()
+        self.host = host
+
+    def authenticate_request(
+        self, original: requests.Response, headers: dict[str, str], refresh: bool = False
+    ) -> tuple[dict[str, str], bool]:
+        challenge = original.headers.get("WWW-Authenticate", "")
+        self.token = None  # the library would show the one it has again, which opened another repository
+        original.close()
+        if challenge.lower().startswith("basic"):
+            if not hasattr(self, "_basic_auth"):
+                raise RegistryError(self.refused(original.status_code))
+            self.session.headers["Authorization"] = f"Basic {self._basic_auth}"
+            return headers or {}, True
+        if not re.search(r'realm="https?://', challenge):
+            raise RegistryError(f"`{self.host}` asks for a login of no known kind: `{challenge[:80]}`; is the address right?")
+        answered: tuple[dict[str, str], bool] = super().authenticate_request(original, headers, refresh)
+        return answered
+
+    def refused(self, status: int) -> str:
+        """What to do about a server that does not let us in."""
+        way_out = f"`docker login {self.host}`, or `skopeo login --compat-auth-file ~/.docker/config.json {self.host}`"
+        if not hasattr(self, "_basic_auth"):
+            return f"`{self.host}` asks for a login: {way_out}"
+        if status == 403:
+            return f"`{self.host}` does not allow this to your login; ask whoever keeps it, or log in as another: {way_out}"
+        return f"`{self.host}` does not take your login; log in anew: {way_out}"
+
+    def load(self, address: Address) -> None:
+        """Take the login from where `docker login` puts it."""
+        folder = os.environ.get("DOCKER_CONFIG")
+        files = [str(Path(folder) / "config.json")] if folder and (Path(folder) / "config.json").is_file() else []
+        try:
+            self.load_configs(repository(address, "any"), files)
+        except (ValueError, TypeError, KeyError, AttributeError, OSError):
+            place = files[0] if files else "~/.docker/config.json"
+            raise RegistryError(
+                f"the logins in `{place}` cannot be read; mend it, or make it anew with `docker login {self.host}`"
+            ) from None
+
+
 class _Patient(requests.adapters.HTTPAdapter):
     """Connections with a limit to their patience; http to other machines only where that was said."""
 
@@ -78,7 +118,7 @@ class _Patient(requests.adapters.HTTPAdapter):
         again = urllib3.Retry(
             total=3,
             connect=1,
-            read=0,
+            read=False,
             status=2,
             backoff_factor=0.2,
             status_forcelist=(502, 503, 504),
@@ -90,7 +130,7 @@ class _Patient(requests.adapters.HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **how: Any) -> requests.Response:
         target = urlsplit(request.url or "")
-        if target.scheme == "http" and not self.insecure and target.hostname not in LOCAL:
+        if target.scheme == "http" and not self.insecure and not is_local(target.netloc):
             raise RegistryError(
                 f"we are sent to `{target.hostname}` over http, which anybody between could read and change; --insecure allows it"
             )
@@ -98,48 +138,24 @@ class _Patient(requests.adapters.HTTPAdapter):
 
 
 def connected(address: Address) -> Client:
-    """A client that knows how its server wants logins. Raises `RegistryError` where there is no registry."""
+    """A client with the login for a server. Raises `RegistryError` where there is no registry."""
     logging.getLogger("oras").addHandler(logging.NullHandler())  # what it would print is told by our errors
-    client = Client(hostname=address.host, insecure=address.plain)
+    client, host = Client(hostname=address.host, insecure=address.plain), address.host
     session = client.session
     session.auth = lambda request: request  # no login from ~/.netrc
     session.headers["Accept-Encoding"] = "identity"
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Patient(address.plain))
-    with plainly(address.host):
-        answer = session.get(f"{client.prefix}://{address.host}/v2/", stream=True)
-        challenge = answer.headers.get("WWW-Authenticate", "").lower()
-        html = "html" in answer.headers.get("Content-Type", "")
+        session.mount(scheme, _Patient(address.plain and not is_local(host)))
+    client.auth = _Login(host)
+    client.auth.session, client.auth.prefix, client.auth._tls_verify = session, client.prefix, True
+    client.auth.load(address)
+    with plainly(host):
+        answer = session.get(f"{client.prefix}://{host}/v2/", stream=True)
         answer.close()
-    if answer.status_code not in (200, 401, 403) or html or (answer.status_code == 401 and not challenge):
-        raise RegistryError(f"`{address.host}` is no OCI registry: to /v2/ it says {answer.status_code}{' and a web page' if html else ''}")
-    if challenge.startswith("basic"):
-        client.auth = oras.auth.get_auth_backend("basic", session, address.plain)
-    _log_in(client, address)
-    if challenge.startswith("basic"):
-        if not hasattr(client.auth, "_basic_auth"):
-            raise RegistryError(_refused(address.host, 401))
-        session.headers.update(client.auth.get_auth_header())
+    html = "html" in answer.headers.get("Content-Type", "")
+    if answer.status_code not in (200, 401, 403) or html or (answer.status_code == 401 and "WWW-Authenticate" not in answer.headers):
+        raise RegistryError(f"`{host}` is no OCI registry: to /v2/ it says {answer.status_code}{' and a web page' if html else ''}")
     return client
-
-
-def _log_in(client: Client, address: Address) -> None:
-    """Take the login for a host from where `docker login` puts it."""
-    folder = os.environ.get("DOCKER_CONFIG")
-    files = [str(Path(folder) / "config.json")] if folder and (Path(folder) / "config.json").is_file() else []
-    try:
-        client.auth.load_configs(repository(address, "any"), files)
-    except (ValueError, TypeError, KeyError, AttributeError, OSError):
-        place = files[0] if files else "~/.docker/config.json"
-        raise RegistryError(
-            f"the logins in `{place}` cannot be read; mend it, or make it anew with `docker login {address.host}`"
-        ) from None
-
-
-def _refused(host: str | None, status: int) -> str:
-    if status == 403:
-        return f"`{host}` does not allow this to your login; ask whoever keeps it, or log in otherwise with `docker login {host}`"
-    return f"`{host}` asks for a login: `docker login {host}`, or `skopeo login --compat-auth-file ~/.docker/config.json {host}`"
 
 
 def reason(answer: requests.Response) -> str:
@@ -165,10 +181,15 @@ def in_time(answer: requests.Response, host: str | None) -> Iterator[bytes]:
 def _bounded(answer: requests.Response, host: str | None) -> bytes:
     """An answer that is read whole."""
     found = bytearray()
-    for piece in in_time(answer, host):
-        found += piece
-        if len(found) > LARGEST_MANIFEST:
-            raise RegistryError(f"`{host}` answers with more than {LARGEST_MANIFEST:_} bytes, where no answer has so many")
+    try:
+        for piece in in_time(answer, host):
+            found += piece
+            if len(found) > LARGEST_MANIFEST:
+                raise RegistryError(f"`{host}` answers with more than {LARGEST_MANIFEST:_} bytes, where no answer has so many")
+    except BaseException:
+        answer.close()
+        raise
+    answer.raw.release_conn()
     return bytes(found)
 
 
@@ -187,7 +208,7 @@ def plainly(host: str) -> Iterator[None]:
         raise RegistryError(f"`{host}` cannot be asked: {_cause(error)}") from None
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         if "authentication" in str(error):
-            raise RegistryError(_refused(host, 401)) from None
+            raise RegistryError(f"`{host}` gives no token to your login, or to none: log in with `docker login {host}`") from None
         raise RegistryError(f"`{host}` answers nonsense, as no OCI registry does; is the address right?") from None
 
 

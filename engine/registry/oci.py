@@ -10,18 +10,17 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
 import re
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from filelock import FileLock, Timeout
 
 from engine.errors import RegistryError
+from engine.registry.unfinished import unfinished
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -187,8 +186,11 @@ class Layout:
 
     def pieces(self, wanted: Descriptor, what: str) -> Iterator[bytes]:
         """The bytes of a blob one piece after the other, however large it is; whoever takes them holds them against its digest."""
+        path = self.path(wanted.digest)
         try:
-            with self.path(wanted.digest).open("rb") as file:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise RegistryError(f"{what}: the blob {wanted.digest} is no file in `{self.folder}`")
+            with path.open("rb") as file:
                 while piece := file.read(_PIECE):
                     yield piece
         except FileNotFoundError:
@@ -246,7 +248,7 @@ class Layout:
             with self.turn():
                 pass  # which makes it
         target, digest, size = self.path(wanted.digest), hashlib.sha256(), 0
-        with self._written(), _unfinished(target) as file:
+        with self._written(), unfinished(target) as file:
             for piece in pieces:
                 size += len(piece)
                 if size > wanted.size:
@@ -262,13 +264,9 @@ class Layout:
         found = described(data, type_, annotations)
         path = self.path(found.digest)
         with self._written():
-            try:
-                whole = path.read_bytes() == data
-            except FileNotFoundError:
-                whole = False
-            except IsADirectoryError:
-                raise RegistryError(f"the blob {found.digest} is no file in `{self.folder}`: take away what stands in its place") from None
-            if not whole:
+            if path.is_dir():
+                raise RegistryError(f"the blob {found.digest} is no file in `{self.folder}`: take away what stands in its place")
+            if not self.whole(found):
                 self._put_file(path.relative_to(self.folder).as_posix(), data)
         return found
 
@@ -278,24 +276,8 @@ class Layout:
         self._put_file("index.json", as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}))
 
     def _put_file(self, name: str, data: bytes) -> None:
-        with _unfinished(self.folder / name) as file:
+        with unfinished(self.folder / name) as file:
             file.write(data)
-
-
-@contextlib.contextmanager
-def _unfinished(target: Path) -> Iterator[BinaryIO]:
-    """A file that takes its place whole or not at all, whatever ends the process in between."""
-    number, made = tempfile.mkstemp(dir=target.parent, prefix=".unfinished-")
-    try:
-        with os.fdopen(number, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(made).chmod(0o644)
-        Path(made).replace(target)
-    except BaseException:
-        Path(made).unlink(missing_ok=True)
-        raise
 
 
 def renamed(one: Descriptor, **annotations: str | None) -> Descriptor:

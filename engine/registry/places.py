@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from engine.errors import RegistryError
 
-LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _HOST: Final = re.compile(r"localhost|\[[0-9a-f:]+\](:\d{1,5})?|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9.-]+:\d{1,5}", re.IGNORECASE)
 _NAMED: Final = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*")
@@ -60,10 +60,19 @@ def place(text: str | Path, *, insecure: bool = False) -> Path | Address:
     if not scheme and (not _HOST.fullmatch(host) or (Path(text) / "oci-layout").is_file()):
         return Path(text)
     _check(text, host, rest.strip("/"), bool(scheme))
-    local = (urlsplit(f"//{host}").hostname or "") in LOCAL
+    local = is_local(host)
     if scheme == "http" and not (local or insecure):
         raise RegistryError(f"`{host}` is not asked over http, which anybody between could read and change: use https, or say --insecure")
     return Address(host.lower(), rest.strip("/"), scheme == "http" or (scheme != "https" and (local or insecure)))
+
+
+def is_local(host: str) -> bool:
+    """Whether a host, with its port or without, is this machine.
+
+    >>> is_local("localhost:5000"), is_local("[::1]"), is_local("localhost.bank.example")
+    (True, True, False)
+    """
+    return (urlsplit(f"//{host}").hostname or "") in _LOCAL
 
 
 def folder(where: Path | Address) -> Path:

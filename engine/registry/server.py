@@ -217,6 +217,7 @@ class Server:
 
     def _components(self) -> Iterator[tuple[str, str]]:
         """The components that the server says it holds below the address."""
+        self._asked()
         begin = self.address.repository("", "") + "/" if self.address.prefix else ""
         try:
             found = list(self._pages(f"{self._container('any', 'any').registry}/v2/_catalog?n={_PAGE}", "repositories"))

@@ -63,6 +63,11 @@ class DockerRegistry(Server):
         return f"localhost:{self.port}/{next(_NUMBERS)}"
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Who asked has hung up, as he should."""
+
+
 Answer = tuple[int, dict[str, str], bytes]
 
 
@@ -88,7 +93,7 @@ def answering(answer: Callable[[str, str, dict[str, str]], Answer]) -> Iterator[
         def log_message(self, *_: object) -> None:
             """Nothing is printed."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = _Quiet(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

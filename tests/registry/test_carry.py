@@ -315,7 +315,7 @@ def until_it_is_through(owner: str, name: str, do: Callable[[int], None]) -> Ite
             yield last
 
 
-@pytest.mark.parametrize(("owner", "name"), [("engine.registry.client", "_once"), ("engine.registry.oci", "_unfinished")])
+@pytest.mark.parametrize(("owner", "name"), [("engine.registry.client", "_once"), ("engine.registry.oci", "unfinished")])
 def test_whatever_interrupts_a_pull_no_half_version_is_here(tmp_path: Path, remote: str, owner: str, name: str) -> None:
     sent(at(remote), *THREE, folder=tmp_path / "registry")
 
