@@ -50,9 +50,9 @@ class Made:
     def turn(self) -> int:
         return self.area * 7 + self.number
 
-    def step(self, generation: int) -> None:
-        """The next version: mostly a patch or something more, now and then another meaning."""
-        if self.kind in ("ruleset", "features") and (generation + self.turn) % 10 == 0:
+    def step(self, generation: int, torn: bool) -> None:
+        """The next version: mostly a patch or something more; another meaning now and then, and where what it needs is `torn`."""
+        if torn or (self.kind in ("ruleset", "features") and (generation + self.turn) % 15 == 0):
             self.major, self.minor, self.patch = self.major + 1, 0, 0
         elif (generation + self.turn) % 2 == 0 and self.kind != "cascade":
             self.minor, self.patch = self.minor + 1, 0
@@ -82,8 +82,11 @@ class Growing:
 
     def grow(self) -> None:
         self.generation += 1
-        for one in self.made.values():
-            one.step(self.generation)
+        before = {key: one.major for key, one in self.made.items()}
+        for (kind, area, number), one in self.made.items():  # in an order in which each comes after what it needs
+            read = {"ruleset": "features", "cascade": "ruleset"}.get(kind)
+            needed = [(read, area, n % SHARES[read]) for n in _numbers(kind, number)] if read else []
+            one.step(self.generation, any(self.made[key].major != before[key] for key in needed))
 
     def _needed(self, one: Made, kind: str, number: int) -> str:
         other = self.made[(kind, one.area, number % SHARES[kind])]
@@ -149,10 +152,15 @@ test "much is reviewed"
 """
 
     def _cascade(self, one: Made) -> str:
-        numbers = range(6 * one.number, 6 * one.number + 6)
-        asked = {n: self._needed(one, "ruleset", n).replace(" ", "@") for n in numbers}
-        steps = "".join(f"  step_{n}: {{rules: {asked[n]}}}\n" for n in numbers)
-        return f"cascade: {one.name}\nversion: {one.version}\nrecord: {self._needed(one, 'record', 0).replace(' ', '@')}\nsteps:\n{steps}decision: step_{numbers[0]}\n"
+        asked = {n: self._needed(one, "ruleset", n).replace(" ", "@") for n in _numbers("cascade", one.number)}
+        steps = "".join(f"  step_{n}: {{rules: {wanted}}}\n" for n, wanted in asked.items())
+        head = f"cascade: {one.name}\nversion: {one.version}\nrecord: {self._needed(one, 'record', 0).replace(' ', '@')}\n"
+        return f"{head}steps:\n{steps}decision: step_{min(asked)}\n"
+
+
+def _numbers(kind: str, number: int) -> range:
+    """Which feature set a rule set reads, which rule sets a cascade runs."""
+    return range(6 * number, 6 * number + 6) if kind == "cascade" else range(number, number + 1)
 
 
 def spent(work: Callable[[], object]) -> tuple[float, float]:

@@ -29,14 +29,15 @@ def workspace() -> Workspace:
     return Workspace.around(Path.cwd() / "any")
 
 
-def where(args: Namespace) -> Path | Address:
-    """The registry that is meant; nothing need be there yet."""
-    return place(str(args.registry)) if args.registry else workspace().folder / REGISTRY
+def where(args: Namespace, beside: Path | None = None) -> Path | Address:
+    """The registry that is meant, by default that of the workspace in which the file `beside` stands; nothing need be there yet."""
+    home = workspace() if beside is None else Workspace.around(beside)
+    return place(str(args.registry)) if args.registry else home.folder / REGISTRY
 
 
-def registry(args: Namespace) -> Registry:
+def registry(args: Namespace, beside: Path | None = None) -> Registry:
     """The registry in a folder that is meant. Raises `RegistryError` for one on a server."""
-    return Registry(folder(where(args)))
+    return Registry(folder(where(args, beside)))
 
 
 def reference(text: str) -> tuple[str, str | None, str | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import replace
 from typing import Final
 
 from engine.cli import shelf
@@ -33,12 +32,9 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     name, version, kind = shelf.reference(args.name)
-    if parse_version(version or "") is None or bool(args.because) == args.undo:
+    if version is None or parse_version(version) is None or bool(args.because) == args.undo:
         raise Stop('name one version and say why: `engine yank aml/cash@1.4.0 --because "..."`; or --undo')
-    there = opened(shelf.where(args))
-    why = None if args.undo else args.because
-    one = replace(there.newest(name, version, kind), yanked=why)
-    there.mark(one, why)
+    one = opened(shelf.where(args)).yank(name, version, None if args.undo else args.because, kind)
     if args.json:
         as_json({"name": name, "version": version, "yanked": one.yanked})
     else:

@@ -169,6 +169,10 @@ class Registry:
         """What a version is made of: its config, and its files. Raises `RegistryError` where its manifest is that of another."""
         return parts(one, self.manifest_bytes(one))
 
+    def digests(self, one: Published) -> dict[str, str]:
+        """The digests of the files of a version by their place in a workspace; no file is opened."""
+        return {file.annotations[TITLE]: file.digest for file in self.parts(one)[1:]}
+
     # --- what is changed -----------------------------------------------------------------------------------------------
 
     def publish(self, packed: Sequence[Packed]) -> list[Component]:
@@ -250,8 +254,13 @@ class Registry:
             f"{', '.join(changed) or 'what it needs differs'}, {change(self.config(known).facts, given.facts)}; give it a new version"
         )
 
+    def yank(self, name: str, version: str, why: str | None, kind: str | None = None) -> Published:
+        """Mark a version as one that should not be used, and say why; without reason take the mark away."""
+        self.mark(self.get(name, version, kind), why)
+        return self.get(name, version, kind)
+
     def mark(self, one: Published, why: str | None) -> None:
-        """Mark a version as one that should not be used; without reason take the mark away."""
+        """What `yank` does, to a version that was found."""
         with self.layout.turn():
             wanted = ref(one.component)
             if wanted not in self.known([one]):

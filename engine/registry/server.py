@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
@@ -149,8 +150,14 @@ class Server:
     def keep(self, taken: Sequence[Published]) -> None:
         """Nothing more is to be done: whatever was received is named."""
 
+    def yank(self, name: str, version: str, why: str | None, kind: str | None = None) -> Published:
+        """Mark a version as one that should not be used, and say why; without reason take the mark away."""
+        one = self.newest(name, version, kind)
+        self.mark(one, why)
+        return replace(one, yanked=why)
+
     def mark(self, one: Published, why: str | None) -> None:
-        """Mark a version as one that should not be used; without reason take the mark away."""
+        """What `yank` does, to a version that was found."""
         container = self._container(one.component.kind, one.component.name)
         nothing = described(_EMPTY, _EMPTY_TYPE)
         with tempfile.NamedTemporaryFile() as file:

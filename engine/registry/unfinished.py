@@ -22,7 +22,7 @@ def unfinished(target: Path) -> Iterator[BinaryIO]:
     """
     number, made = tempfile.mkstemp(dir=target.parent, prefix=".unfinished-")
     try:
-        with os.fdopen(number, "wb") as file:
+        with os.fdopen(number, "w+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

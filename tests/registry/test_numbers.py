@@ -58,8 +58,7 @@ def test_what_comes_before_a_release_promises_nothing(tmp_path: Path) -> None:
 def test_what_was_yanked_is_mended_by_a_patch(tmp_path: Path) -> None:
     published(tmp_path)
     released(tmp_path, "2.0.0", limit=6000)
-    registry = Registry(tmp_path / "registry")
-    registry.mark(registry.get("shop/cash", "2.0.0"), "wrong by ten")
+    Registry(tmp_path / "registry").yank("shop/cash", "2.0.0", "wrong by ten")
     assert released(tmp_path, "2.0.1", limit=600).startswith("after 1.0.0, a major change")
 
 

@@ -409,7 +409,7 @@ def test_the_newest_that_go_together_are_taken(tmp_path: Path) -> None:
     assert found("a/base@2.1.0-rc.1") == ["a/base@2.1.0-rc.1"]
     assert found("a/one@^1") == ["a/base@2.0.0", "a/one@1.1.0"]
     assert found("a/one@^1", "a/two@^1") == ["a/base@1.4.0", "a/one@1.0.0", "a/two@1.0.0"]
-    registry.mark(registry.get("a/base", "1.4.0"), "wrong by ten")
+    registry.yank("a/base", "1.4.0", "wrong by ten")
     assert found("a/base@^1") == ["a/base@1.0.0"] and found("a/base@1.4.0") == ["a/base@1.4.0"]
     with pytest.raises(RegistryError) as error:
         found("a/one@1.1.0", "a/two@^1")
