@@ -18,7 +18,7 @@ from engine.registry import bundle
 from engine.registry.lock import SUFFIX, Lock, check_loaded, unpack
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
-from engine.uses import Shelf, Tree, needs_of
+from engine.uses import Tree, Versions, needs_of
 
 NAME: Final = "graph"
 SUMMARY: Final = "draw a cascade or a lock: its steps, who reads whom, and which versions"
@@ -73,7 +73,7 @@ def _of_lock(lock: Lock, path: Path, registry: Registry) -> tuple[Drawing, ...]:
             unpack(lock, registry, folder)
         linked = _linked(folder / lock.path, Workspace(folder))
     check_loaded(lock, linked.components, str(path))
-    held, tree = Shelf(registry), Tree(home) if lock.draft else None
+    held, tree = Versions(registry), Tree(home) if lock.draft else None
     needs = {entry.component: needs_of(entry, held, tree) for entry in lock.components}
     drafts = [entry.component for entry in lock.components if entry.draft]
     return drawing(linked), versions(home.label(path.resolve()), needs, drafts)

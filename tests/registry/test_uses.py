@@ -182,6 +182,19 @@ def test_what_would_move_too_is_as_little_as_can_be(two: Path, capsys: pytest.Ca
     assert "with it shop/sale@1.0.0 -> shop/sale@1.1.0" in told(capsys, "impact", "shop/cash@1.2.0")
 
 
+def test_what_is_asked_for_and_does_not_fit_is_no_move(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cash(two, version="1.2.0", more=RULE)
+    path = two / "rulesets/shop/cash.rules"
+    path.write_text(
+        path.read_text().replace("param limit", "input shop: text\n\nparam limit").replace("given channel", 'given shop = "a", channel')
+    )
+    for _ in ("in the working tree", "published"):
+        said = told(capsys, "impact", "shop/cash@1.2.0", code=1)
+        assert "cascades/screening.lock (shop/screening@1.0.0) could not move from 1.0.0\n" in said
+        assert "  it would not check: cascades/screening.yaml:5: `shop/cash` needs `shop`\n" in said
+        published(two, "shop/cash", why="for the test")
+
+
 def test_yanked_drafts_and_what_promises_too_little(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "yank", "shop/cash@1.1.0", "--because", "wrong by ten")
     said = told(capsys, "impact", "shop/cash@1.1.0", code=1)
