@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.cli import shelf
-from engine.cli.say import FINE, Stop, as_json, out, plural
+from engine.cli.say import FINE, Stop, as_json, note, out, plural
 from engine.registry.bundle import SUFFIX, private_key, write
 from engine.registry.lock import Lock
 from engine.registry.mirror import holding
@@ -48,6 +48,8 @@ def run(args: Namespace) -> int:
         raise Stop("--extras says what is wanted besides with --wheels: say that too")
     lock, key = Lock.read(path), private_key(Path(args.key))
     layout = holding(lock, shelf.where(args, path)).layout
+    if args.wheels:
+        note("pip gets the wheels; that may take a minute")
     with tempfile.TemporaryDirectory(prefix="kaskade-") as folder:
         extras = [name.strip() for name in (args.extras or "").split(",") if name.strip()]
         wheels = collect(lock, Path(folder), extras) if args.wheels else []

@@ -168,6 +168,18 @@ def test_who_forbids_a_version_is_named_and_nothing_else_is_moved(two: Path, cap
     assert moves["cascades/outer.lock"]["forbidden"] == ["shop/outer@1.0.0 asks for shop/cash@^1"]
 
 
+def test_a_cascade_has_new_versions_too(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(two, "cascades/screening.yaml", CASCADE.replace("1.0.0", "1.1.0") + "title: Sales\n")
+    for _ in ("in the working tree", "published"):
+        seen = found(capsys, "impact", "shop/screening@1.1.0")
+        assert [(one["lock"], one["could"], one["also"]) for one in seen["locks"]] == [
+            ("next.lock", True, []),
+            ("cascades/outer.lock", True, []),
+            ("cascades/screening.lock", True, []),
+        ]
+        published(two, "shop/screening")
+
+
 def test_what_would_move_too_is_as_little_as_can_be(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sale = (two / "rulesets/shop/sale.rules").read_text()
     write(two, "rulesets/shop/sale.rules", sale.replace("1.0.0", "1.1.0") + "  field shop: text optional\n")
