@@ -22,6 +22,7 @@ from engine.plan import DAY_OF_EVENT
 from engine.record import Record, decode_event, read_event
 from engine.registry import bundle as bundles
 from engine.registry import lock as locks
+from engine.registry.places import folder, place
 from engine.run.event import tick_event
 from engine.run.later import Later
 from engine.run.moments import tick_row
@@ -79,7 +80,8 @@ class Engine:
         A folder of locks of one cascade, each with the day from which it holds, decides every event by the one in force on its day, which
         is the local one of the record's zone; or, with ``versions="newest"``, by the newest alone.
 
-        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace.
+        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace,
+        or a place on a server, ``registry.bank.example/rules``, from which what the lock holds is fetched once.
         `ledger` is a SQLite file that keeps every decision. `allow_types` are the types model archives may hold, besides those in the
         workspace's ``deployment.yaml``. Raises `SourceError` with every diagnostic of every file, `LedgerError`, and `RegistryError` for
         what a lock holds that is missing or was altered.
@@ -90,7 +92,7 @@ class Engine:
         """
         if versions not in (IN_FORCE, NEWEST):
             raise InputError(f'versions are "{IN_FORCE}" or "{NEWEST}", not `{versions}`')
-        path, there = Path(path), None if registry is None else Path(registry)
+        path, there = Path(path), None if registry is None else place(registry)
         if path.is_dir():
             loaded = of_folder(path, allow_types, there, newest=versions == NEWEST)
         elif path.suffix == bundles.SUFFIX:
@@ -98,7 +100,7 @@ class Engine:
         elif path.suffix == locks.SUFFIX:
             loaded = [of_lock(locks.Lock.read(path), path, allow_types, there)]
         else:
-            loaded = [of_tree(path, allow_types, there)]
+            loaded = [of_tree(path, allow_types, None if there is None else folder(there))]
         engine = cls(*loaded, following=following(loaded) if path.is_dir() and versions == IN_FORCE else None)
         if ledger is not None:
             engine.ledger = Ledger.open(Path(ledger), [one.setting() for one in loaded], engine.record.revision)
