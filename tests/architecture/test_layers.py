@@ -50,6 +50,7 @@ HEAVY = {
     "networkx",
     "jsonschema",
     "fastexcel",
+    "msgspec",
     "openpyxl",
     "redis",
     "psycopg",
