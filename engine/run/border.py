@@ -247,16 +247,15 @@ def _native(edge: Border, field: Field, series: pl.Series) -> pl.DataFrame:
         return _distinct(edge, field, series)
     raw = pl.DataFrame([series.alias("@raw")])
     value, sure = found
-    answer = raw.select(value.alias("@value"), sure.fill_null(False).alias("@sure"))
     if field.not_negative:
-        answer = answer.with_columns(pl.col("@sure") & (pl.col("@value") >= 0))
-    if answer["@sure"].all():
-        return answer.select(pl.col("@value").alias(field.name), pl.repeat(0, pl.len(), dtype=pl.UInt8).alias(f"{field.name}#"))
-    rest = _distinct(edge, field, raw.hstack(answer).select(pl.when(~pl.col("@sure")).then(pl.col("@raw"))).to_series())
-    return answer.hstack(rest).select(
-        pl.when("@sure").then("@value").otherwise(pl.col(field.name)).alias(field.name),
-        pl.when("@sure").then(pl.lit(0, dtype=pl.UInt8)).otherwise(pl.col(f"{field.name}#")).alias(f"{field.name}#"),
-    )
+        sure = sure & (value >= 0)
+    # where nothing arrived the value is absent, the first of all causes
+    answer = raw.select(value.alias(field.name), _RAW.is_null().cast(pl.UInt8).alias(f"{field.name}#"))
+    unsure = raw.select(~sure.fill_null(False) & _RAW.is_not_null()).to_series()
+    if not unsure.any():
+        return answer
+    rest = _distinct(edge, field, raw.select(pl.when(unsure).then("@raw")).to_series())
+    return answer.select(pl.when(unsure).then(rest[name]).otherwise(name).alias(name) for name in answer.columns)
 
 
 _RAW: Final = pl.col("@raw")
