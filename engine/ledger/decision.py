@@ -12,6 +12,9 @@ from typing import Any, Final, Protocol
 
 from engine.values import Type, Value, plain
 
+Version = tuple[str, str, str, str]
+"""A component that took part: its kind, name, version and hash."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -97,7 +100,8 @@ class Decision:
     policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
     be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
     `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
-    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
+    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does. `drafts` are those of
+    `versions` that stood in a working tree and were not published when they were loaded.
     """
 
     key: Any
@@ -109,7 +113,7 @@ class Decision:
     flags: tuple[str, ...]
     hits: tuple[str, ...]
     undecided: tuple[str, ...]
-    versions: tuple[tuple[str, str, str, str], ...]
+    versions: tuple[Version, ...]
     row: Mapping[str, Value] = field(repr=False)
     open_row: Mapping[str, Value] = field(repr=False)
     outputs: Mapping[str, Type] = field(repr=False)
@@ -120,6 +124,7 @@ class Decision:
     revises: Revises | None = None
     held: tuple[str, ...] = ()
     silenced: tuple[Silenced, ...] = ()
+    drafts: tuple[Version, ...] = ()
 
     @property
     def robust(self) -> bool:
@@ -175,11 +180,15 @@ class Decision:
             "reasons": [reason.to_dict() for reason in self.reasons],
             "missing": self.missing,
             "values": self.values,
-            "versions": [dict(zip(("kind", "name", "version", "hash"), version, strict=True)) for version in self.versions],
+            "versions": [self._component(version) for version in self.versions],
             "lock": self.lock,
             "id": self.id,
             **({} if self.revises is None else {"revises": self.revises.to_dict()}),
         }
+
+    def _component(self, version: Version) -> dict[str, Any]:
+        said: dict[str, Any] = dict(zip(("kind", "name", "version", "hash"), version, strict=True))
+        return said | {"draft": True} if version in self.drafts else said
 
     def to_json(self) -> str:
         """`to_dict` as canonical JSON: sorted keys, no spaces, UTF-8 text as it is."""
