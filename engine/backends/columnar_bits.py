@@ -226,9 +226,7 @@ def _coded(series: pl.Series, codes: Array, most: int) -> Array | None:
 
 
 def _said_by_flags(series: pl.Series, words: int) -> Said:
-    true = _words(series.fill_null(False).to_numpy(), words)
-    known = _words(series.is_not_null().to_numpy(), words)
-    return {Leaf("true", series.name): true, Leaf("false", series.name): known & ~true}
+    return {Leaf("true", series.name): _bitmap(series, words), Leaf("false", series.name): _bitmap(~series, words)}
 
 
 class _Wiring:
@@ -290,6 +288,26 @@ def flags(name: str, rows: int, bits: Array, known: Array | None) -> pl.Series:
     """A column of flags over words of bits, without copying them."""
     buffers = [None if known is None else pa.py_buffer(known), pa.py_buffer(bits)]
     return pl.Series(name, pa.Array.from_buffers(pa.bool_(), rows, buffers))
+
+
+def across(frame: pl.DataFrame) -> pl.Series:
+    """Columns of flags as words by row, 64 columns to a word; unknown is false."""
+    words = -(-frame.height // (WORD * bit_loops.BLOCK)) * bit_loops.BLOCK
+    bits = np.stack([_bitmap(series, words) for series in frame])
+    out = np.zeros((frame.height, -(-frame.width // WORD)), np.uint64)
+    side_by_side(_parts(lambda begin, end: bit_loops.across(bits, out, begin, end), words), frame.height)
+    return pl.Series(out, dtype=pl.Array(pl.UInt64, out.shape[1]))
+
+
+def _bitmap(series: pl.Series, words: int) -> Array:
+    """The true rows of a column of flags as bits."""
+    nulls, values = _arrow(series).buffers()
+    made = np.zeros(words * 8, np.uint8)
+    size = -(-len(series) // 8)
+    made[:size] = np.frombuffer(values, np.uint8, size)
+    if nulls is not None:
+        made[:size] &= np.frombuffer(nulls, np.uint8, size)
+    return made.view(np.uint64)
 
 
 def _parts(work: Callable[[int, int], None], words: int) -> list[Callable[[], None]]:

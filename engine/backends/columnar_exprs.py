@@ -342,7 +342,9 @@ class Program:
     # --- functions ---
 
     def _call(self, expr: ir.Call, causes: bool) -> Col:
-        if expr.function not in NATIVE or not provable(expr) or any(map(may_open, expr.args)):
+        # polars makes one row of none where a literal is looked through
+        upside_down = expr.function in ("starts_with", "contains") and fixed(expr.args[0])
+        if expr.function not in NATIVE or upside_down or not provable(expr) or any(map(may_open, expr.args)):
             return self._by_row(partial(call, BUILTINS[expr.function]), expr.args, expr, causes)
         args = [self.expr(arg, causes) for arg in expr.args]
         native = NATIVE[expr.function]

@@ -63,11 +63,12 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     whole = pl.concat([columns[field.name] for field in record.fields], how="horizontal").with_row_index(ROW)
     whole = whole.with_columns(pl.col(ROW).cast(pl.Int64))
     good = whole.select(pl.all_horizontal(pl.col(f"{name}#") == 0 for name in edge.required)).to_series()
-    kept = whole.filter(good).with_columns(pl.col(record.time).alias("now"))
+    kept = (whole if good.all() else whole.filter(good)).with_columns(pl.col(record.time).alias("now"))
     kept = kept.with_columns(local_days(record, kept["now"]).alias("@date"))
     far = _far(edge, kept)
     reasons = _lacking(edge, arrived, whole.filter(~good)) + _too_far(edge, kept.filter(far))
-    return Typed(kept.filter(~far).select(pl.exclude(ROW), ROW), _rejects(frame, arrived, sorted(reasons)))
+    there = kept.filter(~far) if far.any() else kept
+    return Typed(there.select(pl.exclude(ROW), ROW), _rejects(frame, arrived, sorted(reasons)))
 
 
 def _far(edge: Border, frame: pl.DataFrame) -> pl.Series:
