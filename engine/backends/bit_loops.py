@@ -29,7 +29,7 @@ def _machine_code(function: Callable[..., Any]) -> Callable[..., Any]:
         made = numba.njit(nogil=True, cache=True)(function)
     except RuntimeError:
         made = numba.njit(nogil=True)(function)
-    return made  # type: ignore[no-any-return]  # numba says nothing of types
+    return made
 
 
 @_machine_code

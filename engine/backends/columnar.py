@@ -32,7 +32,7 @@ __all__ = ["compile_exprs", "compile_rules", "dtypes", "many_from_one", "names",
 _POSSIBLE: Final = Type("list", item=TEXT)
 ALLOWED: Final = "@allowed"
 """The column of a rule set that decides which says by bits, the first row of `decide` in the lowest, which rows allow their outcome."""
-WIRED_FROM: int = 0
+WIRED_FROM: int = 10_000
 """So many rows are worth loading machine code."""
 
 

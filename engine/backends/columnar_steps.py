@@ -46,7 +46,6 @@ class Rules(Protocol):
     rules: ir.RuleSet
     open: bool
     leaves_open: bool
-    outcomes: tuple[str, ...]
     once: tuple[ir.Rule, ...]
     sources: dict[str, str]
     input_types: dict[str, Type]
@@ -54,6 +53,9 @@ class Rules(Protocol):
     told_types: dict[str, Type]
     outputs: dict[str, str]
     types: Mapping[str, Type]
+
+    @property
+    def outcomes(self) -> tuple[str, ...]: ...
 
     def decided(self, given: Row, number: int = 0) -> Row: ...
 

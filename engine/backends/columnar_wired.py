@@ -106,8 +106,7 @@ class Wired(Program):
         term = _term(expr)
         if term is None:
             return self._flag(self.made[expr])
-        named = self.terms[term]
-        return self._fact(replace(expr, left=named) if expr.left == term else replace(expr, right=named), named, "")  # type: ignore[attr-defined]
+        return self._fact(ir.transform(expr, lambda node: self.terms[term] if node == term else node), self.terms[term], "")
 
     def _flag(self, col: Col) -> Truth:
         """A column of flags."""

@@ -6,6 +6,7 @@ What a fact means is asked of `reference`, once for every class of values betwee
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -129,7 +130,7 @@ def _constants(expr: ir.Expr) -> list[float | int]:
 
 def _around(value: float | int) -> tuple[float, ...]:
     """Where a float becomes equal to a number and where it passes it; a whole number may lie between two floats."""
-    near = float(max(-(2**1023), min(2**1023, value)))
+    near = float(max(-sys.float_info.max, min(sys.float_info.max, value)))
     return tuple(at for at in (math.nextafter(near, -math.inf), near, math.nextafter(near, math.inf)) if math.isfinite(at))
 
 

@@ -148,7 +148,7 @@ class RuleStep:
     def lean(self, frame: DataFrame, wanted: frozenset[str]) -> DataFrame:
         """`many`, but only those of its columns that are in `wanted`. Among these may be ``NAME.@allowed``, which says by bits which rows
         of `decide` allow their outcome, where they are not too many for that: then it stands for `POSSIBLE`."""
-        result: DataFrame = self.many(frame) if self.asks else self._columnar(frame, wanted)
+        result: DataFrame = self.many(frame) if self.once else self._columnar(frame, wanted)
         return result
 
     def many(self, frame: DataFrame) -> DataFrame:
