@@ -5,7 +5,8 @@ Loading is done once; an engine holds no state of any event and may be shared by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,15 @@ from engine.loaded import Loaded, of_bundle, of_lock, of_tree
 from engine.record import Record, decode_event, read_event
 from engine.registry import bundle as bundles
 from engine.registry import lock as locks
+from engine.registry.places import folder, place
 from engine.run.event import tick_event
+from engine.run.later import Later
 from engine.run.moments import tick_row
+from engine.run.straight import Decider, of_events, of_rows, one_step
 
 if TYPE_CHECKING:
     from engine.backends.holding import Holder
+    from engine.backends.rules import RuleStep
     from engine.plan import Row
 
 
@@ -59,7 +64,8 @@ class Engine:
         """Load the cascade at `path`, from its working tree; or by a lock, ``screening.lock``, exactly what that holds from a registry; or
         from a bundle, ``screening.bundle``, once it is verified by the public key in the file `trust`.
 
-        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace.
+        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace,
+        or a place on a server, ``registry.bank.example/rules``, from which what the lock holds is fetched once.
         `ledger` is a SQLite file that keeps every decision. `allow_types` are the types model archives may hold, besides those in the
         workspace's ``deployment.yaml``. Raises `SourceError` with every diagnostic of every file, `LedgerError`, and `RegistryError` for
         what a lock holds that is missing or was altered.
@@ -68,13 +74,13 @@ class Engine:
         >>> engine.plan.decision
         'verdict'
         """
-        path, there = Path(path), None if registry is None else Path(registry)
+        path, there = Path(path), None if registry is None else place(registry)
         if path.suffix == bundles.SUFFIX:
             loaded = of_bundle(path, allow_types, None if trust is None else Path(trust))
         elif path.suffix == locks.SUFFIX:
             loaded = of_lock(locks.Lock.read(path), path, allow_types, there)
         else:
-            loaded = of_tree(path, allow_types, there)
+            loaded = of_tree(path, allow_types, None if there is None else folder(there))
         engine = cls(loaded)
         if ledger is not None:
             engine.ledger = Ledger.open(Path(ledger), loaded.setting(), engine.record.revision)
@@ -107,13 +113,42 @@ class Engine:
         missing, cause `unavailable`, as it is while the store is down. With a ledger the decision is kept, unless `record` is false. Raises
         `InputError` for an event without key or time, or whose key has come before with other content.
         """
-        given = decode_event(event) if isinstance(event, str | bytes) else event
-        row = read_event(self.record, given)
-        row.update(self._history.bind(store, record).one(row))
-        decision = self.decide_row(row, self._holder(store, row, record))
+        if store is None and event.__class__ is dict:
+            decision = self._straight(event)
+        else:
+            decision = self._decided(decode_event(event) if isinstance(event, str | bytes) else event, store, record)
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, self.loaded.calls(decision))
         return decision
+
+    def _decided(self, event: Mapping[str, Any], store: Store | None, record: bool) -> Decision:
+        if store is None:
+            return self._straight(event)
+        row = read_event(self.record, event)
+        row.update(self._history.bind(store, record).one(row))
+        holder = self._holder(store, row, record)
+        return self._straight_row(row) if holder is None else self.decide_row(row, holder)
+
+    @cached_property
+    def _straight(self) -> Decider:
+        """Decides an event without history."""
+        step = one_step(self.plan)
+        return self._ordinary if step is None else of_events(self.plan, step, self._later(step), self._ordinary)
+
+    @cached_property
+    def _straight_row(self) -> Callable[[Row], Decision]:
+        """Decides a typed row that holds its history."""
+        step = one_step(self.plan)
+        return self.decide_row if step is None else of_rows(self.plan, step, self._later(step))
+
+    def _later(self, step: RuleStep) -> Later:
+        return Later(self.plan, step.rules.rules, self.versions, self.drafts, self.loaded.explainer, self.lock)
+
+    def _ordinary(self, event: Mapping[str, Any]) -> Decision:
+        """Decides any event without history."""
+        row = read_event(self.record, event)
+        row.update(self._history.one(row))
+        return self.decide_row(row)
 
     def tick(self, keys: Mapping[str, Any], at: Any, *, store: Store | None = None, record: bool = True) -> Decision:
         """Decide about a key at a moment, without an event: no event may be what is to be noticed.

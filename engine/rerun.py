@@ -171,7 +171,7 @@ class _Player:
         for name, recall in self.recalls.items():
             recall.learn(call for call in entry.calls if call.model == name)
         try:
-            decision = replace(self.loaded.decide_row(entry.base), id=entry.id, revises=entry.revises)
+            decision = self.loaded.decide_row(entry.base).noted(id=entry.id, revises=entry.revises)
             body = decision.body()
         except (EngineError, KeyError) as error:
             return None, Difference(entry.seq, entry.id, *_FAILED, str(error))

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -181,7 +181,7 @@ class Ledger:
             raise LedgerError(f"`{self.path}` was opened to be read")
         kept, rows, bodies = [], [], []
         for event, decision, calls in decisions:
-            kept.append(replace(decision, id=new_id()))
+            kept.append(decision.noted(id=new_id()))
             base = canonical(encode_row({name: decision.row[name] for name in self._columns}))
             rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls])))
             bodies.append({name: value for name, value in decision.to_dict().items() if name != "id"})
@@ -192,7 +192,7 @@ class Ledger:
             for place, (decision, row, body) in enumerate(zip(kept, rows, bodies, strict=True)):
                 corrected = self._corrected(decision)
                 if corrected is not None:
-                    kept[place], body["revises"] = replace(decision, revises=corrected), corrected.to_dict()
+                    kept[place], body["revises"] = decision.noted(revises=corrected), corrected.to_dict()
                 seq, whole = seq + 1, (*row, canonical(body))
                 head = entry_hash(head, seq, whole)
                 self._db.execute(
