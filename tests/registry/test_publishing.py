@@ -160,3 +160,47 @@ def test_what_is_needed_is_there_in_a_version_that_fits(bank: Path) -> None:
     write(bank, "rulesets/bank/checks.rules", (bank / "rulesets/bank/checks.rules").read_text().replace("1.1.0", "1.1.1"))
     with pytest.raises(RegistryError, match=r"needs `bank/watched@\^2`"):
         published(bank, "bank/checks")
+
+
+# --- what must not slip in or be passed over ---------------------------------------------------------------------------
+
+
+def test_a_cascade_that_does_not_read_is_not_passed_over(bank: Path) -> None:
+    write(bank, "cascades/broken.yaml", "cascade: bank/broken\nversion: one\nsteps: {}\n")
+    with pytest.raises(SourceError, match=r"cascades/broken.yaml:2"):
+        published(bank)
+    assert not Registry(bank / "registry").all()
+
+
+def test_two_files_of_one_cascade_are_refused(bank: Path) -> None:
+    write(bank, "cascades/again.yaml", FILES["cascades/all.yaml"] + "# again\n")
+    with pytest.raises(RegistryError, match=r"`bank/all@1.0.0` stands in two files: `cascades/again.yaml` and `cascades/all.yaml`"):
+        published(bank)
+    assert not Registry(bank / "registry").all()
+
+
+def test_rule_sets_that_need_one_another_are_refused_naming_the_circle(bank: Path) -> None:
+    circle = FILES["rulesets/bank/other.rules"].replace("  record bank/payment ^1\n", "  record bank/payment ^1\n  uses ruleset bank/{}\n")
+    reads = '\nrule ODD-02 "Both"\n  when {}.flags.seen\n  then flag seen\n'
+    write(bank, "rulesets/bank/other.rules", circle.format("third") + reads.format("third"))
+    write(
+        bank,
+        "rulesets/bank/third.rules",
+        circle.format("other").replace("ruleset bank/other", "ruleset bank/third", 1) + reads.format("other"),
+    )
+    with pytest.raises(SourceError, match=r"read one another in a circle: `bank/other` -> `bank/third` -> `bank/other`"):
+        published(bank)
+
+
+@pytest.mark.parametrize(("name", "told"), [("банк/касса", "names are written with the letters a to z"), ("Bank/Till", "in small letters")])
+def test_names_in_other_letters_are_refused(bank: Path, name: str, told: str) -> None:
+    write(bank, f"rulesets/{name}.rules", FILES["rulesets/bank/payment.rules"].replace("bank/payment", name))
+    with pytest.raises(SourceError, match=told):
+        published(bank)
+
+
+def test_a_file_with_a_mark_at_its_beginning_is_the_same(bank: Path) -> None:
+    published(bank)
+    path = bank / "rulesets/bank/other.rules"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert published(bank) == []
