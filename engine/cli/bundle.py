@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.cli import shelf
-from engine.cli.say import FINE, Stop, as_json, out, plural
+from engine.cli.say import FINE, Stop, as_json, note, out, plural
 from engine.registry.bundle import SUFFIX, private_key, write
 from engine.registry.lock import Lock
 from engine.wheels import collect
@@ -46,6 +46,8 @@ def run(args: Namespace) -> int:
     if args.extras and not args.wheels:
         raise Stop("--extras says what is wanted besides with --wheels: say that too")
     lock, layout, key = Lock.read(path), shelf.registry(args, path).layout, private_key(Path(args.key))
+    if args.wheels:
+        note("pip gets the wheels; that may take a minute")
     with tempfile.TemporaryDirectory(prefix="kaskade-") as folder:
         extras = [name.strip() for name in (args.extras or "").split(",") if name.strip()]
         wheels = collect(lock, Path(folder), extras) if args.wheels else []

@@ -17,7 +17,8 @@ SUMMARY: Final = "say which locks could move to a new version, what forbids it, 
 FINDS: Final = "a lock that could not move to it"
 TEACHES: Final = """\
 Look at a version that is published, or stands in the working tree, beside those that the locks of this workspace hold: what kind of change
-it is and in what, which locks could move to it, with what else, and which could not, because who asks for what. Nothing is changed.
+it is and in what, which locks could move to it, with what else, and which could not, because who asks for what, or because it would
+not check. Nothing is changed.
 
 examples:
   engine impact aml/cash@2.0.0

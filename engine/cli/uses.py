@@ -38,8 +38,10 @@ def run(args: Namespace) -> int:
         as_json(found.to_dict())
         return FINE
     out("\n".join(_lines(found)))
-    for one in found.passed_over:
+    for one in found.passed_over[:_SHOWN]:
         note(f"note: passed over: {one}")
+    if len(found.passed_over) > _SHOWN:
+        note(f"note: passed over: {len(found.passed_over) - _SHOWN:,} more; --json lists them all")
     return FINE
 
 
