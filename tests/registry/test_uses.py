@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_passed_over_and_named(two: Path, capsys: pytest.
     ]
     config = Registry(two / "registry").get("shop/cash", "1.1.0").manifest
     (two / "registry/blobs/sha256" / config.digest.removeprefix("sha256:")).write_bytes(b"{}")
-    assert "note: passed over: shop/cash@1.1.0: the blob" in told(capsys, "uses", "shop/cash")
+    assert "note: passed over: `shop/cash@1.1.0`: the blob" in told(capsys, "uses", "shop/cash")
 
 
 def test_index_and_versions_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
