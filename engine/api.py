@@ -134,17 +134,14 @@ class Engine:
         `InputError` for an event without key or time, of a day on which no lock is in force yet, or whose key has come before with other
         content.
         """
-        if store is None and event.__class__ is dict:
-            decision = self._straight(event)
-        else:
-            decision = self._decided(decode_event(event) if isinstance(event, str | bytes) else event, store, record)
+        given = event if event.__class__ is dict else decode_event(event) if isinstance(event, str | bytes) else event
+        decision = self._straight(given) if store is None else self._lived(given, store, record)
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, self.calls(decision))
         return decision
 
-    def _decided(self, event: Mapping[str, Any], store: Store | None, record: bool) -> Decision:
-        if store is None:
-            return self._straight(event)
+    def _lived(self, event: Mapping[str, Any], store: Store, record: bool) -> Decision:
+        """Decides an event with its history."""
         row = self._read(event)
         row.update(self._history.bind(store, record).one(row))
         holder = self._holder(store, row, record)
@@ -255,7 +252,7 @@ class Engine:
         # loads polars: only batch runs come here
         from engine.run import batch, in_force
 
-        run = in_force.run_of(self.plan, self.following, detail=detail, values=values, history_from=history_from)
+        run = in_force.run_of(self.plan, self.following, detail=detail, values=values, history_from=history_from, whole=False)
         return batch.decide_frame(run, frame)
 
     @property

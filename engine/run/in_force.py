@@ -42,11 +42,12 @@ class InForceRun(BatchRun):
         values: bool = False,
         history_from: str | None = None,
         per: Sequence[str] | None = None,
+        whole: bool = True,
     ) -> None:
         super().__init__(following.plan, detail="names", history_from=history_from, per=per)
         if values:
             _check_values(following)
-        readings = [Readings(term.plan, self.holder, detail="names", values=values, per=per) for term in following.terms]
+        readings = [Readings(term.plan, self.holder, detail="names", values=values, per=per, whole=whole) for term in following.terms]
         self._terms = [_Decider(term, following, one) for term, one in zip(following.terms, readings, strict=True)]
         self._following = following
         self._days = pl.Series([term.since for term in following.terms])
@@ -67,7 +68,7 @@ class InForceRun(BatchRun):
         parts = [(self._terms[at], self._terms[at].conclude(rows)) for at, rows in self._parts(frame)]
         found = pl.concat([self._none, *(done.decisions for _, done in parts)], how="diagonal")
         found = found.with_columns(pl.col(name).fill_null([]) for name in ("held", "silenced") if name in found.columns)
-        found = found.with_columns(bits(name, named) for name, named in self._bits.items() if name in found.columns)
+        found = found.with_columns(bits(found, name, named) for name, named in self._bits.items() if name in found.columns)
         decisions = frame.select(ROW).join(found, on=ROW, how="left", maintain_order="left")
         return Decided(frame, frame.clear(), decisions, parts=tuple((one.term.plan, done) for one, done in parts))
 
@@ -134,8 +135,9 @@ def run_of(
     values: bool = False,
     history_from: str | None = None,
     per: Sequence[str] | None = None,
+    whole: bool = True,
 ) -> BatchRun:
     """A run over one plan, or over those that follow one another, of which `plan` then is the shared one."""
     if following is None:
-        return BatchRun(plan, detail=detail, values=values, history_from=history_from, per=per)
-    return InForceRun(following, detail=detail, values=values, history_from=history_from, per=per)
+        return BatchRun(plan, detail=detail, values=values, history_from=history_from, per=per, whole=whole)
+    return InForceRun(following, detail=detail, values=values, history_from=history_from, per=per, whole=whole)
