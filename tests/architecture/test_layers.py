@@ -25,7 +25,7 @@ HOMES = {
     "sqlite3": {"engine/features/sqlite.py", "engine/ledger/log.py"},
     "redis": {"engine/features/redis.py"},
     "psycopg": {"engine/features/postgres.py"},
-    "numba": {"engine/features/kernels.py"},
+    "numba": {"engine/features/kernels.py", "engine/backends/bit_loops.py"},
     "anyascii": {"engine/screening/spelling.py"},
     "rapidfuzz": {"engine/screening/likeness.py"},
     "cryptography": {"engine/registry/bundle.py"},
