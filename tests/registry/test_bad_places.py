@@ -213,6 +213,9 @@ def test_a_folder_that_is_no_registry(tmp_path: Path, error: Callable[..., str])
             error("pull", "--all", "--from", tmp_path / other, *own)
             == f"there is no registry in `{tmp_path / other}`: it has no file `oci-layout`"
         )
+    assert error("push", "--all", "--to", tmp_path / "new", "--registry", tmp_path / "no").endswith("; `engine publish` makes it")
+    assert "is a file of the working tree: write the component's name" in error("push", "cascades/a.yaml", "--to", tmp_path / "new", *own)
+    assert "did you mean `a/b`?" in error("list", "a/c", *own)
     assert "name components or locks to push, or say --all" in error("push", "--to", tmp_path / "new", *own)
     assert "name components or locks to pull" in error("pull", "a/b", "--all", "--from", registry.place)
 
@@ -320,6 +323,7 @@ def test_what_a_place_is(text: str, meant: object) -> None:
         ("localhost:5000/банк", "`банк` cannot stand in a place on a server"),
         ("localhost:5000/bank:1.0", "`bank:1.0` cannot stand in a place on a server"),
         ("localhost:5000/a//b", "`` cannot stand"),
+        ("analyst:secret@registry.bank.example/rules", "takes no user in its address"),
         ("https://", "names no host"),
         ("https://local host/x", "names no host"),
     ],
@@ -380,7 +384,7 @@ def test_a_server_without_https(shop: Path, error: Callable[..., str]) -> None:
     published(shop)
     with answering(lambda *_: OK) as host:
         said = error("push", "--all", "--to", f"https://{host}/bank")
-    assert "cannot be trusted over https" in said and said.endswith("--insecure asks over http")
+    assert "cannot be trusted over https" in said and said.endswith("takes --insecure where it is not this machine") and "_ssl" not in said
 
 
 def to_all(answer: Answer) -> Callable[[str, str, dict[str, str]], Answer]:
@@ -613,7 +617,12 @@ def test_a_login_is_sent_nowhere_else(tmp_path: Path) -> None:
         carry(here.all(), here, opened(place(host)))
 
 
-def test_a_server_that_does_not_say_what_it_holds(tmp_path: Path, error: Callable[..., str]) -> None:
+def test_a_server_that_does_not_say_what_it_holds(tmp_path: Path, remote: str, error: Callable[..., str]) -> None:
+    assert (
+        error("pull", "--all", "--from", remote, "--registry", tmp_path / "x")
+        == f"there are no components in `{remote}`: is that the right place?"
+    )
+    assert not (tmp_path / "x").exists()
     with answering(Liar(tmp_path / "other", "none")) as host:
         said = error("pull", "--all", "--from", host, "--registry", tmp_path / "registry")
         assert said == f"`{host}` does not say what it holds; where a server does not list what it holds, name components, or a lock"
