@@ -135,7 +135,8 @@ class _Patient(requests.adapters.HTTPAdapter):
             raise RegistryError(
                 f"we are sent to `{target.hostname}` over http, which anybody between could read and change; --insecure allows it"
             )
-        return super().send(request, *args, **{**how, "timeout": _PATIENCE})
+        wait, read = _PATIENCE  # what was sent is put away before it is answered, and that may be much
+        return super().send(request, *args, **{**how, "timeout": (wait, read * 10 if request.method == "PUT" else read)})
 
 
 def connected(address: Address) -> Client:

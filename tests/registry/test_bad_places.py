@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import json
 import os
 import resource
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -15,6 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization as forms
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from engine import Engine
 from engine.cli.main import main
@@ -387,6 +394,36 @@ def test_a_server_without_https(shop: Path, error: Callable[..., str]) -> None:
     assert "cannot be trusted over https" in said and said.endswith("takes --insecure where it is not this machine") and "_ssl" not in said
 
 
+def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """What a server shows that is certified by nobody but itself, and the certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    both = folder / "certificate.pem"
+    secret = key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
+    both.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(forms.Encoding.PEM) + secret)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(both)
+    return tls, both
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_it_is_named(
+    tmp_path: Path, error: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, certificate = certified(tmp_path)
+    with answering(Liar(tmp_path / "other", "none"), tls) as host:
+        pull = ["pull", "a/b", "--from", f"https://{host}", "--registry", str(tmp_path / "registry")]
+        said = error(*pull)
+        assert said.startswith(f"`{host}` cannot be trusted over https: ") and "self-signed certificate" in said.replace(
+            "self signed", "self-signed"
+        )
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert main(pull) == 0
+
+
 def to_all(answer: Answer) -> Callable[[str, str, dict[str, str]], Answer]:
     return lambda *_: answer
 
@@ -436,10 +473,6 @@ def test_a_server_that_dawdles(shop: Path, error: Callable[..., str], monkeypatc
 
     with answering(late) as host:
         assert error("pull", "shop/cash", "--from", f"{host}/bank") == f"`{host}` does not answer in time; try again later"
-
-
-class Slow(bytes):
-    """Bytes that a server gives one by one."""
 
 
 def test_a_server_that_drips(shop: Path, error: Callable[..., str], monkeypatch: pytest.MonkeyPatch, remote: str) -> None:
