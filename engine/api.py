@@ -113,17 +113,14 @@ class Engine:
         missing, cause `unavailable`, as it is while the store is down. With a ledger the decision is kept, unless `record` is false. Raises
         `InputError` for an event without key or time, or whose key has come before with other content.
         """
-        if store is None and event.__class__ is dict:
-            decision = self._straight(event)
-        else:
-            decision = self._decided(decode_event(event) if isinstance(event, str | bytes) else event, store, record)
+        given = event if event.__class__ is dict else decode_event(event) if isinstance(event, str | bytes) else event
+        decision = self._straight(given) if store is None else self._lived(given, store, record)
         if self.ledger is not None and record:
             return self.ledger.append(event, decision, self.loaded.calls(decision))
         return decision
 
-    def _decided(self, event: Mapping[str, Any], store: Store | None, record: bool) -> Decision:
-        if store is None:
-            return self._straight(event)
+    def _lived(self, event: Mapping[str, Any], store: Store, record: bool) -> Decision:
+        """Decides an event with its history."""
         row = read_event(self.record, event)
         row.update(self._history.bind(store, record).one(row))
         holder = self._holder(store, row, record)

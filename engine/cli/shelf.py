@@ -40,6 +40,14 @@ def registry(args: Namespace, beside: Path | None = None) -> Registry:
     return Registry(folder(where(args, beside)))
 
 
+def there(args: Namespace) -> Registry:
+    """As `registry`, where one that is named must be there. Raises `Stop`."""
+    found = registry(args)
+    if args.registry and not found.layout.exists:
+        raise Stop(f"there is no registry in `{found.place}`: it has no file `oci-layout`")
+    return found
+
+
 def reference(text: str) -> tuple[str, str | None, str | None]:
     """``aml/cash@1.4.0`` as name and version or range, and its kind where that is said: ``cascade:aml/cash``. Raises `Stop`."""
     kind, _, name = text.rpartition(":")
