@@ -109,10 +109,11 @@ class Registry:
     def _labelled(self, one: Descriptor) -> Descriptor:
         if _NAME in one.annotations or one.type != MANIFEST_TYPE or one.artifact not in (None, ARTIFACT):
             return one
-        said = self.layout.manifest(one, f"`{one.ref or one.digest}`")
-        if said.get("artifactType") != ARTIFACT:
+        what = f"`{one.ref or one.digest}`"
+        data = self.layout.manifest_bytes(one, what)
+        if as_manifest(data, what).get("artifactType") != ARTIFACT:
             return one
-        named = published(self.layout.manifest_bytes(one, f"`{one.ref or one.digest}`"), f"`{one.ref or one.digest}`").manifest
+        named = published(data, what).manifest
         return renamed(named, **{YANKED: one.annotations.get(YANKED)})
 
     def known(self, wanted: Sequence[Published]) -> dict[str, Published]:
