@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from engine.features.spec import BoundFeatures
     from engine.record import Record
 
+    Met = tuple[Lane, Past, Sequence[Cell], Standing]
+    """A past that the generated code told of an event: the lane, the past, what the event is to each slot, and how it stood before."""
+
 MOST_KEYS: Final = 50_000
 """So many pasts of a log stay in this process, those asked last; the others are loaded when they are asked."""
 _TRIES: Final = 1000
@@ -76,8 +79,7 @@ class _Touched(NamedTuple):
         past = self.past
         kept = self.own is not None and any(state != OUT or value is not None for state, value in self.row.cells)
         sweep = past.number % SWEEP == 0
-        gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
-        return Change(past.standing, self.row if kept else None, self.leaves, gone)
+        return Change(past.standing, self.row if kept else None, self.leaves, past.unseen() if sweep else FOREVER)
 
 
 class _Given(NamedTuple):
@@ -85,7 +87,7 @@ class _Given(NamedTuple):
 
     row: Row
     key: Key | None = None
-    content: bytes = b""
+    content: Any = None
     revision: Value = None
     known: Told | None = None
 
@@ -152,12 +154,12 @@ class LiveStore:
         was observed with other content; `StoreError` where the rows cannot be read or kept, `StoreDown` where that is so for now.
         """
         swift, since = self._swift, self._since
-        if record and swift is not None and since is not None:
-            answer = swift(row, since)
-            if answer is not None:
-                return answer
-        self._check(row)
         try:
+            if record and swift is not None and since is not None and self._missed.down is None:
+                answer = swift(row, since)
+                if answer is not None:
+                    return answer
+            self._check(row)
             self._missed.catch_up(self._observe)
             return self._observe(row, record)
         except StoreDown as error:
@@ -269,21 +271,38 @@ class LiveStore:
         return dict(zip(self._columns, answer, strict=True))
 
     def _made_swift(self) -> Callable[[Row, int], Row | None] | None:
-        """The way of most events where rows are kept in this process alone."""
+        """The way of most events."""
         courses = [history.course for history in self._histories]
-        if not isinstance(self.log, MemoryLog) or not swift(self.layout, courses):
+        if not swift(self.layout, courses):
             return None
-        around: dict[str, Any] = {"store": self, "lock": self._lock, "pasts": self._pasts, "events": self.log.events}
-        around |= {"content": self._content, "finish": self._answer}
+        around: dict[str, Any] = {"store": self, "acquire": self._lock.acquire, "release": self._lock.release}
+        around |= {"pasts": self._pasts, "finish": self._answer}
+        if isinstance(self.log, MemoryLog):
+            around["events"] = self.log.events
+        else:
+            around |= {"content": self._content, "log": self.log, "evict": self._evict, "otherwise": self._otherwise}
         for history in self._histories:
             around |= {f"judges_{history.index}": history.judges, f"asked_{history.index}": history.asked}
         return Swift(self.layout, courses, around).observe
 
     # --- one event ---------------------------------------------------------------------------------------------------
 
-    def _answered(self, given: _Given, record: bool) -> tuple[Value, ...]:
-        """The answer to an event or a look."""
+    def _otherwise(self, row: Row, key: Key, content: bytes, found: Found, met: Sequence[Met]) -> Row:
+        """An event that has met these pasts is not appended, since something stands otherwise."""
+        for lane, past, cells, before in reversed(met):
+            past.take_back(past.at_end(cells), before)
+            if not past.number:
+                self._pasts.pop(lane, None)
+        return self._row(self._answered(_Given(self._now(row), key, content), True, found))
+
+    def _answered(self, given: _Given, record: bool, found: Found | None = None) -> tuple[Value, ...]:
+        """The answer to an event or a look, of which may have been `found` that something stands otherwise."""
         for _ in range(_TRIES):
+            if found is not None:
+                self._learn(found)
+                if found.event is not None and not self._corrects(given, found.event):
+                    return found.event.answer
+                given = given._replace(known=found.event or given.known)
             since = given.row[NOW] if self._since is None else self._since
             touched: list[_Touched] = []
             if record and given.known is not None and given.key is not None:
@@ -297,10 +316,6 @@ class LiveStore:
                 raise
             if found is None:
                 return answer
-            self._learn(found)
-            if found.event is not None and not self._corrects(given, found.event):
-                return found.event.answer
-            given = given._replace(known=found.event or given.known)
         raise self._contended()
 
     def _contended(self) -> StoreDown:
