@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, Measured, More, Place, Told
 from engine.features.looking import Asked
 from engine.features.memory import MemoryLog, weighed
 from engine.features.missed import LOG, Missed
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.backends.holding import Answer
-    from engine.features.log import Found, Key, Lane, Log, Measured
+    from engine.features.log import Found, Key, Lane, Log
     from engine.features.looking import Cell
     from engine.features.passed import Question
     from engine.features.sliding import Content, Standing, Withdrawn
@@ -142,10 +142,13 @@ class LiveStore:
             told = self.log.measured()
             if self.log.lasting:
                 return told
-            rows = sum(len(lane.times) for past in self._pasts.values() for lane in past.lanes)
+            lanes = [lane for past in self._pasts.values() for lane in past.lanes if lane.first]
+            oldest = min((lane.times[0] for lane in lanes if lane.times), default=None)
+            newest = max((past.newest for past in self._pasts.values()), default=None)
             courses = [history.course for history in self._histories]
             size = told.bytes + sys.getsizeof(self._pasts) + weighed(self._pasts.items(), *courses)
-            return told._replace(keys=len(self._pasts), rows=rows, bytes=size)
+            rows = sum(len(lane.times) for lane in lanes)
+            return Measured(len(self._pasts), rows, told.events, size, oldest, newest)
 
     def observe(self, row: Row, record: bool = True) -> Row:
         """The features of one event, which is then part of history; without `record` nothing is left behind.
@@ -226,13 +229,14 @@ class LiveStore:
                 return answer
         raise StoreDown("the store is down: too many others let hits of the same key through")
 
-    def _withdraw(self, event: str, time: int) -> None:
-        """An event is corrected, and lies at `time` now: no hit of it that was let through holds another back."""
+    def _withdraw(self, event: str, revision: Value, time: int) -> None:
+        """An event is corrected by this revision, and lies at `time` now: no hit that an earlier one had holds another back. Where a later
+        one has come meanwhile, so that the correction is refused, that has let go of the same hits."""
         for _ in range(_TRIES):
             (where,) = self.log.notes([_where(event)])
             names = json.loads(where or "[]")
             before = dict(zip(names, self.log.notes(names) if names else (), strict=True))
-            after = {name: text_of(self._passing.withdrawn(passed_of(text), event, time)) for name, text in before.items()}
+            after = {name: text_of(self._passing.withdrawn(passed_of(text), event, revision, time)) for name, text in before.items()}
             changes = {name: (before[name], text) for name, text in after.items() if text != before[name]}
             if not changes or self.log.note(changes):
                 return
@@ -307,7 +311,7 @@ class LiveStore:
             touched: list[_Touched] = []
             if record and given.known is not None and given.key is not None:
                 # before the correction is kept: broken off in between it comes again, and no alert is lost
-                self._withdraw(self._passing.event(given.key), given.row[NOW])
+                self._withdraw(self._passing.event(given.key), given.revision, given.row[NOW])
             try:
                 answer = self._meet(given, since, record, touched)
                 found = self._settle(given, answer, since, touched) if record else self._settle_look(given, touched)

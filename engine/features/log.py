@@ -111,12 +111,15 @@ class Found(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """How much is kept: keys of histories, their rows, events that are known again, and bytes, as far as that can be told."""
+    """How much is kept: keys of histories, their rows, events that are known again, and bytes, as far as that can be told; and the times of
+    the oldest row that is kept and of the newest that ever entered, none where there is nothing."""
 
     keys: int
     rows: int
     events: int
     bytes: int
+    oldest: int | None = None
+    newest: int | None = None
 
 
 class Log(ABC):

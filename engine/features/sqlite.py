@@ -199,7 +199,8 @@ class SqliteLog(Log):
         with self._trouble, self._reading:
             keys, rows, events = (self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("lane", "row", "event"))
             (pages,), (size,) = (self.db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
-            return Measured(keys, rows, events, pages * size)
+            span = self.db.execute("SELECT (SELECT min(time) FROM row), (SELECT max(newest) FROM lane)").fetchone()
+            return Measured(keys, rows, events, pages * size, *span)
 
     def close(self, failed: bool = False) -> None:
         db, self.db = self.db, None
