@@ -6,7 +6,7 @@ Where there is none, everyone who asks is named with what he asks for.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import resolvelib
 
 from engine.diagnostics import suggest
 from engine.errors import RegistryError
-from engine.registry.manifest import fits
+from engine.registry.manifest import VERSION, Component, fits
 from engine.registry.published import Need, Published, Registry
 
 
@@ -26,11 +26,19 @@ class Asked:
     by: str
 
 
-class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
-    """Answers resolvelib's questions from a registry that is read once."""
+class Conflict(RegistryError):
+    """No versions go together; `asked` is what cannot be had at once."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, message: str, asked: tuple[Asked, ...]) -> None:
+        super().__init__(message)
+        self.asked = asked
+
+
+class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
+    """Answers resolvelib's questions from a registry that is read once; versions that are `held` go before newer ones."""
+
+    def __init__(self, registry: Registry, held: Collection[Component] = ()) -> None:
+        self.registry, self.held = registry, held
         self.there: dict[str, list[Published]] = defaultdict(list)
         for one in reversed(registry.all()):  # the newest first
             self.there[_named(one.component.kind, one.component.name)].append(one)
@@ -43,16 +51,19 @@ class _Provider(resolvelib.AbstractProvider[Asked, Published, str]):
 
     def get_preference(
         self, identifier: str, resolutions: Any, candidates: Any, information: Any, backtrack_causes: Sequence[Any]
-    ) -> tuple[bool, str]:
+    ) -> tuple[bool, bool, str]:
+        """What is asked for by one full version is settled first: there is no choice, and whoever forbids it is named."""
         causes = {self.identify(cause.requirement) for cause in backtrack_causes}
-        return identifier not in causes, identifier
+        exact = any(VERSION.fullmatch(one.requirement.need.range or "") for one in information[identifier])
+        return not exact, identifier not in causes, identifier
 
     def find_matches(
         self, identifier: str, requirements: Mapping[str, Iterator[Asked]], incompatibilities: Mapping[str, Iterator[Published]]
     ) -> list[Published]:
         asked, refused = list(requirements[identifier]), {str(one) for one in incompatibilities[identifier]}
         there = [one for one in self.there.get(identifier, ()) if str(one) not in refused]
-        return [one for one in there if all(self.is_satisfied_by(need, one) for need in asked)]
+        found = [one for one in there if all(self.is_satisfied_by(need, one) for need in asked)]
+        return sorted(found, key=lambda one: one.component not in self.held)
 
     def is_satisfied_by(self, requirement: Asked, candidate: Published) -> bool:
         need, component = requirement.need, candidate.component
@@ -71,15 +82,16 @@ def _named(kind: str, name: str) -> str:
     return f"{kind} {name}"
 
 
-def resolve(registry: Registry, wanted: Sequence[Asked]) -> list[Published]:
-    """One version of every component that is asked for, directly or by another, by kind and name. Raises `RegistryError`, naming who asks
-    for what."""
-    provider = _Provider(registry)
+def resolve(registry: Registry, wanted: Sequence[Asked], held: Collection[Component] = ()) -> list[Published]:
+    """One version of every component that is asked for, directly or by another, by kind and name: one that is `held` if it can be, else
+    the newest. Raises `Conflict`, naming who asks for what."""
+    provider = _Provider(registry, held)
     resolver: resolvelib.Resolver[Asked, Published, str] = resolvelib.Resolver(provider, resolvelib.BaseReporter())
     try:
         found = resolver.resolve(wanted, max_rounds=100_000)
     except resolvelib.ResolutionImpossible as problem:
-        raise RegistryError(_conflict(provider, [cause.requirement for cause in problem.causes])) from None
+        causes = tuple(dict.fromkeys(cause.requirement for cause in problem.causes))
+        raise Conflict(_conflict(provider, causes), causes) from None
     except resolvelib.ResolutionTooDeep:
         raise RegistryError("no versions that go together were found in 100,000 rounds; ask for narrower ranges") from None
     return sorted(found.mapping.values(), key=lambda one: one.component)
@@ -87,7 +99,7 @@ def resolve(registry: Registry, wanted: Sequence[Asked]) -> list[Published]:
 
 def _conflict(provider: _Provider, causes: Iterable[Asked]) -> str:
     asked: dict[str, list[Asked]] = defaultdict(list)
-    for one in dict.fromkeys(causes):
+    for one in causes:
         asked[_named(one.need.kind, one.need.name)].append(one)
     return "\n".join(_told(provider, name, some) for name, some in sorted(asked.items()))
 
