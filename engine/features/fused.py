@@ -120,8 +120,8 @@ class _Slot:
         self.number = slot.of is not None and slot.of.type.kind == "number"
         self.measures = [(i, m) for i, m in enumerate(history.measures) if m.slot == place and _is_fused(m, slot)]
         self.lengths: list[int] = sorted({m.reach.length for _, m in self.measures if m.reach.length is not None})
-        self.always = slot.where is None and not slot.looks and slot.event is None
-        """Whether every row is kept, and surely in: then its value says whether that is known."""
+        self.always = slot.always
+        """Then its value says whether that is known."""
         self.doubtful = not self.always or slot.of is not None
         """Whether there may be rows that are not surely in, or have no value."""
         self.tops = [name for name in ("max", "min") if any(m.aggregate.function == name for _, m in self.measures)]
@@ -137,11 +137,15 @@ class _Slot:
 
     @property
     def lists(self) -> list[str]:
-        """What a state has one of for the slot: the lane's lists, of which those of times and keys are the leader's and rows that are only
-        counted need no others, and its own."""
-        lane = _LANE[:2] * (self.leader == self.place) + _LANE[2:] * self.doubtful
+        """What a state has one of for the slot: the lane's lists, of which those of times and keys are the leader's, and its own."""
+        lane = _LANE[:2] * (self.leader == self.place) + self.cells
         own = [f"{top}_{part}" for top in self.tops for part in ("times", "values")] + (["last"] if self.windows("distinct") else [])
         return [f"{name}_{self.place}" for name in (*lane, *own)]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Which of the lists of states and values are needed: no states where every row is in, no values where rows are only counted."""
+        return ("states",) * (not self.always) + ("values",) * self.doubtful
 
     @property
     def counters(self) -> list[str]:
@@ -186,7 +190,7 @@ class _Group:
     def tell(self) -> list[str]:
         lines = [f"{name} = state.{name}" for slot in self.slots for name in slot.lists]
         added = [f"{name}_{self.place}.append({what})" for name, what in (("times", "time"), ("keys", "key"))]
-        added += [f"{name}_{slot.place}.append({name[:-1]}_{slot.place})" for slot in self.slots if slot.doubtful for name in _LANE[2:]]
+        added += [f"{name}_{slot.place}.append({name[:-1]}_{slot.place})" for slot in self.slots for name in slot.cells]
         if self.lengths:
             lines += [f"{name} = state.{name}" for slot in self.slots for name in slot.counters]
             lines += [f"base_{self.place} = state.base_{self.place}", f"number_{self.place} = len(times_{self.place})"]
@@ -395,9 +399,10 @@ class _Late:
 
     def _shift(self) -> list[str]:
         """The rows after the new one have moved, and so have the values of which they are the last."""
+        known = "values[later] is not None" if self.slot.always else f"state.states_{self.place}[later] == {SURE}"
         return [
             "for later in range(number - 1, place, -1):",
-            f"    if state.states_{self.place}[later] == {SURE} and last.get(values[later]) == base + later - 1:",
+            f"    if {known} and last.get(values[later]) == base + later - 1:",
             "        last[values[later]] = base + later",
             f"if sure and at < base + place and time > state.time - {self.longest}:",
             "    last[value] = base + place",

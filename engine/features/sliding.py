@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from engine.features import aggregate
 from engine.features.fused import UNSAID
 from engine.features.looking import Asked, Cell, Rows, Waiting, asking, last_events, said, since_event
-from engine.features.spec import THIS, Slot, together
+from engine.features.spec import THIS, together
 from engine.features.tallies import OUT, SURE, SURE_LACKING, Asking, summable, tally
 from engine.features.windows import FOREVER, Reach
 from engine.values import Missing, Value, missing
@@ -25,20 +25,35 @@ if TYPE_CHECKING:
 NEVER: Final = 2**63
 
 
-class Same:
-    """In place of a list that holds the same thing everywhere: of rows that are only counted nobody asks more."""
+class Implied:
+    """In place of a list that need not be kept, since what stands in it follows."""
 
-    __slots__ = ("thing",)
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __getitem__(self, place: int) -> Any:
-        return self.thing
+    __slots__ = ()
 
     def __delitem__(self, place: int | slice) -> None: ...
 
     def insert(self, place: int, thing: Any) -> None: ...
+
+
+class Counted(Implied):
+    """The values of rows that are only counted."""
+
+    __slots__ = ()
+
+    def __getitem__(self, place: int) -> bool:
+        return True
+
+
+class Surely(Implied):
+    """The states of rows that are all surely in: whether their `values` are known."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __getitem__(self, place: int) -> int:
+        return SURE if self.values[place] is not None else SURE_LACKING
 
 
 class Lane:
@@ -49,13 +64,13 @@ class Lane:
 
     __slots__ = ("first", "keys", "states", "times", "values")
 
-    def __init__(self, first: Lane | None = None, counts: bool = False) -> None:
-        """`counts`: every row is in, and has no value."""
+    def __init__(self, first: Lane | None = None, always: bool = False, counts: bool = False) -> None:
+        """`always`: every row is surely in; `counts`: and has no value."""
         self.first = first is None
         self.times: list[int] = [] if first is None else first.times
         self.keys: list[Any] = [] if first is None else first.keys
-        self.states: Any = Same(SURE) if counts else []
-        self.values: Any = Same(True) if counts else []
+        self.values: Any = Counted() if always and counts else []
+        self.states: Any = Surely(self.values) if always else []
 
     def insert(self, place: int, time: int, one: Cell, key: Any) -> None:
         state, value = one
@@ -253,9 +268,6 @@ class Trailing(Sliding):
         return held.read(asking)
 
 
-_COUNTS: Final = Slot(None, None)
-
-
 class Course:
     """What all keys of one history have in common: its slots and measures, what waits for one that looks, how late a row may be, and
     whether rows may be withdrawn; and where events come one by one, the generated code for the common windows."""
@@ -273,7 +285,9 @@ class Course:
         found: dict[int, Lane] = {}
         for slots, _ in self.together:
             for slot in slots:
-                found[slot] = Lane(found.get(slots[0]), self.history.slots[slot] == _COUNTS)
+                of = self.history.slots[slot]
+                # what is generated reads no states of such rows; windows that read all would take longer
+                found[slot] = Lane(found.get(slots[0]), self.fused is not None and of.always, of.of is None)
         return [found[slot] for slot in range(len(found))]
 
     def window(self, measure: Measure, lanes: Sequence[Lane]) -> Window:

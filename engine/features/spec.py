@@ -171,6 +171,11 @@ class Slot:
     def looks(self) -> bool:
         return any(name.startswith(THIS) for condition in self._conditions() for name in ir.reads(condition))
 
+    @property
+    def always(self) -> bool:
+        """Whether every row is kept, and surely in."""
+        return self.where is None and self.event is None and not self.looks
+
     def fields(self, this: bool = False) -> dict[str, Type]:
         """What the conditions read, with types: of the row, or of the event that looks (`this`), there without the word."""
         reads = [node for condition in self._conditions() for node in ir.walk(condition) if isinstance(node, ir.Read)]
