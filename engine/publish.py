@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,9 +51,9 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     """
     tree, there = Tree(workspace), _there(registry)
     packed = list(tree.packed(names, Unchanged(tree, registry, there).is_published))
-    made: dict[tuple[str, str], set[str]] = defaultdict(set)
+    made: dict[tuple[str, str], dict[str, Packed]] = defaultdict(dict)
     for one in packed:
-        made[(one.component.kind, one.component.name)].add(one.component.version)
+        _once(one, made[(one.component.kind, one.component.name)])
     steps, ready = [], []
     for one in packed:
         versions = there[(one.component.kind, one.component.name)]
@@ -67,6 +68,14 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     if ready:
         registry.publish(ready)
     return steps
+
+
+def _once(one: Packed, made: dict[str, Packed]) -> None:
+    """Note a version. Raises `RegistryError` where another file holds it too."""
+    other = made.setdefault(one.component.version, one)
+    if other is not one:
+        files = " and ".join(f"`{file}`" for file in sorted({*other.files, *one.files}))
+        raise RegistryError(f"`{one.component}` stands in two files: {files}; give each its own name")
 
 
 There = Mapping[tuple[str, str], Mapping[str, Published]]
@@ -97,12 +106,12 @@ def _promising(one: Packed, step: Step, why: str | None) -> Packed:
     return replace(one, notes={**one.notes, WHY: why})
 
 
-def _check_needs(one: Packed, there: There, made: Mapping[tuple[str, str], set[str]], registry: Registry) -> None:
+def _check_needs(one: Packed, there: There, made: Mapping[tuple[str, str], Mapping[str, Packed]], registry: Registry) -> None:
     """Raises `RegistryError` where no version of what it needs is published, or is published with it, that its range takes."""
     for need in one.needs:
         known = there[(need.kind, need.name)]
         usable = {version for version, found in known.items() if found.yanked is None or version == need.range}
-        if any(fits(version, need.range) for version in usable | made[(need.kind, need.name)]):
+        if any(fits(version, need.range) for version in (*usable, *made[(need.kind, need.name)])):
             continue
         has = f"; it has {', '.join(known)}" if known else ""
         raise RegistryError(
@@ -140,6 +149,10 @@ class Tree:
                 raise RegistryError(f"the workspace `{self.workspace.folder}` has no component `{name}`" + (f"; {hint}" if hint else ""))
         for name in sorted(set(self.there if names is None else names)):
             yield from (self._packed(name, path) for path in self.there[name] if not passed(name, path))
+        if names is None:
+            listed = {path for paths in self.there.values() for path in paths}
+            # what does not read has no name under which it would be listed: linking it says what is amiss
+            yield from (self._cascade(path) for path in self.workspace.cascades() if path not in listed)
 
     @cached_property
     def there(self) -> dict[str, list[Path]]:
@@ -163,7 +176,7 @@ class Tree:
     def _rules(self, name: str, path: Path) -> Packed:
         components = self._components
         tree = components.tree(path)
-        made = None if tree is None else components.made(tree.kind, name, None, NOWHERE)
+        made = None if tree is None else components.made(tree.kind, name, tree.version.text, NOWHERE)
         if tree is None or made is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
         if tree.kind == "ruleset" and self.tested:
@@ -173,7 +186,8 @@ class Tree:
                 raise RegistryError(f"`{name}` fails {len(tested.failures)} of its tests, the first is at {first}")
         (_, text), *named = components.parts(path, tree)
         files = {self.workspace.label(path): text}
-        files |= {self.workspace.label((path.parent / part).resolve()): data for part, data in named}
+        # a link stands for what it leads to, under its own name: so the rules find it wherever they are unpacked
+        files |= {self.workspace.label(Path(os.path.normpath(path.parent / part))): data for part, data in named}
         return _pack(components.component(tree.kind, name), files, of_file(tree), made)
 
     def _cascade(self, path: Path) -> Packed:

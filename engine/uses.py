@@ -64,19 +64,24 @@ class Uses:
 
 
 def uses(workspace: Workspace, registry: Registry, name: str, version: str | None = None, kind: str | None = None) -> Uses:
-    """Everything that depends on a component, or on one version of it. Raises `RegistryError` for one that is nowhere."""
-    shelf, tree = Shelf(registry), Tree(workspace)
+    """Everything that depends on a component, or on one version of it. Raises `RegistryError` for one that is nowhere.
+
+    >>> found = uses(Workspace(Path("examples/reuse")), Registry(Path("examples/reuse/registry")), "shared/activity")
+    >>> [(one.lock, one.holds) for one in found.users if one.lock]
+    [('cascades/cards.lock', '1.0.0'), ('cascades/transfers.lock', '1.1.0')]
+    """
+    versions, tree = Versions(registry), Tree(workspace)
     found = list(locks_below(workspace))
     locks = {path: lock for path, lock in found if isinstance(lock, Lock)}
-    everything = [*tree.needs, *shelf.needs_of_all(), *(one.component for lock in locks.values() for one in lock.components)]
+    everything = [*tree.needs, *versions.needs_of_all(), *(one.component for lock in locks.values() for one in lock.components)]
     wanted = meant(name, version, kind, everything)
     users = [
-        *_of_locks(wanted, locks, shelf, tree),
+        *_of_locks(wanted, locks, versions, tree),
         *_who(TREE, wanted, tree.needs),
-        *_who(PUBLISHED, wanted, shelf.needs_of_all()),
+        *_who(PUBLISHED, wanted, versions.needs_of_all()),
     ]
-    passed = (*tree.passed_over, *(lock for _, lock in found if isinstance(lock, str)), *shelf.passed_over)
-    published, lying = _versions(shelf.needs_of_all(), wanted), _versions(tree.needs, wanted)
+    passed = (*tree.passed_over, *(lock for _, lock in found if isinstance(lock, str)), *versions.passed_over)
+    published, lying = _versions(versions.needs_of_all(), wanted), _versions(tree.needs, wanted)
     return Uses(wanted.kind, name, version, published, lying, tuple(users), passed)
 
 
@@ -128,12 +133,12 @@ def _who(where: str, wanted: Component, needs: Mapping[Component, Iterable[Need]
     return sorted(found.values(), key=lambda user: (user.component.kind, user.component.name, in_order(user.component.version)))
 
 
-def _of_locks(wanted: Component, locks: Mapping[str, Lock], shelf: Shelf, tree: Tree) -> Iterator[User]:
+def _of_locks(wanted: Component, locks: Mapping[str, Lock], versions: Versions, tree: Tree) -> Iterator[User]:
     """The locks that hold what is wanted, each with the chain from its cascade."""
     for path, lock in locks.items():
         held = next((entry.component for entry in lock.components if _is(entry.component, wanted)), None)
         if held is not None:
-            needs = {entry.component: needs_of(entry, shelf, tree) for entry in lock.components}
+            needs = {entry.component: needs_of(entry, versions, tree) for entry in lock.components}
             cascade = next((entry for entry in needs if (entry.kind, entry.name) == ("cascade", lock.name)), held)
             chain = next((user for user in _who(LOCKED, held, needs) if user.component == cascade), User(LOCKED, cascade))
             yield User(LOCKED, cascade, chain.asks, chain.through, path, held.version)
@@ -143,10 +148,10 @@ def _is(held: Component, wanted: Component) -> bool:
     return (held.kind, held.name) == (wanted.kind, wanted.name) and wanted.version in ("", held.version)
 
 
-def needs_of(entry: Locked, shelf: Shelf, tree: Tree | None) -> tuple[Need, ...]:
+def needs_of(entry: Locked, versions: Versions, tree: Tree | None) -> tuple[Need, ...]:
     """What a component of a lock asks for, a draft in the tree; nothing where it is not there."""
     if entry.manifest is not None:
-        return shelf.needs(Published(entry.component, Descriptor(MANIFEST_TYPE, entry.manifest, entry.size)))
+        return versions.needs(Published(entry.component, Descriptor(MANIFEST_TYPE, entry.manifest, entry.size)))
     own = entry.component
     return () if tree is None else tree.needs.get(Component(own.kind, own.name, own.version, ""), ())
 
@@ -154,7 +159,7 @@ def needs_of(entry: Locked, shelf: Shelf, tree: Tree | None) -> tuple[Need, ...]
 # --- where is looked ---------------------------------------------------------------------------------------------------
 
 
-class Shelf:
+class Versions:
     """What every version in a registry asks for; the index is read once, and each version once."""
 
     def __init__(self, registry: Registry) -> None:

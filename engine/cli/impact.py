@@ -17,7 +17,8 @@ SUMMARY: Final = "say which locks could move to a new version, what forbids it, 
 FINDS: Final = "a lock that could not move to it"
 TEACHES: Final = """\
 Look at a version that is published, or stands in the working tree, beside those that the locks of this workspace hold: what kind of change
-it is and in what, which locks could move to it, with what else, and which could not, because who asks for what. Nothing is changed.
+it is and in what, which locks could move to it, with what else, and which could not, because who asks for what, or because it would
+not check. Nothing is changed.
 
 examples:
   engine impact aml/cash@2.0.0
@@ -35,7 +36,7 @@ def run(args: Namespace) -> int:
     name, version, kind = shelf.reference(args.name)
     if version is None:
         raise Stop(f"name the version to look at, like `{name}@1.0.0`")
-    found = impact(shelf.workspace(), shelf.registry(args), name, version, kind)
+    found = impact(shelf.workspace(), shelf.there(args), name, version, kind)
     if args.json:
         as_json(found.to_dict())
     else:

@@ -33,13 +33,15 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     name, version, kind = shelf.reference(args.name)
-    found = uses(shelf.workspace(), shelf.registry(args), name, version, kind)
+    found = uses(shelf.workspace(), shelf.there(args), name, version, kind)
     if args.json:
         as_json(found.to_dict())
         return FINE
     out("\n".join(_lines(found)))
-    for one in found.passed_over:
+    for one in found.passed_over[:_SHOWN]:
         note(f"note: passed over: {one}")
+    if len(found.passed_over) > _SHOWN:
+        note(f"note: passed over: {len(found.passed_over) - _SHOWN:,} more; --json lists them all")
     return FINE
 
 

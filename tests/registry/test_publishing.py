@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import engine.publish
+from engine import Engine
 from engine.errors import RegistryError, SourceError
+from engine.locking import make_lock
 from engine.publish import publish
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
@@ -160,3 +162,68 @@ def test_what_is_needed_is_there_in_a_version_that_fits(bank: Path) -> None:
     write(bank, "rulesets/bank/checks.rules", (bank / "rulesets/bank/checks.rules").read_text().replace("1.1.0", "1.1.1"))
     with pytest.raises(RegistryError, match=r"needs `bank/watched@\^2`"):
         published(bank, "bank/checks")
+
+
+# --- what must not slip in or be passed over ---------------------------------------------------------------------------
+
+
+def test_a_cascade_that_does_not_read_is_not_passed_over(bank: Path) -> None:
+    write(bank, "cascades/broken.yaml", "cascade: bank/broken\nversion: one\nsteps: {}\n")
+    with pytest.raises(SourceError, match=r"cascades/broken.yaml:2"):
+        published(bank)
+    assert not Registry(bank / "registry").all()
+
+
+def test_two_files_of_one_cascade_are_refused(bank: Path) -> None:
+    write(bank, "cascades/again.yaml", FILES["cascades/all.yaml"] + "# again\n")
+    with pytest.raises(RegistryError, match=r"`bank/all@1.0.0` stands in two files: `cascades/again.yaml` and `cascades/all.yaml`"):
+        published(bank)
+    assert not Registry(bank / "registry").all()
+
+
+def test_rule_sets_that_need_one_another_are_refused_naming_the_circle(bank: Path) -> None:
+    circle = FILES["rulesets/bank/other.rules"].replace("  record bank/payment ^1\n", "  record bank/payment ^1\n  uses ruleset bank/{}\n")
+    reads = '\nrule ODD-02 "Both"\n  when {}.flags.seen\n  then flag seen\n'
+    write(bank, "rulesets/bank/other.rules", circle.format("third") + reads.format("third"))
+    write(
+        bank,
+        "rulesets/bank/third.rules",
+        circle.format("other").replace("ruleset bank/other", "ruleset bank/third", 1) + reads.format("other"),
+    )
+    with pytest.raises(SourceError, match=r"read one another in a circle: `bank/other` -> `bank/third` -> `bank/other`"):
+        published(bank)
+
+
+@pytest.mark.parametrize(("name", "told"), [("банк/касса", "names are written with the letters a to z"), ("Bank/Till", "in small letters")])
+def test_names_in_other_letters_are_refused(bank: Path, name: str, told: str) -> None:
+    write(bank, f"rulesets/{name}.rules", FILES["rulesets/bank/payment.rules"].replace("bank/payment", name))
+    with pytest.raises(SourceError, match=told):
+        published(bank)
+
+
+def test_a_file_with_a_mark_at_its_beginning_is_the_same(bank: Path) -> None:
+    published(bank)
+    path = bank / "rulesets/bank/other.rules"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert published(bank) == []
+
+
+def test_links_are_published_as_what_they_lead_to_under_their_own_names(bank: Path) -> None:
+    (bank / "rulesets/bank/data/watched.csv").rename(bank / "rulesets/real.csv")
+    (bank / "rulesets/bank/data/watched.csv").symlink_to(bank / "rulesets/real.csv")
+    assert len(published(bank)) == 6
+    registry = Registry(bank / "registry")
+    assert registry.files(registry.newest("bank/watched"))["rulesets/bank/data/watched.csv"] == b"account\nA1\n"
+    lock = bank / "cascades/all.lock"
+    lock.write_text(make_lock(bank / "cascades/all.yaml", registry).text())
+    assert Engine.load(lock).lock is not None
+
+
+def test_a_cascade_that_moved_is_locked_where_it_was_published(bank: Path) -> None:
+    published(bank)
+    write(bank, "cascades/old/all.yaml", FILES["cascades/all.yaml"])
+    (bank / "cascades/all.yaml").unlink()
+    assert published(bank) == []
+    lock = bank / "all.lock"
+    lock.write_text(make_lock(bank / "cascades/old/all.yaml", Registry(bank / "registry")).text())
+    assert Engine.load(lock).lock is not None

@@ -103,6 +103,11 @@ def test_a_name_that_is_none_is_told_with_the_one_that_was_meant(
     assert said in told(capsys, "uses", name, code=2)
 
 
+def test_a_registry_that_is_named_must_be_there(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("uses", "impact"):
+        assert "there is no registry in `nowhere`" in told(capsys, command, "shop/cash@1.1.0", "--registry", "nowhere", code=2)
+
+
 def test_names_of_several_kinds_are_asked_about(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(two, "cascades/other.yaml", OUTER.replace("shop/outer", "shop/cash"))
     assert "say `cascade:shop/cash` or `ruleset:shop/cash`" in told(capsys, "uses", "shop/cash", code=2)
@@ -123,7 +128,7 @@ def test_what_cannot_be_read_is_passed_over_and_named(two: Path, capsys: pytest.
     ]
     config = Registry(two / "registry").get("shop/cash", "1.1.0").manifest
     (two / "registry/blobs/sha256" / config.digest.removeprefix("sha256:")).write_bytes(b"{}")
-    assert "note: passed over: shop/cash@1.1.0: the blob" in told(capsys, "uses", "shop/cash")
+    assert "note: passed over: `shop/cash@1.1.0`: the blob" in told(capsys, "uses", "shop/cash")
 
 
 def test_index_and_versions_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +173,18 @@ def test_who_forbids_a_version_is_named_and_nothing_else_is_moved(two: Path, cap
     assert moves["cascades/outer.lock"]["forbidden"] == ["shop/outer@1.0.0 asks for shop/cash@^1"]
 
 
+def test_a_cascade_has_new_versions_too(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(two, "cascades/screening.yaml", CASCADE.replace("1.0.0", "1.1.0") + "title: Sales\n")
+    for _ in ("in the working tree", "published"):
+        seen = found(capsys, "impact", "shop/screening@1.1.0")
+        assert [(one["lock"], one["could"], one["also"]) for one in seen["locks"]] == [
+            ("next.lock", True, []),
+            ("cascades/outer.lock", True, []),
+            ("cascades/screening.lock", True, []),
+        ]
+        published(two, "shop/screening")
+
+
 def test_what_would_move_too_is_as_little_as_can_be(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sale = (two / "rulesets/shop/sale.rules").read_text()
     write(two, "rulesets/shop/sale.rules", sale.replace("1.0.0", "1.1.0") + "  field shop: text optional\n")
@@ -180,6 +197,19 @@ def test_what_would_move_too_is_as_little_as_can_be(two: Path, capsys: pytest.Ca
     moves = {one["lock"]: one["also"] for one in found(capsys, "impact", "shop/cash@1.1.0")["locks"]}
     assert moves == {"cascades/outer.lock": [], "cascades/screening.lock": []}  # although a newer record is there
     assert "with it shop/sale@1.0.0 -> shop/sale@1.1.0" in told(capsys, "impact", "shop/cash@1.2.0")
+
+
+def test_what_is_asked_for_and_does_not_fit_is_no_move(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cash(two, version="1.2.0", more=RULE)
+    path = two / "rulesets/shop/cash.rules"
+    path.write_text(
+        path.read_text().replace("param limit", "input shop: text\n\nparam limit").replace("given channel", 'given shop = "a", channel')
+    )
+    for _ in ("in the working tree", "published"):
+        said = told(capsys, "impact", "shop/cash@1.2.0", code=1)
+        assert "cascades/screening.lock (shop/screening@1.0.0) could not move from 1.0.0\n" in said
+        assert "  it would not check: cascades/screening.yaml:5: `shop/cash` needs `shop`\n" in said
+        published(two, "shop/cash", why="for the test")
 
 
 def test_yanked_drafts_and_what_promises_too_little(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
