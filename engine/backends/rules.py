@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -86,14 +86,18 @@ class RuleStep:
         self.reads = tuple(sorted({*self.sources.values(), *(self.told.values() if open_ else ())}))
         # the outcome named for an open answer is a policy too: the open reading must not take it for the answer
         self.leaves_open = not open_ and rules.decide is not None
-        self._run = single.compile_rules(rules, open_)
+
+    @cached_property
+    def _run(self) -> Callable[[Row], Row]:
+        # most cascades of rules alone never ask for it: see `run.straight`
+        return single.compile_rules(self.rules, self.open)
 
     def bind(self, holder: Holder, within: str) -> Self:
         """The same step, which asks `holder`; `within` leads through nested cascades."""
         if not self.once or self.open:
             return self
         bound = copy.copy(self)
-        bound.holder, bound.within, bound._places = holder, within, self._places
+        bound.holder, bound.within, bound._places, bound._run = holder, within, self._places, self._run
         return bound
 
     def local(self, row: Row) -> Row:
@@ -118,6 +122,11 @@ class RuleStep:
         return {column: result[local] for local, column in self.outputs.items()}
 
     @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The outcome of each row of `decide`."""
+        return () if self.rules.decide is None else tuple(name for name, _ in self.rules.decide.rows)
+
+    @property
     def asks(self) -> bool:
         """Whether it is for this step to find out what is held back."""
         return bool(self.once) and not self.open
@@ -139,6 +148,12 @@ class RuleStep:
         from engine.backends import columnar_steps
 
         return columnar_steps.rules(self)
+
+    def lean(self, frame: DataFrame, wanted: frozenset[str]) -> DataFrame:
+        """`many`, but only those of its columns that are in `wanted`. Among these may be ``NAME.@allowed``, which says by bits which rows
+        of `decide` allow their outcome, where they are not too many for that: then it stands for `POSSIBLE`."""
+        result: DataFrame = self.many(frame) if self.once else self._columnar(frame, wanted)
+        return result
 
     def many(self, frame: DataFrame) -> DataFrame:
         if not self.asks:

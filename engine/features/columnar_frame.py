@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from engine import zones
 from engine.backends.columnar_layout import names
-from engine.features import spans
 from engine.features.columnar_seen import ticks
 from engine.plan import DAY_OF_EVENT, NOW
+from engine.values import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,9 +69,14 @@ def local_days(record: Record, times: pl.Series) -> pl.Series:
 
 
 def days_of(record: Record, times: pl.Series) -> pl.Series:
-    """The local day of every moment."""
-    days = pl.Series("day", spans.local_days(times.fill_null(0).to_numpy(), record.zone))
-    return days.zip_with(times.is_not_null() & (days != spans.NOWHERE), pl.Series([None], dtype=pl.Int64))
+    """The local day of every moment: by the offset of its UTC day, one by one on days on which it changes."""
+    frame = times.to_frame("time").with_columns((pl.col("time") // DAY).alias("whole"))
+    whole = frame["whole"].unique()
+    offsets = pl.Series("offset", [None if day is None else zones.steady(day, record.zone) for day in whole], dtype=pl.Int64)
+    told = frame.join(pl.DataFrame([whole, offsets]), on="whole", how="left", maintain_order="left")
+    days = told.select((pl.col("time") + pl.col("offset")) // DAY).to_series().alias("day")
+    odd = told.select(pl.col("offset").is_null() & pl.col("time").is_not_null()).to_series().arg_true()
+    return days.scatter(odd, [zones.local_day(time, record.zone) for time in times.gather(odd)]) if len(odd) else days
 
 
 def arrived(frame: pl.DataFrame, record: Record, since: int | None, dated: bool = False) -> Arrived:

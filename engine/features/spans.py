@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +15,9 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-NOWHERE = -(2**40)
+_NOWHERE = -(2**40)
 """A day outside the calendar."""
 
-_MICROSECOND = dt.timedelta(microseconds=1)
 _ENDING_BEFORE = frozenset({"lagged", "full"})
 BY_ARRAY = frozenset({"trailing", "before", "lagged", "calendar", "full", "business"})
 """The windows that can be told for many events at once."""
@@ -74,21 +72,18 @@ def local_days(times: Array, zone: str) -> Array:
     array([-1,  0])
     """
     whole = times // DAY
-    offset = _per(whole, lambda day: _offset(day, zone))
+    offset = _per(whole, lambda day: _steady(day, zone))
     odd = np.flatnonzero(offset == FOREVER)
     offset[odd] = 0
     days = (times + offset) // DAY
     found = (zones.local_day(int(time), zone) for time in times[odd])
-    days[odd] = [NOWHERE if day is None else day for day in found]
+    days[odd] = [_NOWHERE if day is None else day for day in found]
     return days
 
 
-def _offset(day: int, zone: str) -> int:
-    """How many microseconds the clock is ahead of UTC all through this UTC day; `FOREVER` where it changes, or leaves the calendar."""
-    ends = [zones.local(moment, zone) for moment in (day * DAY, (day + 1) * DAY)]
-    ahead = {None if end is None else end.utcoffset() for end in ends}
-    only = ahead.pop()
-    return FOREVER if ahead or only is None else only // _MICROSECOND
+def _steady(day: int, zone: str) -> int:
+    ahead = zones.steady(day, zone)
+    return FOREVER if ahead is None else ahead
 
 
 def _per(values: Array, of: Callable[[int], int]) -> Array:
