@@ -27,6 +27,10 @@ def _booster(estimator: Any) -> Any:
 def describe(estimator: Any) -> Fitted:
     booster = _booster(estimator)
     learner = json.loads(booster.save_config())["learner"]
+    if learner["gradient_booster"]["name"] == "gblinear":
+        raise ModelError(
+            "XGBoost scores single rows by its trees alone, and this booster is linear: package a linear model of scikit-learn"
+        )
     count = max(int(learner["learner_model_param"]["num_class"]), int(learner["learner_model_param"]["num_target"]))
     probable = learner["objective"]["name"] in ("binary:logistic", "reg:logistic", "multi:softprob")
     several = tuple(Output(f"value_{i}") for i in range(count)) if count > 1 else (Output("value"),)

@@ -80,11 +80,12 @@ def test_a_lightgbm_model_that_stopped_early_scores_with_its_best_trees(tmp_path
 
     rows, labels = _data()
     random = np.random.default_rng(1).integers(0, 2, ROWS)
-    estimator = lightgbm.LGBMClassifier(n_estimators=40, num_leaves=7, min_child_samples=3, learning_rate=0.5, verbose=-1, n_jobs=1)
+    options = {"objective": "binary", "num_leaves": 7, "min_data_in_leaf": 3, "learning_rate": 0.5, "verbose": -1, "num_threads": 1}
+    data = lightgbm.Dataset(rows[:120], labels[:120], feature_name=NAMES, params={"verbose": -1, "min_data_in_leaf": 3})
     stop = lightgbm.early_stopping(2, verbose=False)
-    estimator.fit(rows[:120], labels[:120], eval_set=[(rows[120:], random[120:])], callbacks=[stop], feature_name=NAMES)
-    assert estimator.best_iteration_ < estimator.booster_.current_iteration()
-    _same(estimator, rows, estimator.booster_.predict(rows).reshape(-1, 1), tmp_path)
+    booster = lightgbm.train(options, data, 40, valid_sets=[data.create_valid(rows[120:], random[120:])], callbacks=[stop])
+    assert 0 < booster.best_iteration < 40
+    _same(booster, rows, booster.predict(rows).reshape(-1, 1), tmp_path)
 
 
 def _categories() -> tuple[pd.DataFrame, Any]:
@@ -129,7 +130,6 @@ XGBOOST: dict[str, dict[str, Any]] = {
     "dropped trees": {"objective": "binary:logistic", "booster": "dart", "rate_drop": 0.5},
     "ranking": {"objective": "rank:pairwise"},
     "monotone": {"objective": "reg:squarederror", "monotone_constraints": "(1,0,0,-1)"},
-    "linear": {"objective": "reg:squarederror", "booster": "gblinear"},
     "counts": {"objective": "count:poisson"},
 }
 
@@ -139,17 +139,20 @@ def test_an_xgboost_model_gives_the_bits_of_its_library(name: str, tmp_path: Pat
     import xgboost
 
     rows, labels = _data()
-    rows = np.nan_to_num(rows) if name == "linear" else rows
     wanted = np.arange(ROWS) % 3 if "num_class" in XGBOOST[name] else labels
     data = xgboost.DMatrix(rows, wanted, feature_names=NAMES, **({"group": [60] * 4} if name == "ranking" else {}))
     booster = xgboost.train({"max_depth": 3, "nthread": 1, "seed": 1, **XGBOOST[name]}, data, 8)
     scores = booster.predict(xgboost.DMatrix(rows, feature_names=NAMES)).reshape(ROWS, -1).astype(float)
-    if name == "linear":
-        sample = pl.DataFrame(rows, schema=NAMES)
-        model = load(package_model(booster, name="a/b", version="1.0.0", sample=sample, folder=tmp_path))
-        assert np.array_equal(model.many(rows), scores)
-        return
     _same(booster, rows, scores, tmp_path)
+
+
+def test_a_linear_booster_of_xgboost_is_refused(tmp_path: Path) -> None:
+    import xgboost
+
+    rows, labels = _data()
+    booster = xgboost.train({"booster": "gblinear", "nthread": 1}, xgboost.DMatrix(np.nan_to_num(rows), labels), 2)
+    with pytest.raises(ModelError, match="this booster is linear: package a linear model of scikit-learn"):
+        package_model(booster, name="a/b", version="1.0.0", sample=pl.DataFrame(np.nan_to_num(rows), schema=NAMES), folder=tmp_path)
 
 
 def test_a_package_whose_model_takes_other_inputs_is_refused(tmp_path: Path) -> None:
