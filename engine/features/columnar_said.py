@@ -168,7 +168,7 @@ def _sum(measure: Measure, counts: Counts) -> Said:
     if counts.exact and most is None:
         return Said(counts.low)
     fits, fits_high = (np.ones(sums.size, bool) if most is None else np.abs(sums) <= most for sums in (counts.low, counts.high))
-    alone = np.where(fits, 0, _OVERFLOW).astype(np.uint8)
+    alone = np.where(fits, np.uint8(0), np.uint8(_OVERFLOW))
     if counts.exact:
         return Said(counts.low, alone)
     doubts, cause = counts.doubts, counts.cause
@@ -212,7 +212,7 @@ def _one_by_one(measure: Measure, counts: Counts, dead: Array) -> list[Value]:
 
 def _max(measure: Measure, counts: Counts) -> Said:
     there = counts.known > 0
-    alone = np.where(there, 0, _EMPTY).astype(np.uint8)
+    alone = np.where(there, np.uint8(0), np.uint8(_EMPTY))
     if counts.exact:
         return Said(counts.low, alone)
     found = _between(counts.low, counts.high, there, there & ~counts.lacks, counts.cause)
@@ -221,7 +221,7 @@ def _max(measure: Measure, counts: Counts) -> Said:
 
 def _min(measure: Measure, counts: Counts) -> Said:
     there = counts.known > 0
-    alone = np.where(there, 0, _EMPTY).astype(np.uint8)
+    alone = np.where(there, np.uint8(0), np.uint8(_EMPTY))
     if counts.exact:
         return Said(counts.low, alone)
     found = _between(counts.high, counts.low, there & ~counts.lacks, there, counts.cause)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.backends.columnar import pack
-from engine.features import columnar_plain, kernels
+from engine.features import columnar_pieces, kernels
 from engine.features.columnar import WindowState, observe
 from engine.features.columnar_plain import Plain
 from engine.features.columnar_rows import RowByRow
@@ -44,7 +44,8 @@ PERS = [("account",), ("account",), ("account", "branch"), ("branch",), ("price"
 @pytest.fixture(autouse=True, params=["compiled", "plain"])
 def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "loops", lambda rows: kernels.compiled() if request.param == "compiled" else kernels.plain)
-    monkeypatch.setattr(columnar_plain, "_SHARED_FROM", 10)
+    monkeypatch.setattr(columnar_pieces, "_SHARED_FROM", 10)
+    monkeypatch.setattr(columnar_pieces, "_PIECE", 7)
 
 
 def window(choose: Callable[[Sequence[Any]], Any], time: Type) -> ir.Window:
