@@ -49,7 +49,7 @@ fuzz: $(VENV)/.dev ## run the laws on many more random programs, and whole files
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest -n 2 tests/properties tests/lang tests/examples
 
 reset: $(VENV)/.dev ## write the expected texts of golden tests anew; review them with `git diff`
-	RESET=1 $(BIN)/python -m pytest -n 2 tests/lang tests/cascade
+	RESET=1 $(BIN)/python -m pytest -n 2 tests/lang tests/cascade tests/examples/test_reuse.py
 
 bench: $(VENV)/.dev ## measure loading, one event, a batch, imports
 	$(BIN)/python -m bench.run

@@ -5,71 +5,48 @@ Loading is done once; an engine holds no state of any event and may be shared by
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from engine.cascade.calls import model_calls
-from engine.cascade.components import Components
-from engine.cascade.explain import CascadeExplainer
-from engine.cascade.link import Linked, link
-from engine.cascade.parse import parse_deployment
-from engine.diagnostics import Diagnostic, errors, in_order
-from engine.errors import InputError, RegistryError, SourceError
+from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
 from engine.features.single import HistoryStep
 from engine.features.store import Store, open_store
-from engine.lang.source import read_text
 from engine.ledger.decision import Decision
-from engine.ledger.log import Ledger, Setting
-from engine.plan import DAY_OF_EVENT, NOW
+from engine.ledger.log import Ledger
+from engine.loaded import Loaded, of_bundle, of_lock, of_tree
 from engine.record import Record, decode_event, read_event
 from engine.registry import bundle as bundles
 from engine.registry import lock as locks
-from engine.registry.published import Registry
-from engine.registry.store import Workspace
-from engine.run.event import decide, read_off, tick_event
+from engine.run.event import tick_event
+from engine.run.later import Later
 from engine.run.moments import tick_row
-from engine.version import LANGUAGE_VERSION, VERSION
+from engine.run.straight import Decider, of_events, of_rows, one_step
 
 if TYPE_CHECKING:
     from engine.backends.holding import Holder
+    from engine.backends.rules import RuleStep
     from engine.plan import Row
-
-DEPLOYMENT: Final = "deployment.yaml"
-REGISTRY: Final = "registry"
-"""What stands in a workspace besides its components: what this bank allows, and what was published here."""
-
-
-class Unpacked:
-    """A folder that lives as long as this does."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
 
 class Engine:
     """A loaded cascade.
 
-    Make one with `Engine.load`. `diagnostics` holds the warnings of loading; `versions` the components as (kind, name, version, hash).
+    Make one with `Engine.load`. `diagnostics` holds the warnings of loading; `versions` the components as (kind, name, version, hash), and
+    `drafts` those of them that stand in a working tree and are not published.
     """
 
-    def __init__(
-        self, linked: Linked, workspace: Workspace, path: Path, diagnostics: Iterable[Diagnostic] = (), ledger: Ledger | None = None
-    ) -> None:
-        self.linked, self.plan, self.workspace, self.path = linked, linked.plan, workspace, path
-        self.lock: str | None = None
+    def __init__(self, loaded: Loaded, ledger: Ledger | None = None) -> None:
+        self.loaded = loaded
+        self.linked, self.plan, self.workspace, self.path = loaded.linked, loaded.plan, loaded.workspace, loaded.path
+        self.lock: str | None = loaded.seal
         """The seal of the lock it was loaded by; none where it was loaded from a working tree."""
-        self._unpacked: Unpacked | None = None
-        self.diagnostics = tuple(diagnostics)
-        self.versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
+        self.diagnostics = loaded.diagnostics
+        self.versions, self.drafts = loaded.versions, loaded.drafts
         self.ledger = ledger
-        self._explainer = CascadeExplainer(linked)
         self._history = HistoryStep(self.plan.history, self.record)
         self._passing = Passing(self.record)
 
@@ -95,53 +72,16 @@ class Engine:
         >>> engine.plan.decision
         'verdict'
         """
-        path = Path(path)
+        path, there = Path(path), None if registry is None else Path(registry)
         if path.suffix == bundles.SUFFIX:
-            engine = cls._from_bundle(path, allow_types, trust)
+            loaded = of_bundle(path, allow_types, None if trust is None else Path(trust))
         elif path.suffix == locks.SUFFIX:
-            engine = cls._by_lock(locks.Lock.read(path), path, allow_types, registry)
+            loaded = of_lock(locks.Lock.read(path), path, allow_types, there)
         else:
-            engine = cls._from_tree(path, allow_types)
+            loaded = of_tree(path, allow_types, there)
+        engine = cls(loaded)
         if ledger is not None:
-            made = setting(engine.linked, engine.workspace, engine.path, engine.lock)
-            engine.ledger = Ledger.open(Path(ledger), made, engine.record.revision)
-        return engine
-
-    @classmethod
-    def _from_tree(cls, path: Path, allow_types: Iterable[str], within: Workspace | None = None) -> Engine:
-        workspace = within or Workspace.around(path)
-        linked, components = load(path, workspace, allow_types)
-        if linked is None:
-            raise SourceError(components.diagnostics, components.rendered())
-        return cls(linked, workspace, path, components.diagnostics)
-
-    @classmethod
-    def _from_bundle(cls, path: Path, allow_types: Iterable[str], trust: str | Path | None) -> Engine:
-        if trust is None:
-            raise RegistryError(f"the bundle `{path}` is opened only where it is said whose signature to trust: `trust=` a public key")
-        folder = Path(tempfile.mkdtemp(prefix="kaskade-")).resolve()
-        unpacked = Unpacked(folder)
-        lock = bundles.unpack(path, bundles.public_key(Path(trust)), unpacked.folder)
-        return cls._by_lock(lock, path, allow_types, folder)
-
-    @classmethod
-    def _by_lock(cls, lock: locks.Lock, path: Path, allow_types: Iterable[str], registry: str | Path | None) -> Engine:
-        """What a lock holds, unpacked beside everything else; the deployment stays that of the workspace in which the lock stands."""
-        home = Workspace.around(path)
-        locks.check_engine(lock, VERSION, LANGUAGE_VERSION, str(path))
-        if lock.draft:
-            engine = cls._from_tree(home.folder / lock.path, allow_types)
-        else:
-            there = Registry(Path(registry) if registry is not None else home.folder / REGISTRY)
-            folder = Path(tempfile.mkdtemp(prefix="kaskade-")).resolve()
-            unpacked = Unpacked(folder)
-            locks.unpack(lock, there, folder)
-            if (home.folder / DEPLOYMENT).is_file():
-                shutil.copyfile(home.folder / DEPLOYMENT, folder / DEPLOYMENT)
-            engine = cls._from_tree(folder / lock.path, allow_types, Workspace(folder))
-            engine._unpacked = unpacked
-        locks.check_loaded(lock, engine.linked.components, str(path))
-        engine.lock = lock.seal
+            engine.ledger = Ledger.open(Path(ledger), loaded.setting(), engine.record.revision)
         return engine
 
     @property
@@ -171,13 +111,42 @@ class Engine:
         missing, cause `unavailable`, as it is while the store is down. With a ledger the decision is kept, unless `record` is false. Raises
         `InputError` for an event without key or time, or whose key has come before with other content.
         """
-        given = decode_event(event) if isinstance(event, str | bytes) else event
-        row = read_event(self.record, given)
-        row.update(self._history.bind(store, record).one(row))
-        decision = self.decide_row(row, self._holder(store, row, record))
+        if store is None and event.__class__ is dict:
+            decision = self._straight(event)
+        else:
+            decision = self._decided(decode_event(event) if isinstance(event, str | bytes) else event, store, record)
         if self.ledger is not None and record:
-            return self.ledger.append(event, decision, model_calls(self.linked, decision))
+            return self.ledger.append(event, decision, self.loaded.calls(decision))
         return decision
+
+    def _decided(self, event: Mapping[str, Any], store: Store | None, record: bool) -> Decision:
+        if store is None:
+            return self._straight(event)
+        row = read_event(self.record, event)
+        row.update(self._history.bind(store, record).one(row))
+        holder = self._holder(store, row, record)
+        return self._straight_row(row) if holder is None else self.decide_row(row, holder)
+
+    @cached_property
+    def _straight(self) -> Decider:
+        """Decides an event without history."""
+        step = one_step(self.plan)
+        return self._ordinary if step is None else of_events(self.plan, step, self._later(step), self._ordinary)
+
+    @cached_property
+    def _straight_row(self) -> Callable[[Row], Decision]:
+        """Decides a typed row that holds its history."""
+        step = one_step(self.plan)
+        return self.decide_row if step is None else of_rows(self.plan, step, self._later(step))
+
+    def _later(self, step: RuleStep) -> Later:
+        return Later(self.plan, step.rules.rules, self.versions, self.drafts, self.loaded.explainer, self.lock)
+
+    def _ordinary(self, event: Mapping[str, Any]) -> Decision:
+        """Decides any event without history."""
+        row = read_event(self.record, event)
+        row.update(self._history.one(row))
+        return self.decide_row(row)
 
     def tick(self, keys: Mapping[str, Any], at: Any, *, store: Store | None = None, record: bool = True) -> Decision:
         """Decide about a key at a moment, without an event: no event may be what is to be noticed.
@@ -190,13 +159,12 @@ class Engine:
         row.update(self._history.bind(store, False).one(row))
         decision = self.decide_row(row, self._holder(store, row, record))
         if self.ledger is not None and record:
-            return self.ledger.append(tick_event(decision), decision, model_calls(self.linked, decision))
+            return self.ledger.append(tick_event(decision), decision, self.loaded.calls(decision))
         return decision
 
     def decide_row(self, row: Row, holder: Holder | None = None) -> Decision:
         """Decide a typed row that holds its history columns already; `holder` is what rules with `once` ask, unless the row says it."""
-        closed, opened = decide(self.plan, row, holder)
-        return read_off(self.plan, closed, opened, self.versions, self._explainer, self.lock)
+        return self.loaded.decide_row(row, holder)
 
     def _holder(self, store: Store | None, row: Row, record: bool) -> Holder | None:
         """What rules with `once` ask."""
@@ -243,36 +211,3 @@ class Engine:
         if not isinstance(decision, Decision):
             decision = self.decide(decision, store=store, record=False)
         return decision.explain()
-
-
-def load(path: Path, workspace: Workspace, allow_types: Iterable[str] = (), *, models: bool = True) -> tuple[Linked | None, Components]:
-    """Link a cascade with the types its workspace's ``deployment.yaml`` allows; without `models` no artefact is opened."""
-    allowed, text, problems = deployed(workspace)
-    linked, components = link(path.resolve(), workspace, allowed | frozenset(allow_types), models=models)
-    components.texts[DEPLOYMENT] = text
-    components.diagnostics[:] = in_order([*problems, *components.diagnostics])
-    return (None if errors(problems) else linked), components
-
-
-def deployed(workspace: Workspace) -> tuple[frozenset[str], str, list[Diagnostic]]:
-    """The types that a workspace's ``deployment.yaml`` allows in model archives, its text, and what is wrong with it."""
-    deployment = workspace.folder / DEPLOYMENT
-    if not deployment.is_file():
-        return frozenset(), "", []
-    text, problems = read_text(deployment, deployment.name)
-    if text is None:
-        return frozenset(), "", problems
-    workspace.note(deployment)
-    allowed, problems = parse_deployment(text, deployment.name)
-    return allowed, text, problems
-
-
-def setting(linked: Linked, workspace: Workspace, path: Path, lock: str | None = None) -> Setting:
-    """What a ledger keeps of a loaded cascade, so that a replay needs nothing else."""
-    plan = linked.plan
-    history = [column for group in plan.history for column in group.types]
-    told = [column for held in plan.held.values() for column in (held.held, held.by)]
-    columns = (*(field.name for field in plan.record.fields), NOW, DAY_OF_EVENT, *history, *told)
-    versions = tuple((c.kind, c.name, c.version, c.hash) for c in linked.components)
-    files = {workspace.label(file): file.read_bytes() for file in linked.files}
-    return Setting(workspace.label(path.resolve()), versions, files, columns, VERSION, LANGUAGE_VERSION, lock)

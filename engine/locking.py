@@ -6,11 +6,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from engine.api import load
 from engine.cascade.link import Linked
 from engine.errors import RegistryError, SourceError
+from engine.facts import LIBRARIES
+from engine.loaded import load
 from engine.models.step import ModelStep
-from engine.publish import LIBRARIES
 from engine.registry.lock import Lock, Locked, locked
 from engine.registry.manifest import METHOD_KIND, Component
 from engine.registry.published import Need, Published, Registry

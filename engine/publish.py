@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from engine.api import deployed, load
-from engine.backends.rules import input_types
 from engine.cascade.components import Components
-from engine.cascade.link import Linked
+from engine.cascade.link import link_with
+from engine.cascade.needs import of_cascade, of_file
 from engine.diagnostics import NOWHERE, suggest
 from engine.errors import RegistryError, SourceError
-from engine.lang import ir
-from engine.lang.environment import TemplateSet
-from engine.lang.format import format_template, slot_text
-from engine.lang.lists import ListValue
-from engine.lang.meaning import canonical, digest, of_rule
-from engine.models import package
-from engine.rates import Rates
-from engine.record import Record
-from engine.reference_table import ReferenceTable
-from engine.registry.changes import LEVELS, before, change, next_version, promised
-from engine.registry.manifest import Component
-from engine.registry.published import Need, Packed, Published, Registry, ref
+from engine.facts import facts
+from engine.loaded import deployed
+from engine.models.package import sha256
+from engine.registry.changes import LEVELS, NEEDS, before, change, next_version, promised
+from engine.registry.manifest import Component, fits
+from engine.registry.published import Need, Packed, Published, Registry
 from engine.registry.store import Workspace
 from engine.testkit.runner import run_tests
 from engine.testkit.sources import Found
 
-LIBRARIES: Final = "libraries"
 WHY: Final = "why"
 """The note that keeps the reason for which a version promises less than it changes."""
 
@@ -54,22 +48,50 @@ def publish(workspace: Workspace, registry: Registry, names: Sequence[str] | Non
     where a test fails, a needed component is not there, a number promises less than what changed (unless `why` is said), or a version is
     there already and says something else.
     """
-    packed = list(_Tree(workspace).packed(names))
-    there = {ref(one.component): one for one in registry.all()}
-    components = [*(one.component for one in there.values()), *(one.component for one in packed)]
-    kinds = {(component.kind, component.name) for component in components}
+    tree, there = Tree(workspace), _there(registry)
+    packed = list(tree.packed(names, Unchanged(tree, registry, there).is_published))
+    made: dict[tuple[str, str], dict[str, Packed]] = defaultdict(dict)
+    for one in packed:
+        _once(one, made[(one.component.kind, one.component.name)])
     steps, ready = [], []
     for one in packed:
-        known = there.get(ref(one.component))
+        versions = there[(one.component.kind, one.component.name)]
+        known = versions.get(one.component.version)
         if known is not None and known.component.hash == one.component.hash:
             continue
-        _check_needs(one, kinds, registry)
+        _check_needs(one, there, made, registry)
         # one that is there and says something else is refused when it is kept, with what differs
-        step = None if known is not None else _compared(one, registry, there.values())
+        step = None if known is not None else _compared(one, registry, versions)
         ready.append(one if step is None else _promising(one, step, why))
         steps.append(step or Step(one.component, None, "minor", ""))
-    registry.publish(ready)
+    if ready:
+        registry.publish(ready)
     return steps
+
+
+def _once(one: Packed, made: dict[str, Packed]) -> None:
+    """Note a version. Raises `RegistryError` where another file holds it too."""
+    other = made.setdefault(one.component.version, one)
+    if other is not one:
+        files = " and ".join(f"`{file}`" for file in sorted({*other.files, *one.files}))
+        raise RegistryError(f"`{one.component}` stands in two files: {files}; give each its own name")
+
+
+There = Mapping[tuple[str, str], Mapping[str, Published]]
+"""What is published, by kind and name, and by version, oldest first."""
+
+
+def _there(registry: Registry) -> There:
+    found: dict[tuple[str, str], dict[str, Published]] = defaultdict(dict)
+    for one in registry.all():
+        found[(one.component.kind, one.component.name)][one.component.version] = one
+    return found
+
+
+def packed(workspace: Workspace, name: str) -> list[Packed]:
+    """Every component of a workspace that has a name, checked, its tests not run; none where there is none. Raises as `publish` does."""
+    tree = Tree(workspace, tested=False)
+    return list(tree.packed([name])) if name in tree.there else []
 
 
 def _promising(one: Packed, step: Step, why: str | None) -> Packed:
@@ -79,24 +101,27 @@ def _promising(one: Packed, step: Step, why: str | None) -> Packed:
         return one
     if why is None:
         told = f"`{one.component}` promises less than it changes: after {after} it is {step.told}"
-        raise RegistryError(f"{told}; call it {next_version(after, step.level)}, or say why")
+        raise RegistryError(f"{told}; call it {next_version(after, step.level, one.component.version)}, or say why")
     return replace(one, notes={**one.notes, WHY: why})
 
 
-def _check_needs(one: Packed, there: set[tuple[str, str]], registry: Registry) -> None:
-    lost = [need for need in one.needs if (need.kind, need.name) not in there]
-    if lost:
-        names = ", ".join(f"`{need}`" for need in lost)
+def _check_needs(one: Packed, there: There, made: Mapping[tuple[str, str], Mapping[str, Packed]], registry: Registry) -> None:
+    """Raises `RegistryError` where no version of what it needs is published, or is published with it, that its range takes."""
+    for need in one.needs:
+        known = there[(need.kind, need.name)]
+        usable = {version for version, found in known.items() if found.yanked is None or version == need.range}
+        if any(fits(version, need.range) for version in (*usable, *made[(need.kind, need.name)])):
+            continue
+        has = f"; it has {', '.join(known)}" if known else ""
         raise RegistryError(
-            f"`{one.component}` needs {names}, which `{registry.place}` does not have: publish that first, or all with --all"
+            f"`{one.component}` needs `{need}`, which `{registry.place}` does not have{has}: publish that first, or all with --all"
         )
 
 
-def _compared(one: Packed, registry: Registry, published: Iterable[Published]) -> Step | None:
+def _compared(one: Packed, registry: Registry, there: Mapping[str, Published]) -> Step | None:
     """How it differs from the version before; none where there is none."""
-    kind, name = one.component.kind, one.component.name
-    there = {found.component.version: found for found in published if (found.component.kind, found.component.name) == (kind, name)}
-    earlier = before(one.component.version, list(there))
+    # one that was yanked is no promise to anybody: it is mended by the next patch
+    earlier = before(one.component.version, [version for version, found in there.items() if found.yanked is None])
     if earlier is None:
         return None
     found = change(registry.config(there[earlier]).facts, one.facts)
@@ -106,24 +131,30 @@ def _compared(one: Packed, registry: Registry, published: Iterable[Published]) -
 # --- what is in a working tree -----------------------------------------------------------------------------------------
 
 
-class _Tree:
+class Tree:
     """The components of a workspace, checked and tested as they are packed."""
 
-    def __init__(self, workspace: Workspace) -> None:
-        self.workspace = workspace
-        self._components = Components(workspace, deployed(workspace)[0])
+    def __init__(self, workspace: Workspace, *, tested: bool = True) -> None:
+        self.workspace, self.tested = workspace, tested
+        allowed, _, problems = deployed(workspace)
+        self._components = Components(workspace, allowed)
+        self._components.diagnostics += problems
 
-    def packed(self, names: Sequence[str] | None) -> Iterator[Packed]:
-        """Those with these names, or all. Raises what `publish` does."""
-        there = self._there()
+    def packed(self, names: Sequence[str] | None, passed: Callable[[str, Path], bool] = lambda name, path: False) -> Iterator[Packed]:
+        """Those with these names, or all, but for those that are `passed` over. Raises what `publish` does."""
         for name in names or ():
-            if name not in there:
-                hint = suggest(name, there)
+            if name not in self.there:
+                hint = suggest(name, self.there)
                 raise RegistryError(f"the workspace `{self.workspace.folder}` has no component `{name}`" + (f"; {hint}" if hint else ""))
-        for name in sorted(set(there if names is None else names)):
-            yield from (self._packed(name, path) for path in there[name])
+        for name in sorted(set(self.there if names is None else names)):
+            yield from (self._packed(name, path) for path in self.there[name] if not passed(name, path))
+        if names is None:
+            listed = {path for paths in self.there.values() for path in paths}
+            # what does not read has no name under which it would be listed: linking it says what is amiss
+            yield from (self._cascade(path) for path in self.workspace.cascades() if path not in listed)
 
-    def _there(self) -> dict[str, list[Path]]:
+    @cached_property
+    def there(self) -> dict[str, list[Path]]:
         """The files and folders of every component."""
         workspace = self.workspace
         found: dict[str, list[Path]] = {}
@@ -147,7 +178,7 @@ class _Tree:
         made = None if tree is None else components.made(tree.kind, name, None, NOWHERE)
         if tree is None or made is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
-        if tree.kind == "ruleset":
+        if tree.kind == "ruleset" and self.tested:
             tested = run_tests(components, Found(path, self.workspace))
             if tested is not None and tested.failures:
                 first = tested.failures[0]
@@ -155,19 +186,17 @@ class _Tree:
         (_, text), *named = components.parts(path, tree)
         files = {self.workspace.label(path): text}
         files |= {self.workspace.label((path.parent / part).resolve()): data for part, data in named}
-        needs = tuple(sorted({Need(use.kind, use.path, use.range) for use in tree.uses}, key=str))
-        return Packed(components.component(tree.kind, name), files, needs, facts(made))
+        return _pack(components.component(tree.kind, name), files, of_file(tree), made)
 
     def _cascade(self, path: Path) -> Packed:
-        linked, components = load(path, Workspace(self.workspace.folder))
-        if linked is None:
+        components = self._components
+        linked = link_with(path.resolve(), components, ())
+        if linked is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
-        spec = linked.spec
-        needs = {Need("record", spec.record.name, spec.record.range)}
-        needs |= {Need(_KINDS[step.kind], step.component.name, step.component.range) for step in spec.steps}
-        component = components.component("cascade", spec.name)
-        files = {self.workspace.label(path.resolve()): components.texts[self.workspace.label(path.resolve())].encode()}
-        return Packed(component, files, tuple(sorted(needs, key=str)), facts(linked))
+        label = self.workspace.label(path.resolve())
+        return _pack(
+            components.component("cascade", linked.spec.name), {label: components.texts[label].encode()}, of_cascade(linked.spec), linked
+        )
 
     def _model(self, folder: Path) -> Packed:
         name = folder.parent.relative_to(self.workspace.folder / "models").as_posix()
@@ -175,109 +204,55 @@ class _Tree:
         if model is None or self._components.failed:
             raise SourceError(self._components.diagnostics, self._components.rendered())
         files = {self.workspace.label(folder / one): (folder / one).read_bytes() for one in ("model.yaml", *model.manifest.files)}
-        libraries = {name: str(version) for name, version in model.manifest.environment.get("libraries", {}).items()}
-        return Packed(self._components.component("model", model.name), files, (), {**facts(model), LIBRARIES: libraries})
+        return _pack(self._components.component("model", model.name), files, (), model)
 
 
-_KINDS: Final = {"rules": "ruleset", "features": "features", "model": "model", "cascade": "cascade"}
+def _pack(component: Component, files: Mapping[str, bytes], needs: tuple[Need, ...], made: Any) -> Packed:
+    return Packed(component, files, needs, {**facts(made), NEEDS: {f"{need.kind} {need.name}": need.range for need in needs}})
 
 
-# --- what versions are compared by -------------------------------------------------------------------------------------
+class Unchanged:
+    """Which components of a tree are published as they lie there, with everything they need: there is nothing to check or test."""
 
+    def __init__(self, tree: Tree, registry: Registry, there: There) -> None:
+        self._tree, self._registry = tree, registry
+        self._there: dict[str, list[Published]] = defaultdict(list)
+        for versions in there.values():
+            for one in versions.values():
+                self._there[one.component.name].append(one)
+        self._known: dict[Path, bool] = {}
 
-def facts(made: Any) -> dict[str, Any]:
-    """What a component takes, gives, says and holds, as `registry.changes` compares it."""
-    match made:
-        case ir.RuleSet():
-            return _of_rules(made)
-        case ir.FeatureSet():
-            given = {feature.name: str(feature.type) for feature in made.features}
-            parts = {f"the feature `{feature.name}`": digest(canonical(feature.value)) for feature in made.features}
-            return {"inputs": _columns(made.fields), "outputs": given, "parts": parts}
-        case Record():
-            return _of_record(made)
-        case package.Model():
-            taken = {one.name: f"{one.type}{' optional' if one.missing else ''}" for one in made.inputs}
-            return {
-                "inputs": taken,
-                "outputs": {one.name: str(one.type) for one in made.outputs},
-                "data": digest(sorted(made.manifest.files.items())),
-            }
-        case Linked():
-            return _of_cascade(made)
-        case ReferenceTable():
-            return _of_table(made)
-        case Rates():
-            parts = {"the base": made.base, "how old a rate may be": str(made.oldest)}
-            return {"outputs": dict.fromkeys(made.published, "rates"), "parts": parts, "data": made.digest}
-        case TemplateSet():
-            given = {name: ", ".join(slot_text(slot) for slot in node.slots) for name, node in made.templates.items()}
-            return {"outputs": given, "parts": {f"the template `{name}`": format_template(node) for name, node in made.templates.items()}}
-        case ListValue():
-            return {"outputs": {"values": str(made.type)}, "data": digest(canonical([made.holds, sorted(made.ids)]))}
-    raise TypeError(f"nothing that is published: {made!r}")
+    def is_published(self, name: str, path: Path) -> bool:
+        if path not in self._known:
+            self._known[path] = True  # what leads back to it is no reason against it
+            try:
+                found = self._found(name, path)
+                self._known[path] = found is not None and all(map(self._has, self._registry.config(found).needs))
+            except RegistryError:  # a damaged version is no reason to say that all is well
+                self._known[path] = False
+        return self._known[path]
 
+    def _has(self, need: Need) -> bool:
+        """Whether what lies in the tree for a need is published as it lies there."""
+        if need.kind == "model":
+            folder = self._tree.workspace.model(need.name, need.range)
+            return folder is not None and self.is_published(need.name, folder)
+        suffixes = (".yaml", ".yml") if need.kind == "cascade" else (".rules",)
+        paths = [path for path in self._tree.there.get(need.name, ()) if path.suffix in suffixes and not path.is_dir()]
+        return bool(paths) and all(self.is_published(need.name, path) for path in paths)
 
-def _of_table(made: ReferenceTable) -> dict[str, Any]:
-    given = {name: f"{column.type}{' optional' if column.optional else ''}" for name, column in made.columns.items()}
-    dates = [None if bounds is None else bounds.kind for bounds in (made.valid, made.known)]
-    return {"outputs": given, "parts": {"the key": list(made.key), "what its dates are": dates}, "data": made.digest}
+    def _found(self, name: str, path: Path) -> Published | None:
+        """The version whose files are all in the tree, byte for byte. Its number stands in the file, or is the folder's name."""
+        text = "" if path.is_dir() else path.read_text(encoding="utf-8", errors="replace")
+        label = self._tree.workspace.label(path)
+        for one in reversed(self._there[name]):
+            version = one.component.version
+            if version == path.name or version in text:
+                files = self._registry.digests(one)
+                if any(place == label or place.startswith(f"{label}/") for place in files) and all(map(self._same, files.items())):
+                    return one
+        return None
 
-
-def _of_rules(made: ir.RuleSet) -> dict[str, Any]:
-    parts = {
-        f"the rule `{rule.id}`": digest([of_rule(made, rule), canonical(replace(rule, reason=(), cites=(), severity=None))])
-        for rule in made.rules
-    }
-    holds = {one.id: canonical(made.defines[ir.excepted(one.id)]) for one in made.exemptions}
-    parts |= {f"the exception `{one.id}`": digest([canonical(one), holds[one.id]]) for one in made.exemptions}
-    wordless = ir.Rule | ir.Define | ir.Flag | ir.Set
-    parts |= {f"`{getattr(one, 'name', 'a part')}`": digest(canonical(one)) for one in made.body if not isinstance(one, wordless)}
-    parts["`decide`"] = digest(canonical(made.decide))
-    parts["how points come together"] = digest(canonical(made.scoring))
-    members = {use.alias for use in made.uses if use.kind == "ruleset"}
-    states = {name: str(type_) for name, type_ in input_types(made).items() if name.partition(".")[0] in members}
-    return {
-        "inputs": _columns((*made.fields, *made.inputs)) | states,
-        "outputs": {one.name: str(one.type) for one in made.outputs()},
-        "parts": parts,
-    }
-
-
-def _columns(columns: Iterable[ir.Column]) -> dict[str, str]:
-    return {one.name: f"{one.type}{' optional' if one.optional else ''}" for one in columns}
-
-
-def _of_record(made: Record) -> dict[str, Any]:
-    fields = {field.name: str(field.type) for field in made.fields}
-    parts = {
-        "what a key is": list(made.key),
-        "the time": [made.time, made.zone],
-        "how late an event may come": made.late,
-        "the revision": made.revision,
-    }
-    taken = {field.name: f"{field.type}{' optional' if field.optional else ''}" for field in made.fields}
-    return {"inputs": taken, "outputs": fields, "parts": {name: digest(canonical(part)) for name, part in parts.items()}}
-
-
-def _of_cascade(made: Linked) -> dict[str, Any]:
-    spec, plan = made.spec, made.plan
-    steps = {
-        f"the step `{step.name}`": digest(
-            [
-                step.kind,
-                step.component.name,
-                *(
-                    sorted((name, placed.text) for name, placed in named.items())
-                    for named in (step.renames, step.otherwise, step.on_missing)
-                ),
-                step.when and step.when.text,
-            ]
-        )
-        for step in spec.steps
-    }
-    return {
-        "inputs": {field.name: f"{field.type}{' optional' if field.optional else ''}" for field in plan.record.fields},
-        "outputs": {name: str(type_) for name, type_ in plan.outputs.items()},
-        "parts": {**steps, "which step decides": digest(spec.decision.text)},
-    }
+    def _same(self, file: tuple[str, str]) -> bool:
+        path = self._tree.workspace.folder / file[0]
+        return path.is_file() and "sha256:" + sha256(path) == file[1]

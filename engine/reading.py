@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -393,11 +394,20 @@ def parse_json(text: str) -> Any:
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
     try:
-        return _JSON.decode(text)
+        return _decoded(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"no JSON at character {error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}") from None
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def _decoded(text: str) -> Any:
+    # most often nothing stands around the object
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        end = -1
+    return value if end == len(text) else _JSON.decode(text)
 
 
 def _depth(text: str) -> int:
@@ -416,23 +426,31 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             if key in seen:
                 raise ValueError(f"the key `{shown(key)}` stands twice")
             seen.add(key)
+    if _INFINITE in mapping.values() or -_INFINITE in mapping.values():
+        return {key: _finite(value) for key, value in mapping.items()}
     return mapping
 
 
+def _finite(value: Any) -> Any:
+    """A number that is too large for a float is far out of range."""
+    return _far("-" if value < 0 else "") if value.__class__ is float and value in (_INFINITE, -_INFINITE) else value
+
+
 def _far(text: str) -> Decimal:
-    return Decimal("-1e999" if text[0] == "-" else "1e999")
+    return Decimal("-1e999" if text[:1] == "-" else "1e999")
 
 
-def _json_float(text: str) -> float | Decimal:
-    value = float(text)
-    return value if value - value == 0.0 else _far(text)
+class _Word(float):
+    """``NaN`` or ``Infinity`` in JSON: no number of any type."""
 
 
 def _json_int(text: str) -> int | Decimal:
     return int(text) if len(text) <= 400 else _far(text)
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_once, parse_float=_json_float, parse_int=_json_int)
+_INFINITE: Final = math.inf
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_once, parse_int=_json_int, parse_constant=_Word)
+_scan: Final[Callable[[str, int], tuple[Any, int]]] = _JSON.scan_once  # type: ignore[attr-defined]  # the types do not say so
 
 _READERS: Final[dict[str, Callable[[Any, Type, str], Value]]] = {
     "text": _text,

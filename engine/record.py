@@ -187,7 +187,7 @@ def decode_event(data: bytes | str) -> dict[str, Any]:
     if len(data) > MAX_EVENT:
         raise InputError(f"the event is larger than {MAX_EVENT // 1_000_000} MB: an event is one JSON object")
     try:
-        event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig"))
+        event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig" if data[:1] == b"\xef" else "utf-8"))
     except UnicodeDecodeError as error:
         raise InputError(f"the event is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}") from None
     except ValueError as error:

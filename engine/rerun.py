@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.api import Engine, load
 from engine.cascade.steps import GateStep, NestedStep
 from engine.errors import EngineError, LedgerError, ModelError
 from engine.ledger.decision import Decision
 from engine.ledger.log import Call, Entry, Ledger, Setting
+from engine.loaded import Loaded, load
 from engine.models.step import ModelStep
 from engine.plan import Step
 from engine.registry.store import Workspace
@@ -141,15 +141,15 @@ class _Player:
 
     def __init__(self, ledger: Ledger, setting: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="kaskade-replay-")
-        self.engine: Engine | None = None
+        self.loaded: Loaded | None = None
         self.failure = ""
         self.recalls: dict[str, Recall] = {}
         try:
-            self.engine = self._load(ledger.setting(setting), Path(self._folder.name).resolve())
+            self.loaded = self._load(ledger.setting(setting), Path(self._folder.name).resolve())
         except EngineError as error:
             self.failure = str(error)
 
-    def _load(self, setting: Setting, folder: Path) -> Engine:
+    def _load(self, setting: Setting, folder: Path) -> Loaded:
         lay_out(setting, folder)
         workspace = Workspace(folder)
         linked, components = load(folder / setting.cascade, workspace, models=False)
@@ -158,9 +158,7 @@ class _Player:
         for step in model_steps((*linked.plan.closed, *linked.plan.open)):
             name = f"{step.model.name}@{step.model.version}"
             step.model = replace(step.model, scorer=self.recalls.setdefault(name, Recall(step.model)))
-        engine = Engine(linked, workspace, folder / setting.cascade, components.diagnostics)
-        engine.lock = setting.lock
-        return engine
+        return Loaded(linked, workspace, folder / setting.cascade, seal=setting.lock, drafts=setting.drafts)
 
     def play(self, entry: Entry) -> Difference | None:
         """Decide an entry again; its difference, if it has one."""
@@ -168,12 +166,12 @@ class _Player:
 
     def decide(self, entry: Entry) -> tuple[Decision | None, Difference | None]:
         """The decision of an entry given again, if it can be, and its difference from what was recorded, if it has one."""
-        if self.engine is None:
+        if self.loaded is None:
             return None, Difference(entry.seq, entry.id, *_FAILED, self.failure)
         for name, recall in self.recalls.items():
             recall.learn(call for call in entry.calls if call.model == name)
         try:
-            decision = replace(self.engine.decide_row(entry.base), id=entry.id, revises=entry.revises)
+            decision = self.loaded.decide_row(entry.base).noted(id=entry.id, revises=entry.revises)
             body = decision.body()
         except (EngineError, KeyError) as error:
             return None, Difference(entry.seq, entry.id, *_FAILED, str(error))

@@ -9,11 +9,10 @@ every event that was decided stands in it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cascade.calls import model_calls
 from engine.errors import InputError, LedgerError
 from engine.features.hindsight import Hindsight
 from engine.features.store import complete_since, open_store
@@ -118,7 +117,7 @@ def decide_again(engine: Engine, found: Found) -> list[Decision]:
     for one in mine:
         decision = engine.decide_row(one.row)
         revises = Revises(one.entry.seq, one.entry.id, one.why)
-        again.append((one.entry.event, replace(decision, revises=revises), tuple(model_calls(engine.linked, decision))))
+        again.append((one.entry.event, decision.noted(revises=revises), engine.loaded.calls(decision)))
     return engine.ledger.append_all(again)
 
 

@@ -59,12 +59,13 @@ _serial = itertools.count(1)
 class Module:
     """The text of some functions, the constants they name, and one identifier for every column."""
 
-    def __init__(self) -> None:
+    def __init__(self, *taken: str) -> None:
+        """`taken` are names that no column and no constant may have."""
         self.lines: list[str] = []
         self.space: dict[str, Any] = dict(_SHARED)
         self._columns: dict[str, str] = {}
         self._constants: dict[int, str] = {}
-        self._taken = {*_SHARED, *_LOCALS, *dir(builtins), *keyword.kwlist}
+        self._taken = {*_SHARED, *_LOCALS, *taken, *dir(builtins), *keyword.kwlist}
         self._temps, self._helpers = itertools.count(1), itertools.count(1)
 
     def add(self, lines: Iterable[str]) -> None:

@@ -66,6 +66,25 @@ class Column:
         return Masks(sure, may)
 
 
+def column(subject: ir.Expr, cells: list[tuple[ir.Expr, int]], free: int, of: Callable[[Row], Value], compile_: Compile) -> Column:
+    """The column of a subject that `of` gives, from its cells, each once and with its rows as bits; `free` are rows that ask nothing."""
+    made = axis(subject, (cell for cell, _ in cells))
+    # an amount that carries its currency is no plain number
+    placed = made.exact and made.currency is None
+    plain = placed and not may_open(subject)
+    lacks = [(lacking(cell, subject), rows) for cell, rows in cells]
+    lack = Masks(
+        free | sum(rows for lacks_it, rows in lacks if lacks_it is True),
+        free | sum(rows for lacks_it, rows in lacks if lacks_it is not False),
+    )
+    masks = [(made.masks[id(cell)], rows) for cell, rows in cells]
+    sure = _by_class(made.size, free, [(mask.sure, rows) for mask, rows in masks])
+    may = sure if made.exact else _by_class(made.size, free, [(mask.may, rows) for mask, rows in masks])
+    # what many cells ask is walked through: to compile them all would take longer than it saves
+    ask = compile_ if len(cells) <= _FEW else _walked
+    return Column(made, of, sure, may, lack, [(ask(cell), rows) for cell, rows in cells] if not plain else [], free, placed, plain)
+
+
 class Lookup:
     """A table as a function of a row that holds everything it reads; it gives what it writes, as `ir.written` names it."""
 
@@ -88,21 +107,7 @@ class Lookup:
             else:
                 cells[id(cell)] = cell
                 having[id(cell)] = having.get(id(cell), 0) | 1 << number
-        made = axis(subject, cells.values())
-        # an amount that carries its currency is no plain number
-        placed = made.exact and made.currency is None
-        plain = placed and not may_open(subject)
-        lacks = {key: lacking(cell, subject) for key, cell in cells.items()}
-        lack = Masks(
-            free | sum(rows for key, rows in having.items() if lacks[key] is True),
-            free | sum(rows for key, rows in having.items() if lacks[key] is not False),
-        )
-        sure = _by_class(made.size, free, [(made.masks[key].sure, rows) for key, rows in having.items()])
-        may = sure if made.exact else _by_class(made.size, free, [(made.masks[key].may, rows) for key, rows in having.items()])
-        # what many cells ask is walked through: to compile them all would take longer than it saves
-        ask = self._compile if len(cells) <= _FEW else _walked
-        judges = [(ask(cell), having[key]) for key, cell in cells.items()] if not plain else []
-        return Column(made, self._light(subject), sure, may, lack, judges, free, placed, plain)
+        return column(subject, [(cell, having[key]) for key, cell in cells.items()], free, self._light(subject), self._compile)
 
     def _light(self, expr: ir.Expr) -> Callable[[Row], Value]:
         """An expression as a function of the row; the commonest kinds need no compiler."""

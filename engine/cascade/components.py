@@ -138,7 +138,7 @@ class Components:
                 f"call it `{name}`",
             )
             return None
-        if not fits(tree.version.text, wanted):
+        if wanted is not None and not fits(tree.version.text, wanted):  # where no version is asked for, what lies there serves
             hint = f"ask for `^{tree.version.text}`, or give the version that fits"
             self.report("version-does-not-fit", f"`{name}` is {tree.version.text} here, `{wanted}` is asked for", span, hint)
             return None
@@ -301,7 +301,7 @@ class Components:
     def cascade_file(self, name: str, wanted: str | None, span: Span) -> Path | None:
         """The file in which a cascade of this name stands; the name inside counts."""
         there = self._all_cascades().get(name, [])
-        fitting = [path for path, version in there if fits(version, wanted)]
+        fitting = [path for path, version in there if wanted is None or fits(version, wanted)]
         if not there:
             hint = suggest(name, self._all_cascades()) or "it would stand in `cascades/`"
             self.report("unknown-component", f"there is no cascade `{name}`", span, hint)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.backends import reference
 from engine.backends.rules import expressions
@@ -16,7 +17,7 @@ from engine.cascade.tongues import show_in
 from engine.cascade.why import false_parts, nearest, read_values, table_lines
 from engine.cascade.wiring import StepBuild
 from engine.lang import ir
-from engine.ledger.decision import Decision, Reason
+from engine.ledger.decision import Decision, Reason, Version
 from engine.plan import DAY_OF_EVENT, POLICY, Row
 from engine.values import SCORE, Value, date_of, known, show
 
@@ -44,10 +45,11 @@ def places(level: Level, prefix: str = "") -> Iterator[Place]:
 
 
 class CascadeExplainer:
-    """Explains the decisions of one linked cascade."""
+    """Explains the decisions of one linked cascade, some components of which may be `drafts`."""
 
-    def __init__(self, linked: Linked) -> None:
+    def __init__(self, linked: Linked, drafts: Collection[Version] = ()) -> None:
         self.linked = linked
+        self._drafts = {version[:3] for version in drafts}
         self.plan = linked.plan
         self._versions = {(component.kind, component.name): str(component) for component in linked.components}
 
@@ -124,10 +126,11 @@ class CascadeExplainer:
 
     def _component(self, build: StepBuild) -> str:
         if build.rules is not None:
-            return f"{build.rules.name}@{build.rules.version}"
-        if build.nested is not None:
-            return f"{build.nested.plan.name}@{build.nested.plan.version}"
-        return f"{build.inner.model.name}@{build.inner.model.version}"
+            return self._named("ruleset", build.rules)
+        return self._named("cascade", build.nested.plan) if build.nested is not None else self._named("model", build.inner.model)
+
+    def _named(self, kind: str, one: Any) -> str:
+        return f"{one.name}@{one.version}" + (" (draft)" if (kind, one.name, one.version) in self._drafts else "")
 
 
 def undecided(level: Level) -> Iterator[Lack]:

@@ -7,11 +7,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from engine.api import Engine
 from engine.backfill import events
+from engine.cli import loading
 from engine.cli.progress import Progress
 from engine.cli.run import asides, asides_json, expanded, reading, refuse_overwriting
-from engine.cli.say import FINE, Stop, as_json, cascade_or_lock, note, out, plural
+from engine.cli.say import FINE, Stop, as_json, note, out, plural
 from engine.errors import InputError
 from engine.features.store import store_file
 from engine.ledger.log import Ledger
@@ -19,6 +19,7 @@ from engine.ledger.log import Ledger
 if TYPE_CHECKING:
     from polars import DataFrame
 
+    from engine.api import Engine
     from engine.features.store import Store
     from engine.plan import Row
     from engine.run.source import Arrival
@@ -39,7 +40,7 @@ _SHOWN: Final = 5
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    loading.arguments(parser)
     parser.add_argument("--store", metavar="URL", required=True, help="where to build: `sqlite:FILE`, `redis://...` or `postgresql://...`")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--ledger", metavar="FILE", help="the ledger whose events are the history")
@@ -56,7 +57,7 @@ def run(args: Namespace) -> int:
         raise Stop("--rejects says where rows go that cannot enter history: name a file, like `--rejects rejects.csv`")
     paths = expanded(args.input or [])
     refuse_overwriting({"rejects": args.rejects, "store": _file(args.store)}, reading(args.cascade, [*paths, *filter(None, [args.ledger])]))
-    engine = Engine.load(cascade_or_lock(args.cascade))
+    engine = loading.loaded(args)
     with Progress() as progress, engine.open_store(args.store, history_from=args.history_from, afresh=True) as store:
         build = _Build(engine, store, progress)
         try:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
-from engine.api import Engine
-from engine.cli.say import FINE, Stop, cascade_or_lock, note, out, read_input
+from engine.cli import loading
+from engine.cli.say import FINE, Stop, note, out, read_input
 from engine.diagnostics import suggest
 from engine.features.store import store_file
 from engine.ledger.decision import Decision
 from engine.record import Record, border, decode_event
 
 if TYPE_CHECKING:
+    from engine.api import Engine
     from engine.features.store import Store
 
 NAME: Final = "decide"
@@ -39,7 +40,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def event_arguments(parser: ArgumentParser) -> None:
     """The arguments of every command that looks at one event."""
-    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    loading.arguments(parser)
     parser.add_argument("event", metavar="EVENT", nargs="?", default="-", help="a file with a JSON object; `-` or nothing: standard input")
     parser.add_argument(
         "--store", metavar="URL", help="live history: `sqlite:FILE`, `redis://...`, `postgresql://...`, or `memory:` (this event alone)"
@@ -60,7 +61,7 @@ def decided(args: Namespace, *, record: bool, behind: Callable[[Engine, Store, D
     file = None if args.store is None else store_file(args.store)
     if file is not None and not record and not file.exists():
         raise Stop(f"there is no store `{file}`; `engine decide --store {args.store}` makes one, and remembers the event")
-    engine = Engine.load(cascade_or_lock(args.cascade), ledger=args.ledger if record else None)
+    engine = loading.loaded(args, args.ledger if record else None)
     event = read_input(args.event)
     for line in strange_fields(engine.record, decode_event(event)):
         note(line)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Final
 
-from engine.api import Engine
-from engine.cli.say import FINE, Stop, as_json, cascade_or_lock, out
+from engine.cli import loading
+from engine.cli.say import FINE, Stop, as_json, out
 from engine.errors import InputError
 from engine.features.store import store_file
 from engine.looked import look, named, row_of
 from engine.values import show
 
 if TYPE_CHECKING:
+    from engine.api import Engine
     from engine.features.store import Store
     from engine.looked import Looked
     from engine.plan import Row
@@ -31,7 +32,7 @@ examples:
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    loading.arguments(parser)
     parser.add_argument("--store", metavar="URL", required=True, help="the store: `sqlite:FILE`, `redis://...` or `postgresql://...`")
     parser.add_argument("--key", metavar="FIELD=VALUE", nargs="+", help="the key to look at, field by field")
     parser.add_argument("--at", metavar="TIME", help="the moment to look at (default: now)")
@@ -41,7 +42,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     if args.key is None and (args.at or args.feature):
         raise Stop("--at and --feature are for one key: name it with --key, like `--key account=A1`")
-    engine = Engine.load(cascade_or_lock(args.cascade))
+    engine = loading.loaded(args)
     file = store_file(args.store)
     if args.store.startswith("memory") or (file is not None and not file.exists()):
         raise Stop(f"there is no store `{args.store}`")

@@ -21,6 +21,7 @@ from engine.cli import (
     features,
     fmt,
     graph,
+    impact,
     keygen,
     lock,
     new,
@@ -30,6 +31,7 @@ from engine.cli import (
     show,
     stale,
     test,
+    uses,
     verify,
     versions,
     yank,
@@ -41,7 +43,7 @@ from engine.version import LANGUAGE_VERSION, VERSION
 
 COMMANDS: Final[tuple[ModuleType, ...]] = (
     new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features,
-    publish, versions, show, yank, lock, keygen, bundle, verify,
+    publish, versions, show, uses, impact, yank, lock, keygen, bundle, verify,
 )  # fmt: skip
 """In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
 

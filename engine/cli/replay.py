@@ -69,7 +69,12 @@ def _lines(one: Recorded) -> list[str]:
     if one.decision is None:
         return lines
     lines += ["event " + " ".join(line.strip() for line in one.event.strip().splitlines()), f"time {one.decision.time}"]
-    lines += [f"{kind} {name}@{version} {digest}" for kind, name, version, digest in one.decision.versions]
+    drafts = one.decision.drafts
+    lines += [
+        f"{kind} {name}@{version} {digest}" + " draft" * (of in drafts)
+        for of in one.decision.versions
+        for kind, name, version, digest in [of]
+    ]
     return [*lines, "", one.decision.explain()]
 
 

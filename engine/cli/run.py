@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from engine.api import Engine
-from engine.cascade.calls import model_calls
-from engine.cascade.explain import CascadeExplainer
+from engine.cli import loading
 from engine.cli.progress import Progress
-from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_or_lock, note, out
+from engine.cli.say import FINE, PROBLEMS, Stop, as_json, note, out
 from engine.errors import InputError
 from engine.ledger.decision import Decision
 from engine.ledger.log import Call
 from engine.plan import Row
-from engine.run.event import read_off, tick_event
+from engine.run.event import tick_event
 from engine.run.moments import PERIODS, Every
 
 if TYPE_CHECKING:
@@ -49,10 +48,11 @@ examples:
 LEAST: Final = 10_000_000
 """The least bytes that history may be given."""
 _PORTION: Final = 500
+_NAMED: Final = 5
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    loading.arguments(parser)
     parser.add_argument(
         "--input", metavar="FILE", nargs="+", required=True, help="files, or patterns in quotes, in the order of their names"
     )
@@ -88,12 +88,12 @@ def run(args: Namespace) -> int:
     paths = expanded(args.input)
     targets = {option: getattr(args, option) for option in ("output", "rejects", "report", "ledger")}
     refuse_overwriting(targets, reading(args.cascade, paths))
-    engine = Engine.load(cascade_or_lock(args.cascade), ledger=args.ledger)
+    engine = loading.loaded(args, args.ledger)
     refuse_overwriting(targets, {file.resolve(): "a file of the cascade" for file in engine.linked.files})
     for target in (args.output, args.rejects, args.report):
         if target:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-    summary = Summary.of(engine.linked, licence=quoted(engine.workspace.folder / "LICENCE.md"))
+    summary = Summary.of(engine.linked, licence=quoted(engine.workspace.folder / "LICENCE.md"), made=made_under(engine))
     started = time.monotonic()
     with Progress() as progress, nullcontext() if engine.ledger is None else engine.ledger:
         watcher = _Watcher(engine, summary, progress)
@@ -109,8 +109,16 @@ def run(args: Namespace) -> int:
         from engine.monitor.report import write_report
 
         write_report(summary, args.report)
-    _tell(args, summary, beside)
+    _tell(args, engine, summary, beside)
     return FINE if summary.balanced else PROBLEMS
+
+
+def made_under(engine: Engine) -> list[str]:
+    """What decisions are made under, in a line: the lock, or which components are drafts."""
+    drafts = [f"{name}@{version}" for _, name, version, _ in engine.drafts]
+    more = f" and {len(drafts) - _NAMED:,} more" if len(drafts) > _NAMED else ""
+    lines = [] if engine.lock is None else [f"lock {engine.lock}"]
+    return lines + ([f"drafts: {', '.join(drafts[:_NAMED])}{more}"] if drafts else [])
 
 
 def bytes_of(text: str) -> int:
@@ -167,9 +175,10 @@ def quoted(path: Path) -> str:
     return " ".join(line.removeprefix(">").strip() for line in lines if line.startswith(">"))
 
 
-def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
+def _tell(args: Namespace, engine: Engine, summary: Summary, beside: Arrival) -> None:
     written = [name for name in (args.output, args.rejects, args.report, args.ledger) if name]
     if args.json:
+        under = {"lock": engine.lock, "drafts": [f"{name}@{version}" for _, name, version, _ in engine.drafts]}
         rows = {"rows": summary.rows, "decided": summary.decided, "rejected": summary.rejected, "balanced": summary.balanced}
         counts: dict[str, object] = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
         if summary.silenced:
@@ -178,7 +187,15 @@ def _tell(args: Namespace, summary: Summary, beside: Arrival) -> None:
             ticks = summary.ticks
             counts["ticks"] = {"decided": ticks.decided, "outcomes": dict(ticks.outcomes()), "hits": dict(ticks.hits)}
         as_json(
-            {**rows, **counts, "undecided": dict(summary.undecided), **asides_json(beside), "seconds": summary.seconds, "written": written}
+            {
+                **under,
+                **rows,
+                **counts,
+                "undecided": dict(summary.undecided),
+                **asides_json(beside),
+                "seconds": summary.seconds,
+                "written": written,
+            }
         )
         return
     out(summary.text())
@@ -217,7 +234,6 @@ class _Watcher:
 
     def __init__(self, engine: Engine, summary: Summary, progress: Progress) -> None:
         self.engine, self.summary, self.progress = engine, summary, progress
-        self._explainer = CascadeExplainer(engine.linked)
         self._waiting: list[tuple[str | dict[str, Any], Decision, tuple[Call, ...]]] = []
 
     def on_read(self, rows: int, file: str) -> None:
@@ -235,8 +251,8 @@ class _Watcher:
         self.progress.stage(text)
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
-        decision = read_off(self.engine.plan, row, open_row, self.engine.versions, self._explainer, self.engine.lock)
-        self._waiting.append((tick_event(decision) if raw is None else raw, decision, model_calls(self.engine.linked, decision)))
+        decision = self.engine.loaded.read_off(row, open_row)
+        self._waiting.append((tick_event(decision) if raw is None else raw, decision, self.engine.loaded.calls(decision)))
         if len(self._waiting) == _PORTION:
             self.keep()
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 from engine.diagnostics import Diagnostic, suggest
 from engine.errors import InputError
 from engine.record import MAX_EVENT
-from engine.registry.lock import SUFFIX
 
 FINE: Final = 0
 PROBLEMS: Final = 1
@@ -52,12 +51,6 @@ def counted(diagnostics: Iterable[Diagnostic]) -> str:
     severities = [one.severity for one in diagnostics]
     errors, warnings = severities.count("error"), len(severities) - severities.count("error")
     return ", ".join([plural(errors, "error")] * bool(errors) + [plural(warnings, "warning")] * bool(warnings)) or "no problems"
-
-
-def cascade_or_lock(name: str) -> Path:
-    """The file of the cascade that an argument names, or of the lock it runs as."""
-    path = Path(name)
-    return path if path.suffix == SUFFIX and path.is_file() else cascade_file(name)
 
 
 def cascade_file(name: str) -> Path:

@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Final
 
-from engine.api import REGISTRY
 from engine.cli.say import Stop
+from engine.loaded import REGISTRY
 from engine.registry.manifest import REFERENCE
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
@@ -24,9 +24,10 @@ def workspace() -> Workspace:
     return Workspace.around(Path.cwd() / "any")
 
 
-def registry(args: Namespace) -> Registry:
-    """The registry that is meant; nothing need be there yet."""
-    return Registry(Path(args.registry) if args.registry else workspace().folder / REGISTRY)
+def registry(args: Namespace, beside: Path | None = None) -> Registry:
+    """The registry that is meant, by default that of the workspace in which the file `beside` stands; nothing need be there yet."""
+    home = workspace() if beside is None else Workspace.around(beside)
+    return Registry(Path(args.registry) if args.registry else home.folder / REGISTRY)
 
 
 def reference(text: str) -> tuple[str, str | None, str | None]:

@@ -6,8 +6,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Final
 
-from engine.api import Engine
-from engine.cli.say import FINE, PROBLEMS, Stop, as_json, cascade_file, note, out, plural
+from engine.cli import loading
+from engine.cli.say import FINE, PROBLEMS, Stop, as_json, note, out, plural
 from engine.errors import InputError
 from engine.ledger.log import Ledger
 from engine.stale import Found, StaleDecision, decide_again, shown_key, stale
@@ -19,26 +19,26 @@ TEACHES: Final = """\
 When an event comes late and enters history, or is corrected, decisions that were made before on later events saw a history without it.
 List those of a ledger whose features would be different today: what they were, what they would be, and which event did it. With --again
 they are decided again with today's history, by the same version of the cascade; each is a new entry, marked as the revision of the old
-one, which stays. Give --history-from as it was given when they were decided.
+one, which stays. Give --history-from as it was given when they were decided. What was decided under a lock is looked at by that lock.
 
 examples:
   engine stale cascades/screening.yaml --ledger ledger.db
-  engine stale cascades/screening.yaml --ledger ledger.db --history-from 2026-01-01 --again"""
+  engine stale cascades/screening.yaml --ledger ledger.db --history-from 2026-01-01 --again
+  engine stale cascades/screening.lock --ledger ledger.db"""
 
 _SHOWN: Final = 50
 
 
 def arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file")
+    loading.arguments(parser)
     parser.add_argument("--ledger", metavar="FILE", required=True, help="the ledger in which its decisions stand")
     parser.add_argument("--history-from", metavar="DATE", help="since when history was complete (default: the first event)")
     parser.add_argument("--again", action="store_true", help="decide them again, into the same ledger")
 
 
 def run(args: Namespace) -> int:
-    cascade = cascade_file(args.cascade)
     Ledger.read(Path(args.ledger)).close()  # a ledger that is not there must not be made
-    engine = Engine.load(cascade, ledger=args.ledger if args.again else None)
+    engine = loading.loaded(args, args.ledger if args.again else None)
     try:
         found = stale(engine, args.ledger, history_from=args.history_from)
     except InputError as error:

@@ -278,6 +278,8 @@ def _runs(cell: ir.Expr, subject: ir.Expr) -> Runs | None:
             return _compared(cell, subject)
         case ir.In() if cell.item == subject and len(cell.values) <= _MOST_CUTS and subject.type.by is None:
             return tuple((value, following(value)) for value in sorted(cell.values))
+        case ir.Call(function="starts_with", args=(item, ir.Const(value=str() as start))) if item == subject:
+            return ((start, _behind(start)),)
         case ir.Not():
             inner = _runs(cell.item, subject)
             return None if inner is None else _complement(inner)
@@ -297,6 +299,17 @@ def following(value: Any) -> Any:
     if isinstance(value, str):
         return value + "\0"
     return math.nextafter(value, math.inf) if isinstance(value, float) else int(value) + 1
+
+
+def _behind(start: str) -> str | None:
+    """The smallest text greater than all that begin so; none where there is none."""
+    while start and ord(start[-1]) == sys.maxunicode:
+        start = start[:-1]
+    if not start:
+        return None
+    last = ord(start[-1]) + 1
+    # halves of characters are no text
+    return start[:-1] + chr(0xE000 if 0xD800 <= last < 0xE000 else last)
 
 
 def _compared(node: ir.Compare, subject: ir.Expr) -> Runs | None:

@@ -21,15 +21,20 @@ _LEFT_OUT: Final = {
 }  # fmt: skip
 
 
-def canonical(thing: Any) -> Any:
-    """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out."""
+def canonical(thing: Any, own: bool = False) -> Any:
+    """What `thing` means as plain lists, the same on every machine and in every process; places and names of constants left out.
+
+    With `own` it is what the text itself says: of what another component holds, entries of a list or rows of a table, only the name.
+    """
     if isinstance(thing, Missing):
         return ["missing", thing.cause]
     if isinstance(thing, ReferenceTable | Rates):
-        return ["file", thing.digest]
+        return ["file", thing.name if own else thing.digest]
+    if own and isinstance(thing, ir.In | ir.Listed | ir.Resembles | ir.Dated) and "." in (thing.name or ""):
+        return _asked(thing)
     if is_dataclass(thing):
         skipped = {"span", "title"} | _LEFT_OUT.get(type(thing), set())
-        return [type(thing).__name__, *(canonical(getattr(thing, part.name)) for part in fields(thing) if part.name not in skipped)]
+        return [type(thing).__name__, *(canonical(getattr(thing, part.name), own) for part in fields(thing) if part.name not in skipped)]
     if isinstance(thing, frozenset | Entries) and len(thing) > _FEW:
         return ["many", _of_many(thing)]
     if isinstance(thing, frozenset):
@@ -39,8 +44,18 @@ def canonical(thing: Any) -> Any:
     if isinstance(thing, Entries):
         return ["entries", *sorted(([canonical(value), canonical(spans)] for value, spans in thing.items()), key=json.dumps)]
     if isinstance(thing, tuple | list):
-        return [canonical(item) for item in thing]
+        return [canonical(item, own) for item in thing]
     return thing
+
+
+def _asked(thing: ir.In | ir.Listed | ir.Resembles | ir.Dated) -> Any:
+    """What is asked of another component's list, however its entries are dated."""
+    while isinstance(thing, ir.Dated):
+        asked = thing.items[0]
+        assert isinstance(asked, ir.In | ir.Listed | ir.Resembles | ir.Dated)
+        thing = asked
+    how = ["resembles", thing.least] if isinstance(thing, ir.Resembles) else ["in"]
+    return [*how, thing.name, canonical(thing.item, own=True)]
 
 
 _FEW: Final = 1_000
@@ -60,8 +75,9 @@ def digest(meaning: Any) -> str:
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
-def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
-    """When a rule hits, as a fingerprint: its conditions, assumptions and `once`, with everything of its rule set that they read.
+def of_rule(rules: ir.RuleSet, rule: ir.Rule, own: bool = False) -> str:
+    """When a rule hits, as a fingerprint: its conditions, assumptions and `once`, with everything of its rule set that they read; `own` is
+    that of `canonical`.
 
     Its title, citations, reason, points and flags do not count, nor the exceptions for it, nor what the inputs stand for that other steps
     give.
@@ -73,7 +89,7 @@ def of_rule(rules: ir.RuleSet, rule: ir.Rule) -> str:
         if name in statements and name not in found:
             found[name], reads = _bare(statements[name])
             waiting += reads
-    return digest([[name, canonical(found[name])] for name in sorted(found)])
+    return digest([[name, canonical(found[name], own)] for name in sorted(found)])
 
 
 def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
@@ -87,7 +103,11 @@ def _bare(statement: ir.Statement) -> tuple[Any, set[str]]:
             return statement, {ir.hit(rule) for rule, _ in statement.values}.union(*(ir.reads(value) for _, value in statement.values))
         case ir.Table():
             return replace(statement, cites=()), set[str]().union(*map(ir.reads, statement.expressions()))
-    unless = tuple((condition, "") for condition, _ in statement.unless)
-    worded: dict[str, Any] = {"reason": (), "cites": (), "severity": None, "made": ""}
-    bare = replace(statement, unless=unless, points=0, flags=(), sets=(), outcome=None, exempt=(), **worded)
+    bare = replace(wordless(statement), points=0, flags=(), sets=(), outcome=None)
     return bare, ir.reads(ir.condition(bare))
+
+
+def wordless(rule: ir.Rule) -> ir.Rule:
+    """A rule without the words that people read: its reason and those of its `unless`, citations, severity, how it was made."""
+    unless = tuple((condition, "") for condition, _ in rule.unless)
+    return replace(rule, unless=unless, reason=(), cites=(), severity=None, made="", exempt=())

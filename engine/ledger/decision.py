@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from json.encoder import encode_basestring as _quoted
 from typing import Any, Final, Protocol
 
 from engine.values import Type, Value, plain
+
+Version = tuple[str, str, str, str]
+"""A component that took part: its kind, name, version and hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +92,24 @@ class Explainer(Protocol):
     def explain(self, decision: Decision) -> str: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Decision:
-    """One decision.
+class Maker(Protocol):
+    """What gives, when it is asked for, what a decision does not hold yet."""
 
-    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
-    history was looked at. `score` and `score_range` are those of the deciding step: what the points of its rules that hit come to, after
-    policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
-    be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
-    `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
-    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does.
-    """
+    def later(self, decision: Decision, name: str) -> Any: ...
 
+
+class Quick:
+    """A decision while it is being made: the function that makes it fills the slots it knows, then says that it is a `Decision`. What is
+    left is made when it is asked for, by `_maker` from `_hits`, `_open` (bits of rules) and `_given` (what was read of the event)."""
+
+    __slots__ = (
+        "_given", "_hits", "_maker", "_open", "drafts", "explainer", "flags", "held", "hits", "id", "key", "lock", "open_row", "outcome",
+        "outputs", "possible", "revises", "row", "score", "score_range", "silenced", "tick", "time", "undecided", "versions",
+    )  # fmt: skip
+    _given: Any
+    _hits: int
+    _maker: Maker
+    _open: int
     key: Any
     time: str
     outcome: str
@@ -109,17 +119,83 @@ class Decision:
     flags: tuple[str, ...]
     hits: tuple[str, ...]
     undecided: tuple[str, ...]
-    versions: tuple[tuple[str, str, str, str], ...]
-    row: Mapping[str, Value] = field(repr=False)
-    open_row: Mapping[str, Value] = field(repr=False)
-    outputs: Mapping[str, Type] = field(repr=False)
-    explainer: Explainer = field(repr=False)
-    tick: Mapping[str, Any] | None = None
-    lock: str | None = None
-    id: str | None = None
-    revises: Revises | None = None
-    held: tuple[str, ...] = ()
-    silenced: tuple[Silenced, ...] = ()
+    versions: tuple[Version, ...]
+    row: Mapping[str, Value]
+    open_row: Mapping[str, Value]
+    outputs: Mapping[str, Type]
+    explainer: Explainer
+    tick: Mapping[str, Any] | None
+    lock: str | None
+    id: str | None
+    revises: Revises | None
+    held: tuple[str, ...]
+    silenced: tuple[Silenced, ...]
+    drafts: tuple[Version, ...]
+
+
+class Decision(Quick):
+    """One decision.
+
+    `key` is the record's key (a tuple when it has several fields), `time` the event's ISO time. A `tick` has no key: it is the fields whose
+    history was looked at. `score` and `score_range` are those of the deciding step: what the points of its rules that hit come to, after
+    policies, and the lowest and highest they can come to before them. `hits` are rules hit after policies, `undecided` those that could not
+    be judged before them, `held` those whose hit `once` holds back, `silenced` the hits that exceptions took away.
+    `row` holds every column of the first reading, `open_row` of the second (the same when no policy changed anything); `outputs` gives the
+    columns of `values` their types. `revises` says which recorded decision this one takes the place of, if it does. `drafts` are those of
+    `versions` that stood in a working tree and were not published when they were loaded.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        key: Any,
+        time: str,
+        outcome: str,
+        possible: tuple[str, ...],
+        score: int,
+        score_range: tuple[int, int],
+        flags: tuple[str, ...],
+        hits: tuple[str, ...],
+        undecided: tuple[str, ...],
+        versions: tuple[Version, ...],
+        row: Mapping[str, Value],
+        open_row: Mapping[str, Value],
+        outputs: Mapping[str, Type],
+        explainer: Explainer,
+        tick: Mapping[str, Any] | None = None,
+        lock: str | None = None,
+        id: str | None = None,
+        revises: Revises | None = None,
+        held: tuple[str, ...] = (),
+        silenced: tuple[Silenced, ...] = (),
+        drafts: tuple[Version, ...] = (),
+    ) -> None:
+        for name, value in locals().items():
+            if name != "self":
+                object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"a decision is what it is: `{name}` cannot be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a decision is what it is: `{name}` cannot be taken away")
+
+    def __getattr__(self, name: str) -> Any:
+        # only slots that nobody has filled come here
+        if name not in Quick.__slots__ or name == "_maker":
+            raise AttributeError(f"a decision has no `{name}`")
+        value = self._maker.later(self, name)
+        object.__setattr__(self, name, value)
+        return value
+
+    def noted(self, **parts: Any) -> Decision:
+        """The same decision, of which the ledger notes its `id`, or what it `revises`."""
+        filled: dict[str, Any] = {name: getattr(self, name) for name in Quick.__slots__ if name[0] != "_"}
+        return Decision(**(filled | parts))
+
+    def __repr__(self) -> str:
+        return f"Decision(key={self.key!r}, time={self.time!r}, outcome={self.outcome!r}, score={self.score!r}, hits={self.hits!r})"
 
     @property
     def robust(self) -> bool:
@@ -175,15 +251,28 @@ class Decision:
             "reasons": [reason.to_dict() for reason in self.reasons],
             "missing": self.missing,
             "values": self.values,
-            "versions": [dict(zip(("kind", "name", "version", "hash"), version, strict=True)) for version in self.versions],
+            "versions": [self._component(version) for version in self.versions],
             "lock": self.lock,
             "id": self.id,
             **({} if self.revises is None else {"revises": self.revises.to_dict()}),
         }
 
+    def _component(self, version: Version) -> dict[str, Any]:
+        said: dict[str, Any] = dict(zip(("kind", "name", "version", "hash"), version, strict=True))
+        return said | {"draft": True} if version in self.drafts else said
+
     def to_json(self) -> str:
         """`to_dict` as canonical JSON: sorted keys, no spaces, UTF-8 text as it is."""
         return canonical(self.to_dict())
+
+    def brief(self) -> bytes:
+        """What was decided, without reasons, causes, values and versions, as canonical JSON in UTF-8: the answer for who asked."""
+        low, high = self.score_range
+        return (
+            f'{{"flags":{_names(self.flags)},"hits":{_names(self.hits)},"key":{_plain(self.key)},"outcome":{_quoted(self.outcome)},'
+            f'"possible":{_names(self.possible)},"robust":{"true" if self.robust else "false"},"score":{self.score},'
+            f'"score_range":[{low},{high}],"time":{_quoted(self.time)},"undecided":{_names(self.undecided)}}}'
+        ).encode()
 
     def body(self) -> str:
         """The part that a replay must give again byte for byte: everything but `id`."""
@@ -194,6 +283,14 @@ class Decision:
 
     def __hash__(self) -> int:
         return hash((self.time, self.outcome, self.hits))
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return f"[{','.join(map(_quoted, names))}]" if names else "[]"
+
+
+def _plain(key: Any) -> str:
+    return _quoted(key) if key.__class__ is str else canonical(key)
 
 
 def canonical(data: Any) -> str:

@@ -14,13 +14,13 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from engine.errors import InputError, LedgerError
 from engine.ledger.codec import decode_row, encode_row, event_text
-from engine.ledger.decision import CORRECTION, Decision, Revises, canonical
+from engine.ledger.decision import CORRECTION, Decision, Revises, Version, canonical
 from engine.values import Value
 
 APPLICATION: Final = 0x4B41534B
@@ -54,16 +54,17 @@ class Setting:
     """What decides: the cascade's file, the components' (kind, name, version, hash), and the bytes of every file read to make them.
 
     Files are named relative to the workspace. `columns` are those of a row before the first step; `engine` and `language` are versions,
-    `lock` is the seal of the lock that all this was loaded by.
+    `lock` is the seal of the lock that all this was loaded by, `drafts` are those of the components that were not published.
     """
 
     cascade: str
-    versions: tuple[tuple[str, str, str, str], ...]
+    versions: tuple[Version, ...]
     files: Mapping[str, bytes] = field(repr=False)
     columns: tuple[str, ...]
     engine: str
     language: str
     lock: str | None = None
+    drafts: tuple[Version, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class Ledger:
             raise LedgerError(f"`{self.path}` was opened to be read")
         kept, rows, bodies = [], [], []
         for event, decision, calls in decisions:
-            kept.append(replace(decision, id=new_id()))
+            kept.append(decision.noted(id=new_id()))
             base = canonical(encode_row({name: decision.row[name] for name in self._columns}))
             rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls])))
             bodies.append({name: value for name, value in decision.to_dict().items() if name != "id"})
@@ -191,7 +192,7 @@ class Ledger:
             for place, (decision, row, body) in enumerate(zip(kept, rows, bodies, strict=True)):
                 corrected = self._corrected(decision)
                 if corrected is not None:
-                    kept[place], body["revises"] = replace(decision, revises=corrected), corrected.to_dict()
+                    kept[place], body["revises"] = decision.noted(revises=corrected), corrected.to_dict()
                 seq, whole = seq + 1, (*row, canonical(body))
                 head = entry_hash(head, seq, whole)
                 self._db.execute(
@@ -220,7 +221,9 @@ class Ledger:
             "engine": setting.engine,
             "language": setting.language,
         }
+        # what an older engine did not know of is left out where it says nothing, so that its settings keep their names
         facts |= {} if setting.lock is None else {"lock": setting.lock}
+        facts |= {"drafts": setting.drafts} if setting.drafts else {}
         text = canonical({**facts, "versions": setting.versions, "files": files})
         with _transaction(self._db):
             for label, data in setting.files.items():
@@ -268,8 +271,8 @@ class Ledger:
                 raise LedgerError(f"the setting {hash_[:12]} of `{self.path}` is gone or was altered")
             data = json.loads(found[0])
             files = {label: self._blob(label, blob) for label, blob in data["files"].items()}
-        versions = tuple((kind, name, version, digest) for kind, name, version, digest in data["versions"])
-        return Setting(data["cascade"], versions, files, tuple(data["columns"]), data["engine"], data["language"], data.get("lock"))
+        versions, drafts = _versions(data["versions"]), _versions(data.get("drafts", ()))
+        return Setting(data["cascade"], versions, files, tuple(data["columns"]), data["engine"], data["language"], data.get("lock"), drafts)
 
     def _blob(self, label: str, hash_: str) -> bytes:
         found = self._db.execute("SELECT data FROM blob WHERE hash = ?", (hash_,)).fetchone()
@@ -329,6 +332,10 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _versions(said: Iterable[Iterable[str]]) -> tuple[Version, ...]:
+    return tuple((kind, name, version, digest) for kind, name, version, digest in said)
 
 
 def entry_hash(previous: str, seq: int, row: tuple[Any, ...]) -> str:

@@ -203,12 +203,12 @@ def _is_pickle(path: Path) -> bool:
 
 def environment(adapter: Adapter, width: int) -> dict[str, Any]:
     """Where the process runs, as far as it can change a score."""
-    versions = {library: _version(library) for library in adapter.LIBRARIES}
+    versions = {library: library_version(library) for library in adapter.LIBRARIES}
     return {"python": platform.python_version(), "machine": platform.machine(), "float": width, "libraries": versions}
 
 
-def _version(library: str) -> str:
-    """The version of a library; some are installed under another name, as xgboost is by ``xgboost-cpu``."""
+def library_version(library: str) -> str:
+    """The version of an installed library; some are installed under another name, as xgboost is by ``xgboost-cpu``."""
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:

@@ -29,8 +29,8 @@ class Summary:
     """Counts of one run. `rows` is what was read, `add` counts what was decided, `reject` what was not: `balanced` compares them.
 
     `rules` gives each rule's title by its id, `reads` the columns of the typed frame it needs (see `needs`), `order` the outcomes from
-    the gravest to the mildest, `licence` the words the data ask to be carried, `seconds` how long the run took. `ticks` counts apart what
-    was decided without an event; such decisions are no rows in.
+    the gravest to the mildest, `made` says under which lock, or with which drafts, `licence` the words the data ask to be carried,
+    `seconds` how long the run took. `ticks` counts apart what was decided without an event; such decisions are no rows in.
 
     >>> from engine.record import Record
     >>> summary = Summary(Record("a/b", "1.0.0", "UTC", ("id",), "at", ()), "a/screening 1.0.0", rows=1)
@@ -44,6 +44,7 @@ class Summary:
     rules: Mapping[str, str] = field(default_factory=dict)
     reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
     order: Sequence[str] = ()
+    made: Sequence[str] = ()
     licence: str = ""
     rows: int = 0
     seconds: float | None = None
@@ -61,7 +62,7 @@ class Summary:
     ticks: Summary | None = None
 
     @classmethod
-    def of(cls, linked: Linked, licence: str = "") -> Summary:
+    def of(cls, linked: Linked, licence: str = "", made: Sequence[str] = ()) -> Summary:
         """An empty summary of a linked cascade: its record, the titles of its rules, what each of them reads, its outcomes in order."""
         plan, rules, reads = linked.plan, dict[str, str](), dict[str, tuple[str, ...]]()
         for view in linked.views:
@@ -73,7 +74,7 @@ class Summary:
                     reads[plan.rules[view.prefix + ir.hit(id_)]] = tuple(sources[name] for name in local if name in sources)
         decide = next(view.rules.decide for view in linked.views if view.step == plan.decision)
         order = tuple(dict.fromkeys(outcome for outcome, _ in decide.rows)) if decide else ()
-        return cls(plan.record, f"{plan.name} {plan.version}", rules=rules, reads=reads, order=order, licence=licence)
+        return cls(plan.record, f"{plan.name} {plan.version}", rules=rules, reads=reads, order=order, made=made, licence=licence)
 
     def add(self, typed: DataFrame, decisions: DataFrame) -> None:
         """Count one chunk: the rows as they were decided (fields, and what else `reads` names) and their decisions, in the same order."""
@@ -144,6 +145,7 @@ class Summary:
         proof = "rows in = decided + rejected" if self.balanced else "rows in and rows out differ: rows were lost"
         lines = [
             self.title,
+            *self.made,
             "",
             f"{self.rows:>11,}  rows in",
             f"{self.decided:>11,}  decided",

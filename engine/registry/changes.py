@@ -1,18 +1,22 @@
 """What kind of change a new version is: told from the facts that two versions were published with, and held against their numbers.
 
-Facts are what a component takes (`inputs`), gives (`outputs`), says (`parts`, each by the hash of its meaning) and holds (`data`).
+Facts are what a component takes (`inputs`), gives (`outputs`), says (`parts`, each by the hash of its meaning), holds (`data`), what it
+needs (`needs`, each with its range) and what it marks its findings with (`marks`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from engine.registry.manifest import in_order, parse_version
+from engine.registry.manifest import admits, in_order, is_release, line, parse_version
 
 LEVELS: Final = ("patch", "minor", "major")
+NEEDS: Final = "needs"
 _OPTIONAL: Final = " optional"
+_DATA: Final = ("list", "table", "rates")
+"""Kinds whose versions differ in what they hold: whoever reads them means the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,37 +40,68 @@ def change(before: Mapping[str, Any], now: Mapping[str, Any]) -> Change:
     >>> print(change({"outputs": {"score": "integer"}}, {"outputs": {"score": "integer", "tier": "text"}}))
     a minor change: the output `tier` is new
     """
-    reasons = (*_inputs(before, now), *_named("output", "outputs", before, now), *_named("", "parts", before, now), *_data(before, now))
+    reasons = (
+        *_inputs(before.get("inputs", {}), now.get("inputs", {})),
+        *_outputs(before.get("outputs", {}), now.get("outputs", {})),
+        *_parts(before.get("parts", {}), now.get("parts", {})),
+        *_marks(before.get("marks", {}), now.get("marks", {})),
+        *_needs(before.get(NEEDS, {}), now.get(NEEDS, {})),
+        *([] if before.get("data") == now.get("data") else [("minor", "what it holds is other")]),
+    )
     level = max((level for level, _ in reasons), key=LEVELS.index, default="patch")
     return Change(level, reasons)
 
 
-def _inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    old, new = before.get("inputs", {}), now.get("inputs", {})
+Named = Mapping[str, Any]
+Reasons = Iterator[tuple[str, str]]
+
+
+def _inputs(old: Named, new: Named) -> Reasons:
     for name in sorted(new.keys() - old.keys()):
         yield "minor" if new[name].endswith(_OPTIONAL) else "major", f"it takes `{name}` too"
     for name in sorted(old.keys() - new.keys()):
         yield "major", f"it takes `{name}` no more"
-    for name in sorted(old.keys() & new.keys()):
-        if old[name] != new[name]:
-            wider = old[name] + _OPTIONAL == new[name]
-            yield "minor" if wider else "major", f"it takes `{name}` as {new[name]}, before as {old[name]}"
+    for name, before, now in _changed(old, new):
+        yield "minor" if before + _OPTIONAL == now else "major", f"it takes `{name}` as {now}, before as {before}"
 
 
-def _named(what: str, key: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    old, new = before.get(key, {}), now.get(key, {})
+def _outputs(old: Named, new: Named) -> Reasons:
     for name in sorted(new.keys() - old.keys()):
-        yield "minor", f"the {what} `{name}` is new" if what else f"{name} is new"
+        yield "minor", f"the output `{name}` is new"
     for name in sorted(old.keys() - new.keys()):
-        yield "major", f"the {what} `{name}` is gone" if what else f"{name} is gone"
-    for name in sorted(old.keys() & new.keys()):
-        if old[name] != new[name]:
-            yield "major", f"the {what} `{name}` is {new[name]}, before {old[name]}" if what else f"{name} means something else"
+        yield "major", f"the output `{name}` is gone"
+    for name, before, now in _changed(old, new):
+        yield "major", f"the output `{name}` is {now}, before {before}"
 
 
-def _data(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if before.get("data") != now.get("data"):
-        yield "minor", "what it holds is other"
+def _parts(old: Named, new: Named) -> Reasons:
+    """A part of a part, ``the rule `A`: its flag `b```, is told only where the part itself was there before and still is."""
+    for some, others, level, what in ((new, old, "minor", "new"), (old, new, "major", "gone")):
+        for name in sorted(some.keys() - others.keys()):
+            whole, of, _ = name.partition(": ")
+            if not of or whole in others:
+                yield level, f"{name} is {what}"
+    for name, _, _ in _changed(old, new):
+        yield "major", f"{name} means something else"
+
+
+def _marks(old: Named, new: Named) -> Reasons:
+    for name, before, now in _changed(old, new):
+        yield "minor", f"{name} is {now}, before {before}"
+
+
+def _needs(old: Named, new: Named) -> Reasons:
+    """Which versions of others are let in. One that is needed for the first time, or no more, changes the parts that read it."""
+    for name in sorted(old.keys() ^ new.keys()):
+        if name.startswith("record "):
+            yield "major", f"the {name} is what it takes no more" if name in old else f"it takes the {name}"
+    for name, before, now in _changed(old, new):
+        level = "patch" if admits(before, now) else "minor" if name.partition(" ")[0] in _DATA or admits(line(before), now) else "major"
+        yield level, f"it asks for {name} as {now or 'any'}, before as {before or 'any'}"
+
+
+def _changed(old: Named, new: Named) -> Iterator[tuple[str, Any, Any]]:
+    yield from ((name, old[name], new[name]) for name in sorted(old.keys() & new.keys()) if old[name] != new[name])
 
 
 def promised(before: str, now: str) -> str:
@@ -84,19 +119,27 @@ def promised(before: str, now: str) -> str:
     return "minor" if old[1] != new[1] else "patch"
 
 
-def next_version(before: str, level: str) -> str:
-    """The least version that promises so much after `before`.
+def next_version(before: str, level: str, instead: str = "") -> str:
+    """The least version that promises so much after `before`; what comes before a release where `instead`, which promised less, was that.
 
     >>> next_version("1.4.2", "minor"), next_version("0.3.1", "major"), next_version("0.3.1", "minor")
     ('1.5.0', '0.4.0', '0.3.2')
+    >>> next_version("1.4.2", "major", "1.4.3-rc.1")
+    '2.0.0-rc.1'
     """
     major, minor, patch = parse_version(before) or (0, 0, 0)
+    _, dash, early = instead.partition("-")
     if major == 0:
-        return f"0.{minor + 1}.0" if level == "major" else f"0.{minor}.{patch + 1}"
-    return {"major": f"{major + 1}.0.0", "minor": f"{major}.{minor + 1}.0", "patch": f"{major}.{minor}.{patch + 1}"}[level]
+        return (f"0.{minor + 1}.0" if level == "major" else f"0.{minor}.{patch + 1}") + dash + early
+    return {"major": f"{major + 1}.0.0", "minor": f"{major}.{minor + 1}.0", "patch": f"{major}.{minor}.{patch + 1}"}[level] + dash + early
 
 
-def before(version: str, there: list[str]) -> str | None:
-    """Of the versions that are there, the one that a new one follows."""
-    earlier = [one for one in there if in_order(one) < in_order(version)]
+def before(version: str, there: Iterable[str]) -> str | None:
+    """Of the versions that are there, the release that a new one follows: the nearest below it, whatever lies above. What comes before a
+    release promised nothing.
+
+    >>> before("1.3.1", ["1.3.0", "1.4.0"]), before("2.0.0", ["1.4.0", "2.0.0-rc.1"]), before("1.0.0", ["1.4.0"])
+    ('1.3.0', '1.4.0', None)
+    """
+    earlier = [one for one in there if is_release(one) and in_order(one) < in_order(version)]
     return max(earlier, key=in_order, default=None)

@@ -151,7 +151,12 @@ def files(lock: Lock, registry: Registry) -> dict[str, bytes]:
 
 def unpack(lock: Lock, registry: Registry, folder: Path) -> None:
     """Write the files of a lock into a folder, which then is a workspace of these versions alone. Raises what `files` does."""
-    for path, data in files(lock, registry).items():
+    write(files(lock, registry), folder)
+
+
+def write(held: Mapping[str, bytes], folder: Path) -> None:
+    """Write files by their places in a workspace into a folder."""
+    for path, data in held.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(data)
 

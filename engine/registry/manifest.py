@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _BEFORE = r"(?:0|[1-9]\d{0,8}|\d*[a-z-][0-9a-z-]*)"
@@ -82,15 +84,40 @@ def fits(version: str, wanted: str | None) -> bool:
     """
     if not is_release(version):
         return version == wanted
-    number, match = parse_version(version), RANGE.fullmatch(wanted or "^0")
+    number, taken = parse_version(version), _bounds(wanted)
+    return number is not None and taken is not None and taken[0] <= number < taken[1]
+
+
+@lru_cache(maxsize=4096)
+def _bounds(wanted: str | None) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
+    """The least release a range takes, and where it ends; none for what takes no release."""
+    match = RANGE.fullmatch(wanted or "")
+    if match is None:
+        return ((), (math.inf,)) if wanted is None else None
+    given = tuple(int(part) for part in match.groups()[1:] if part is not None)
+    # the first number that counts must stay: ^0.3 is 0.3.x, ^1 is 1.x, ~1.4 is 1.4.x; without a sign all that are given must
+    first = next((i + 1 for i, part in enumerate(given) if part), len(given))
+    keep = {"^": first, "~": min(2, len(given)), "": len(given)}[match[1]]
+    return given + (0,) * (3 - len(given)), (*given[: keep - 1], given[keep - 1] + 1)
+
+
+def admits(wanted: str | None, other: str | None) -> bool:
+    """Whether a range takes every version that another takes.
+
+    >>> admits("^1.4", "~1.5.2"), admits("^1.4", "^1.2"), admits(None, "^2"), admits("^2", "2.0.0-rc.1")
+    (True, False, True, False)
+    """
+    wide, narrow = _bounds(wanted), _bounds(other)
+    return wanted == other or (wide is not None and narrow is not None and wide[0] <= narrow[0] and narrow[1] <= wide[1])
+
+
+def line(wanted: str | None) -> str | None:
+    """The widest range whose versions promise to mean what those of `wanted` mean.
+
+    >>> line("~1.4.2"), line("0.3.1"), line("2.0.0-rc.1"), line(None)
+    ('^1', '^0.3', '^2', None)
+    """
     if wanted is None:
-        return True
-    if number is None or match is None:
-        return False
-    given = [int(part) for part in match.groups()[1:] if part is not None]
-    low = tuple(given + [0] * (3 - len(given)))
-    if not match[1]:
-        return number[: len(given)] == tuple(given)
-    # the first number that counts must stay: ^0.3 is 0.3.x, ^1 is 1.x, ~1.4 is 1.4.x
-    keep = min(2, len(given)) if match[1] == "~" else next((i + 1 for i, part in enumerate(given) if part), len(given))
-    return number >= low and number[:keep] == low[:keep]
+        return None
+    numbers = wanted.lstrip("^~").partition("-")[0].split(".")
+    return "^" + ".".join(numbers[: 1 if numbers[0] != "0" else 2])

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from engine.diagnostics import suggest
 from engine.errors import RegistryError
+from engine.registry.changes import change
 from engine.registry.manifest import Component, fits, in_order, parse_version
 from engine.registry.oci import MANIFEST_TYPE, REF, TITLE, Descriptor, Layout, as_json, described, renamed
 
@@ -127,6 +128,11 @@ class Registry:
             found[path] = self.layout.blob(file, f"`{one}`, file `{path}`")
         return found
 
+    def digests(self, one: Published) -> dict[str, str]:
+        """The digests of the files of a version by their place in a workspace; no file is opened."""
+        layers = [Descriptor.of(layer, f"`{one}`") for layer in self.layout.manifest(one.manifest, f"`{one}`")["layers"]]
+        return {file.annotations.get(TITLE, ""): file.digest for file in layers}
+
     # --- what is changed -----------------------------------------------------------------------------------------------
 
     def publish(self, packed: Sequence[Packed]) -> list[Component]:
@@ -172,7 +178,7 @@ class Registry:
         changed += [f"`{path}` is gone" for path in sorted(before.keys() - now.keys())]
         return (
             f"`{known}` is published and never changes: it has the hash {known.component.hash}, this one {given.component.hash}; "
-            f"{', '.join(changed) or 'what it needs differs'}; give it a new version"
+            f"{', '.join(changed) or 'what it needs differs'}, {change(self.config(known).facts, given.facts)}; give it a new version"
         )
 
     def yank(self, name: str, version: str, why: str | None, kind: str | None = None) -> Published:

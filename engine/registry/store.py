@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.registry.manifest import fits, parse_version
+from engine.registry.manifest import fits, in_order, parse_version
 
 FOLDERS = ("rulesets", "cascades", "models")
 
@@ -66,7 +66,7 @@ class Workspace:
         """The versions of a model that are there, oldest first."""
         root = self.folder / "models" / name
         versions = [p.name for p in root.iterdir() if parse_version(p.name)] if root.is_dir() else []
-        return sorted(versions, key=lambda version: parse_version(version) or ())
+        return sorted(versions, key=in_order)
 
     def model_names(self) -> list[str]:
         root = self.folder / "models"

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.backends.holding import Holder, bound
 from engine.backends.rules import POSSIBLE
-from engine.ledger.decision import Decision, Explainer, Silenced
+from engine.ledger.decision import Decision, Explainer, Silenced, Version
 from engine.plan import NOW, Plan, Row
 from engine.values import Interval, Missing, Value, plain, show
 
@@ -32,11 +32,12 @@ def read_off(
     plan: Plan,
     row: Row,
     open_row: Row,
-    versions: tuple[tuple[str, str, str, str], ...],
+    versions: tuple[Version, ...],
     explainer: Explainer,
     lock: str | None = None,
+    drafts: tuple[Version, ...] = (),
 ) -> Decision:
-    """The decision that two rows hold; `lock` is the seal of the lock it was made under."""
+    """The decision that two rows hold; `lock` is the seal of the lock it was made under, `drafts` are those of `versions` that are none."""
     decided = f"{plan.decision}."
     return Decision(
         key=key_of(plan, row),
@@ -53,6 +54,7 @@ def read_off(
         silenced=tuple(Silenced(*silenced) for column, silenced in plan.silenced.items() if row[column] is True),
         versions=versions,
         lock=lock,
+        drafts=drafts,
         row=row,
         open_row=open_row,
         outputs=plan.outputs,

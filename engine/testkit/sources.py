@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
-from engine.api import load
 from engine.cascade.components import Components
 from engine.diagnostics import Diagnostic, Span, errors, in_order, render
 from engine.errors import SourceError
@@ -20,6 +19,7 @@ from engine.lang.exemptions import past
 from engine.lang.parse import parse
 from engine.lang.retell import format_in
 from engine.lang.words import LANGUAGES
+from engine.loaded import load
 from engine.registry.store import Workspace
 
 RULES, CASCADE = (".rules",), (".yaml", ".yml")

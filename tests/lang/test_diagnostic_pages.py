@@ -34,8 +34,10 @@ BEYOND_TEXT = {
     "deployment",
     "file-too-large",
     "library-missing",
+    "library-version",
     "model-refused",
     "not-utf8",
+    "registry-unread",
     "ruleset-circle",
     "table-too-large",
     "too-many-declarations",
@@ -63,7 +65,7 @@ def codes_of(source):
 
 
 def all_codes():
-    modules = [*(ROOT / "engine" / "lang").glob("*.py"), *(ROOT / "engine" / "cascade").glob("*.py")]
+    modules = [*(ROOT / "engine" / "lang").glob("*.py"), *(ROOT / "engine" / "cascade").glob("*.py"), ROOT / "engine" / "loaded.py"]
     return set().union(*(codes_of(path.read_text(encoding="utf-8")) for path in modules))
 
 

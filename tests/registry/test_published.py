@@ -416,7 +416,5 @@ def test_the_newest_that_go_together_are_taken(tmp_path: Path) -> None:
     said = str(error.value)
     assert "no version of record a/base serves everyone" in said
     assert "a/one@1.1.0 asks for a/base@^2" in said and "a/two@1.0.0 asks for a/base@~1.4" in said and "1.4.0 (yanked)" in said
-    with pytest.raises(
-        RegistryError, match=r"there is no record a/bsae in .*: `cascades/a.yaml` asks for a/bsae@\^1; did you mean `record a/base`"
-    ):
+    with pytest.raises(RegistryError, match=r"there is no record a/bsae in .*:\n  .* asks for a/bsae@\^1\n  did you mean `record a/base`"):
         found("a/bsae@^1")

@@ -1,0 +1,38 @@
+"""What the commands that decide share: which cascade, and what it is loaded by."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from engine.api import Engine
+from engine.cli.say import Stop, cascade_file, note
+from engine.diagnostics import suggest
+from engine.registry import bundle, lock
+
+
+def arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file, its lock, or a bundle of it")
+    parser.add_argument("--registry", metavar="DIR", help="from where a lock is loaded (default: `registry` in the workspace)")
+    parser.add_argument("--trust", metavar="FILE", help="the public key that must have signed a bundle")
+
+
+def loaded(args: Namespace, ledger: str | None = None) -> Engine:
+    """The engine of the cascade that the arguments name. What is to be known of where it runs is noted."""
+    engine = Engine.load(path_of(args.cascade), ledger=ledger, registry=args.registry, trust=args.trust)
+    for one in engine.diagnostics:
+        if not one.span.file:  # what is to be said of files, `engine check` says
+            note(f"{one.severity}: {one.message}" + (f"; {one.hint}" if one.hint else ""))
+    return engine
+
+
+def path_of(name: str) -> Path:
+    """The file of the cascade that an argument names, or of the lock or bundle it runs as. Raises `Stop`."""
+    path = Path(name)
+    if path.suffix not in (lock.SUFFIX, bundle.SUFFIX):
+        return cascade_file(name)
+    if not path.is_file():
+        there = sorted(one.as_posix() for one in path.parent.glob(f"*{path.suffix}"))
+        near = suggest(name, there) or (f"there is `{there[0]}`" if there else None)
+        raise Stop(f"there is no file `{name}`" + (f"; {near}" if near else ""))
+    return path
