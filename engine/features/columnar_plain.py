@@ -19,7 +19,7 @@ from engine.features.columnar_coded import Codes
 from engine.features.columnar_grouped import Grouped, Kept, entries
 from engine.features.columnar_lane import Lanes
 from engine.features.columnar_pieces import Frame, Stream, side_by_side, streamed
-from engine.features.columnar_said import Counts, said
+from engine.features.columnar_said import Counts, empty, said
 from engine.features.spec import FOREVER, History, Layout, Measure
 from engine.features.tallies import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING
 
@@ -133,6 +133,12 @@ class _Part:
         streams = list(dict.fromkeys(stream for asked in self._asked.values() for stream in asked.all()))
         frame = Frame(group, cells, self._reaches, self._bounds, loops)
         self._streams = dict(zip(streams, streamed(frame, streams), strict=True))
+        known = {asked.known: self._streams[asked.known] for asked in self._asked.values()}
+        empties = side_by_side([partial(empty, numbers) for numbers in known.values()], self._all.size)
+        self._empty = dict(zip(known, empties, strict=True))
+        means = [measure.column for measure in history.measures if measure.aggregate.function == "mean"]
+        # in one piece, memory comes in large pages
+        self._room = dict(zip(means, np.empty((len(means), self._all.size), np.int64), strict=True))
 
     # --- what is asked for ---
 
@@ -173,6 +179,7 @@ class _Part:
         if asked.doubts:
             counts.lacking, counts.maybe, counts.maybe_lacking = (self._streams[stream] for stream in asked.doubts)
         counts.low, counts.high = self._number(asked.low), self._number(asked.high)
+        counts.room, counts.empty = self._room.get(measure.column), self._empty[asked.known]
         return counts
 
     def _number(self, parts: tuple[Stream, ...]) -> Array | None:

@@ -5,6 +5,7 @@ to, the physical columns of a measure. It says row by row what `aggregate` says 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -31,7 +32,8 @@ _SHORT, _UNDECIDED, _EMPTY, _OVERFLOW = (CODE[cause] for cause in ("short histor
 class Counts:
     """What stands in each row's window: how many rows are in whose value is known, which windows are `short`, and, where there are any,
     how many rows lack their value, may be in, or both. `low` and `high` are what those that are in add up to, and with those that may
-    be: none of it in doubt, they are one."""
+    be: none of it in doubt, they are one. `empty` are the codes of windows without a known value, where there are such; a mean may be
+    written into `room`, where there is any."""
 
     known: Array
     short: Array | None
@@ -40,6 +42,8 @@ class Counts:
     maybe_lacking: Array | None = None
     low: Any = None
     high: Any = None
+    room: Array | None = None
+    empty: Array | None = None
 
     @property
     def rows(self) -> Array:
@@ -102,10 +106,16 @@ def said(measure: Measure, type_: Type, counts: Counts, dead: Array) -> list[pl.
     return _columns(measure.column, type_, found)
 
 
+def empty(known: Array) -> Array | None:
+    """From how many rows of each window are known, the codes of those without any."""
+    nothing = known == 0
+    return nothing * np.uint8(_EMPTY) if nothing.any() else None
+
+
 def _columns(name: str, type_: Type, found: Said) -> list[pl.Series]:
     value = pl.Series(name, found.value)
     if found.code is None or not found.code.any():
-        code = pl.repeat(0, value.len(), dtype=pl.UInt8, eager=True)
+        code = _no_codes(value.len())
         low = high = value
     else:
         code = pl.Series(found.code)
@@ -114,6 +124,12 @@ def _columns(name: str, type_: Type, found: Said) -> list[pl.Series]:
         high = value if found.high is None else _where(found.has_high | (found.code == 0), pl.Series(found.high))
     parts = {name: value, f"{name}#": code, f"{name}<": low, f"{name}>": high}
     return [parts[physical].alias(physical) for physical in names(name, type_)]
+
+
+@lru_cache(maxsize=1)
+def _no_codes(rows: int) -> pl.Series:
+    """One for all columns of a frame: nobody writes into it."""
+    return pl.repeat(0, rows, dtype=pl.UInt8, eager=True)
 
 
 def _where(there: Any, values: pl.Series) -> pl.Series:
@@ -179,12 +195,11 @@ def _sum(measure: Measure, counts: Counts) -> Said:
 
 
 def _mean(measure: Measure, counts: Counts) -> Said:
-    empty = counts.known == 0
-    code = empty * np.uint8(_EMPTY) if empty.any() else None
+    code = counts.empty
     if not counts.exact:
         code = np.where(counts.doubts, counts.cause, 0 if code is None else code).astype(np.uint8)
     if measure.of.kind != "integer":
-        value = np.empty(counts.known.size, np.int64)
+        value = np.empty(counts.known.size, np.int64) if counts.room is None else counts.room
         kernels.loops(value.size).means(counts.low, counts.known, value)
         return Said(value, code)
     mean = counts.low / np.maximum(counts.known, 1) + 0.0
@@ -211,19 +226,19 @@ def _one_by_one(measure: Measure, counts: Counts, dead: Array) -> list[Value]:
 
 
 def _max(measure: Measure, counts: Counts) -> Said:
+    if counts.exact:
+        return Said(counts.low, counts.empty)
     there = counts.known > 0
     alone = np.where(there, np.uint8(0), np.uint8(_EMPTY))
-    if counts.exact:
-        return Said(counts.low, alone)
     found = _between(counts.low, counts.high, there, there & ~counts.lacks, counts.cause)
     return _instead(found, ~counts.doubts, counts.low, alone)
 
 
 def _min(measure: Measure, counts: Counts) -> Said:
+    if counts.exact:
+        return Said(counts.low, counts.empty)
     there = counts.known > 0
     alone = np.where(there, np.uint8(0), np.uint8(_EMPTY))
-    if counts.exact:
-        return Said(counts.low, alone)
     found = _between(counts.high, counts.low, there & ~counts.lacks, there, counts.cause)
     return _instead(found, ~counts.doubts, counts.low, alone)
 

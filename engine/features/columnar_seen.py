@@ -136,14 +136,14 @@ class Seen:
         doubtful = self._doubtful(first)
         if not doubtful.len():
             numbers = pl.int_range(self.number, self.number + frame.height, eager=True)
-            self._keep(frame, first, record)
+            self._keep(frame, record)
             return numbers, {}
         some = first.is_in(doubtful.implode())
         new, places, refused = self._one_by_one(self._said(frame.filter(some), record), some.arg_true().to_list(), record)
         fresh = (~some).scatter(new, True)
         numbers = fresh.cum_sum().cast(pl.Int64) - 1 + self.number
         again = [numbers[place] if known is None else known for place, known in places.values()]
-        self._keep(frame.filter(fresh), first.filter(fresh), record)
+        self._keep(frame.filter(fresh), record)
         return numbers.scatter([*places, *refused], [*again, *(-1 for _ in refused)]), refused
 
     def _doubtful(self, first: pl.Series) -> pl.Series:
@@ -154,13 +154,18 @@ class Seen:
         twice = (ordered == ordered.shift(1)).fill_null(False)
         return pl.concat([ordered.filter(twice), *(run.hits(ordered) for run in self._runs)])
 
-    def _keep(self, frame: pl.DataFrame, first: pl.Series, record: Record) -> None:
+    def _keep(self, frame: pl.DataFrame, record: Record) -> None:
         """Remember these events, when another frame comes."""
         begin = self.number
         self.number += frame.height
         parts = {CONTENT, *(part for field in record.fields for part in names(field.name, field.type))}
         frame = frame.select(name for name in frame.columns if name in parts)
-        self._later = lambda: _Run(begin, self._said(frame, record), first.sort())
+
+        def run() -> _Run:
+            said = self._said(frame, record)
+            return _Run(begin, said, said[_FIRST].sort())
+
+        self._later = run
 
     def _catch_up(self) -> None:
         if self._later is not None:
