@@ -21,6 +21,7 @@ from engine.loaded import Loaded, of_bundle, of_lock, of_tree
 from engine.record import Record, decode_event, read_event
 from engine.registry import bundle as bundles
 from engine.registry import lock as locks
+from engine.registry.places import folder, place
 from engine.run.event import tick_event
 from engine.run.later import Later
 from engine.run.moments import tick_row
@@ -63,7 +64,8 @@ class Engine:
         """Load the cascade at `path`, from its working tree; or by a lock, ``screening.lock``, exactly what that holds from a registry; or
         from a bundle, ``screening.bundle``, once it is verified by the public key in the file `trust`.
 
-        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace.
+        The workspace is found from the path; `registry` is the folder of an OCI layout, by default ``registry`` in the workspace,
+        or a place on a server, ``registry.bank.example/rules``, from which what the lock holds is fetched once.
         `ledger` is a SQLite file that keeps every decision. `allow_types` are the types model archives may hold, besides those in the
         workspace's ``deployment.yaml``. Raises `SourceError` with every diagnostic of every file, `LedgerError`, and `RegistryError` for
         what a lock holds that is missing or was altered.
@@ -72,13 +74,13 @@ class Engine:
         >>> engine.plan.decision
         'verdict'
         """
-        path, there = Path(path), None if registry is None else Path(registry)
+        path, there = Path(path), None if registry is None else place(registry)
         if path.suffix == bundles.SUFFIX:
             loaded = of_bundle(path, allow_types, None if trust is None else Path(trust))
         elif path.suffix == locks.SUFFIX:
             loaded = of_lock(locks.Lock.read(path), path, allow_types, there)
         else:
-            loaded = of_tree(path, allow_types, there)
+            loaded = of_tree(path, allow_types, None if there is None else folder(there))
         engine = cls(loaded)
         if ledger is not None:
             engine.ledger = Ledger.open(Path(ledger), loaded.setting(), engine.record.revision)

@@ -85,6 +85,11 @@ def impact(workspace: Workspace, registry: Registry, name: str, version: str, ki
     """What it would mean to take a version of a component that is published, or stands in the working tree.
 
     Raises `RegistryError` for a version that is nowhere, `SourceError` for one of the working tree that does not check.
+
+    >>> place = Path("examples/reuse")
+    >>> found = impact(Workspace(place), Registry(place / "registry"), "shared/structuring", "1.1.0")
+    >>> [(move.lock, move.could, move.also) for move in found.moves], found.have
+    ([('cascades/cards.lock', True, (('shared/activity@1.0.0', 'shared/activity@1.1.0'),))], ('cascades/transfers.lock',))
     """
     new, config, draft = _new(workspace, registry, name, version, kind)
     supposed = _Supposed(registry, new, config, draft)

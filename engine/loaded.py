@@ -30,6 +30,8 @@ from engine.plan import DAY_OF_EVENT, NOW, Plan
 from engine.registry import bundle as bundles
 from engine.registry import lock as locks
 from engine.registry.manifest import METHOD_KIND, Component
+from engine.registry.mirror import holding
+from engine.registry.places import Address, folder
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
 from engine.run.event import decide, read_off
@@ -130,16 +132,16 @@ def of_bundle(path: Path, allow_types: Iterable[str], trust: Path | None) -> Loa
     return of_lock(bundles.unpack(path, bundles.public_key(trust), unpacked.folder), path, allow_types, unpacked.folder)
 
 
-def of_lock(lock: locks.Lock, path: Path, allow_types: Iterable[str], registry: Path | None) -> Loaded:
+def of_lock(lock: locks.Lock, path: Path, allow_types: Iterable[str], registry: Path | Address | None) -> Loaded:
     """What a lock holds, unpacked beside everything else; the deployment stays that of the workspace in which the lock stands."""
     home = Workspace.around(path)
     locks.check_engine(lock, VERSION, LANGUAGE_VERSION, str(path))
     there, unpacked = registry or home.folder / REGISTRY, None
     if lock.draft:
-        loaded = of_tree(home.folder / lock.path, allow_types, there)
+        loaded = of_tree(home.folder / lock.path, allow_types, folder(there))
     else:
         unpacked = Unpacked()
-        locks.unpack(lock, Registry(there), unpacked.folder)
+        locks.unpack(lock, holding(lock, there), unpacked.folder)
         if (home.folder / DEPLOYMENT).is_file():
             shutil.copyfile(home.folder / DEPLOYMENT, unpacked.folder / DEPLOYMENT)
         # what a lock took from a registry is no draft, wherever that is

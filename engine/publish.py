@@ -175,7 +175,7 @@ class Tree:
     def _rules(self, name: str, path: Path) -> Packed:
         components = self._components
         tree = components.tree(path)
-        made = None if tree is None else components.made(tree.kind, name, None, NOWHERE)
+        made = None if tree is None else components.made(tree.kind, name, tree.version.text, NOWHERE)
         if tree is None or made is None or components.failed:
             raise SourceError(components.diagnostics, components.rendered())
         if tree.kind == "ruleset" and self.tested:

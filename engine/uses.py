@@ -64,7 +64,12 @@ class Uses:
 
 
 def uses(workspace: Workspace, registry: Registry, name: str, version: str | None = None, kind: str | None = None) -> Uses:
-    """Everything that depends on a component, or on one version of it. Raises `RegistryError` for one that is nowhere."""
+    """Everything that depends on a component, or on one version of it. Raises `RegistryError` for one that is nowhere.
+
+    >>> found = uses(Workspace(Path("examples/reuse")), Registry(Path("examples/reuse/registry")), "shared/activity")
+    >>> [(one.lock, one.holds) for one in found.users if one.lock]
+    [('cascades/cards.lock', '1.0.0'), ('cascades/transfers.lock', '1.1.0')]
+    """
     versions, tree = Versions(registry), Tree(workspace)
     found = list(locks_below(workspace))
     locks = {path: lock for path, lock in found if isinstance(lock, Lock)}

@@ -10,6 +10,9 @@ from functools import lru_cache
 from importlib import resources
 from zoneinfo import ZoneInfo
 
+from engine.values import DAY
+
+_MICROSECOND = dt.timedelta(microseconds=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
@@ -55,6 +58,18 @@ def local_day(microseconds: int, name: str) -> int | None:
     return None if moment is None else moment.toordinal() - _EPOCH_DAY
 
 
+def steady(day: int, name: str) -> int | None:
+    """How many microseconds the clock is ahead of UTC all through this UTC day, counted from 1970-01-01; none where that changes, or
+    leaves the calendar.
+
+    >>> steady(0, "America/New_York") == -5 * 3_600_000_000
+    True
+    """
+    ends = [local(moment * DAY, name) for moment in (day, day + 1)]
+    first, second = (None if end is None else end.utcoffset() for end in ends)
+    return None if first is None or first != second else first // _MICROSECOND
+
+
 def utc(naive: dt.datetime, name: str) -> int | None:
     """UTC microseconds of a local time without offset: the earlier where it occurs twice, none where it never occurs.
 
@@ -64,7 +79,7 @@ def utc(naive: dt.datetime, name: str) -> int | None:
     moment = naive.replace(tzinfo=zone(name), fold=0)
     try:
         back = moment.astimezone(dt.UTC).astimezone(zone(name))
-        micros = (moment.astimezone(dt.UTC) - _EPOCH) // dt.timedelta(microseconds=1)
+        micros = (moment.astimezone(dt.UTC) - _EPOCH) // _MICROSECOND
     except OverflowError:
         return None
     return micros if back.replace(tzinfo=None) == naive.replace(fold=0) else None

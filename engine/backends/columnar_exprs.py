@@ -156,7 +156,7 @@ class Program:
 
     def expr(self, expr: ir.Expr, causes: bool) -> Col:
         """`expr` over a frame; with its causes if anybody asks for them."""
-        if _fixed(expr):
+        if fixed(expr):
             return literal(evaluate(expr, {}), expr.type, causes)
         col = self._node(expr, causes)
         return self.place(col) if col.height > NESTED else col
@@ -292,7 +292,7 @@ class Program:
     # --- comparison ---
 
     def _compare(self, expr: ir.Compare, causes: bool) -> Col:
-        if _fixed(expr.left):
+        if fixed(expr.left):
             # polars can lose the height of a comparison with a literal on its left
             expr = replace(expr, op=MIRRORED.get(expr.op, expr.op), left=expr.right, right=expr.left)
         sides = (expr.left, expr.right)
@@ -342,7 +342,9 @@ class Program:
     # --- functions ---
 
     def _call(self, expr: ir.Call, causes: bool) -> Col:
-        if expr.function not in NATIVE or not provable(expr) or any(map(may_open, expr.args)):
+        # polars makes one row of none where a literal is looked through
+        upside_down = expr.function in ("starts_with", "contains") and fixed(expr.args[0])
+        if expr.function not in NATIVE or upside_down or not provable(expr) or any(map(may_open, expr.args)):
             return self._by_row(partial(call, BUILTINS[expr.function]), expr.args, expr, causes)
         args = [self.expr(arg, causes) for arg in expr.args]
         native = NATIVE[expr.function]
@@ -465,7 +467,7 @@ def _some_text(currency: pl.Expr | None) -> pl.Expr:
     return _NO_TEXT if currency is None else currency
 
 
-def _fixed(expr: ir.Expr) -> bool:
+def fixed(expr: ir.Expr) -> bool:
     """Whether the value is the same for every row."""
     return not any(isinstance(node, ir.Read) for node in ir.walk(expr))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
+from functools import cache
 from typing import Protocol
 
 import polars as pl
 
 from engine.backends import columnar
+from engine.backends.columnar_choice import MOST_ROWS, chosen, kept
 from engine.backends.columnar_layout import pack, unpack
 from engine.backends.holding import UNASKED
 from engine.lang import ir
@@ -17,20 +19,22 @@ from engine.values import CAUSES, MISSING, Type
 UNDECIDED = 1 + CAUSES.index("undecided")
 
 
-def renamed(frame: pl.DataFrame, columns: Mapping[str, str], types: Mapping[str, Type]) -> pl.DataFrame:
+def renamed(frame: pl.DataFrame, columns: Mapping[str, str], types: Mapping[str, Type], *, partly: bool = False) -> pl.DataFrame:
     """The columns of `columns` (new name -> name in the frame) under their new names; `types` are those of the new names.
 
-    A column that has no bounds serves a reader of intervals: where it is known, it is its own bounds.
+    A column that has no bounds serves a reader of intervals: where it is known, it is its own bounds; not so where the frame is known to
+    hold its columns only `partly`.
     """
-    return frame.select(expr for new, old in columns.items() for expr in _physical(frame, new, old, types[new]))
+    there = set(frame.columns)
+    return frame.select(expr for new, old in columns.items() for expr in _physical(there, new, old, types[new], partly=partly))
 
 
-def _physical(frame: pl.DataFrame, new: str, old: str, type_: Type) -> list[pl.Expr]:
+def _physical(there: Container[str], new: str, old: str, type_: Type, *, partly: bool = False) -> list[pl.Expr]:
     found = []
     for target, source in zip(columnar.names(new, type_), columnar.names(old, type_), strict=True):
-        if source in frame.columns:
+        if source in there:
             found.append(pl.col(source).alias(target))
-        elif source[-1:] in "<>":
+        elif source[-1:] in "<>" and not partly:
             found.append(pl.col(old).alias(target))
     return found
 
@@ -38,6 +42,7 @@ def _physical(frame: pl.DataFrame, new: str, old: str, type_: Type) -> list[pl.E
 class Rules(Protocol):
     """What is asked here of a `rules.RuleStep`."""
 
+    name: str
     rules: ir.RuleSet
     open: bool
     leaves_open: bool
@@ -49,26 +54,59 @@ class Rules(Protocol):
     outputs: dict[str, str]
     types: Mapping[str, Type]
 
+    @property
+    def outcomes(self) -> tuple[str, ...]: ...
+
     def decided(self, given: Row, number: int = 0) -> Row: ...
 
 
-def rules(step: Rules) -> Callable[[pl.DataFrame], pl.DataFrame]:
+class Computed(Protocol):
+    """From a frame to columns: all of them, or those that are wanted."""
+
+    def __call__(self, frame: pl.DataFrame, wanted: frozenset[str] | None = None) -> pl.DataFrame: ...
+
+
+def rules(step: Rules) -> Computed:
     """The function from a frame to a rule set's outputs under the step's names. What no frame says of `once` is not asked here."""
     run = columnar.compile_rules(step.rules, step.open)
     back = {outer: local for local, outer in step.outputs.items()}
     sources, types = {**step.sources, **step.told}, {**step.input_types, **step.told_types}
     told = [column for name, type_ in step.told_types.items() for column in columnar.names(name, type_)]
+    outcomes = step.outcomes
+    allowed = f"{step.name}.{columnar.ALLOWED}"
 
-    def compute(frame: pl.DataFrame) -> pl.DataFrame:
+    def compute(frame: pl.DataFrame, wanted: frozenset[str] | None = None) -> pl.DataFrame:
         given = renamed(frame, sources, types)
         if told and told[0] not in given.columns:
             given = given.hstack(_constant(dict.fromkeys(step.told_types, UNASKED), step.told_types, frame.height))
-        result = run(given)
+        result = run(given, None if wanted is None else asked(wanted))
         if step.leaves_open:
-            result = result.with_columns(pl.col(POLICY) | (pl.col("possible").list.len() != 1))
-        return renamed(result.hstack(given.select(told)), back, step.types)
+            result = result.with_columns(pl.col(POLICY) | _several(result, outcomes))
+        made = renamed(result.hstack(given.select(told)), back, step.types, partly=wanted is not None)
+        return made.hstack([result[columnar.ALLOWED].alias(allowed)]) if columnar.ALLOWED in result.columns else made
+
+    @cache
+    def asked(wanted: frozenset[str]) -> frozenset[str]:
+        """The local names of what is wanted, and of what tells whether it was a policy."""
+        pairs = [
+            (local, outer)
+            for name, local_name in back.items()
+            for outer, local in zip(columnar.names(name, step.types[name]), columnar.names(local_name, step.types[name]), strict=True)
+        ]
+        few = 0 < len(outcomes) <= MOST_ROWS and (allowed in wanted or step.leaves_open)
+        locals_ = {local for local, outer in pairs if outer in wanted and not (few and local.startswith("possible"))}
+        if step.leaves_open:
+            locals_ |= {POLICY} if few else {POLICY, "possible"}
+        return frozenset(locals_ | ({columnar.ALLOWED} if few else set()))
 
     return compute
+
+
+def _several(result: pl.DataFrame, outcomes: Sequence[str]) -> pl.Expr:
+    """Whether not exactly one outcome is possible."""
+    if columnar.ALLOWED not in result.columns:
+        return pl.col("possible").list.len() != 1
+    return chosen(pl.col(columnar.ALLOWED), lambda mask: len(kept(outcomes, mask)) != 1, pl.Boolean)
 
 
 def holding(step: Rules, run: Callable[[pl.DataFrame], pl.DataFrame], frame: pl.DataFrame) -> pl.DataFrame:
@@ -113,4 +151,4 @@ def _wanted(computed: pl.DataFrame, name: str, expr: ir.Expr | None, type_: Type
         open_ = pl.col(name).is_null() & (pl.col(f"{name}<").is_not_null() | pl.col(f"{name}>").is_not_null())
         cause = pl.when(open_).then(pl.lit(UNDECIDED, dtype=pl.UInt8)).otherwise(pl.col(f"{name}#")).alias(f"{name}#")
         return [cause if column == f"{name}#" else pl.col(column) for column in columnar.names(name, type_)]
-    return list(_physical(computed, name, name, type_))
+    return list(_physical(computed.columns, name, name, type_))

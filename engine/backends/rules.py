@@ -118,6 +118,11 @@ class RuleStep:
         return {column: result[local] for local, column in self.outputs.items()}
 
     @property
+    def outcomes(self) -> tuple[str, ...]:
+        """The outcome of each row of `decide`."""
+        return () if self.rules.decide is None else tuple(name for name, _ in self.rules.decide.rows)
+
+    @property
     def asks(self) -> bool:
         """Whether it is for this step to find out what is held back."""
         return bool(self.once) and not self.open
@@ -139,6 +144,12 @@ class RuleStep:
         from engine.backends import columnar_steps
 
         return columnar_steps.rules(self)
+
+    def lean(self, frame: DataFrame, wanted: frozenset[str]) -> DataFrame:
+        """`many`, but only those of its columns that are in `wanted`. Among these may be ``NAME.@allowed``, which says by bits which rows
+        of `decide` allow their outcome, where they are not too many for that: then it stands for `POSSIBLE`."""
+        result: DataFrame = self.many(frame) if self.once else self._columnar(frame, wanted)
+        return result
 
     def many(self, frame: DataFrame) -> DataFrame:
         if not self.asks:

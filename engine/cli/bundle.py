@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from engine.cli import shelf
-from engine.cli.say import FINE, Stop, as_json, out, plural
+from engine.cli.say import FINE, Stop, as_json, note, out, plural
 from engine.registry.bundle import SUFFIX, private_key, write
 from engine.registry.lock import Lock
+from engine.registry.mirror import holding
 from engine.wheels import collect
 
 NAME: Final = "bundle"
@@ -35,7 +36,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FILE", help="the bundle (default: beside the lock)")
     parser.add_argument("--wheels", action="store_true", help="with the wheels of the engine and of all it needs; pip gets them")
     parser.add_argument("--extras", metavar="NAMES", help="with --wheels: also what these extras of the engine need, like `fast,redis`")
-    shelf.arguments(parser)
+    shelf.arguments(parser, shelf.ANYWHERE)
 
 
 def run(args: Namespace) -> int:
@@ -45,7 +46,10 @@ def run(args: Namespace) -> int:
         raise Stop(f"`{target}` is no name for a bundle: it ends with `{SUFFIX}`")
     if args.extras and not args.wheels:
         raise Stop("--extras says what is wanted besides with --wheels: say that too")
-    lock, layout, key = Lock.read(path), shelf.registry(args, path).layout, private_key(Path(args.key))
+    lock, key = Lock.read(path), private_key(Path(args.key))
+    layout = holding(lock, shelf.where(args, path)).layout
+    if args.wheels:
+        note("pip gets the wheels; that may take a minute")
     with tempfile.TemporaryDirectory(prefix="kaskade-") as folder:
         extras = [name.strip() for name in (args.extras or "").split(",") if name.strip()]
         wheels = collect(lock, Path(folder), extras) if args.wheels else []

@@ -15,10 +15,11 @@ from engine.cli.say import FINE, Stop, as_json, out
 from engine.errors import SourceError
 from engine.loaded import load
 from engine.registry import bundle
-from engine.registry.lock import SUFFIX, Lock, check_loaded, unpack
+from engine.registry.lock import SUFFIX, Lock, check_engine, check_loaded, unpack
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
 from engine.uses import Tree, Versions, needs_of
+from engine.version import LANGUAGE_VERSION, VERSION
 
 NAME: Final = "graph"
 SUMMARY: Final = "draw a cascade or a lock: its steps, who reads whom, and which versions"
@@ -67,6 +68,7 @@ def _linked(path: Path, workspace: Workspace) -> Linked:
 def _of_lock(lock: Lock, path: Path, registry: Registry) -> tuple[Drawing, ...]:
     """The steps as the locked versions have them, and these versions."""
     home = Workspace.around(path)
+    check_engine(lock, VERSION, LANGUAGE_VERSION, str(path))
     with tempfile.TemporaryDirectory(prefix="kaskade-") as place:
         folder = home.folder if lock.draft else Path(place).resolve()
         if not lock.draft:

@@ -13,7 +13,11 @@ from engine.registry import bundle, lock
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("cascade", metavar="CASCADE", help="the cascade's YAML file, its lock, or a bundle of it")
-    parser.add_argument("--registry", metavar="DIR", help="from where a lock is loaded (default: `registry` in the workspace)")
+    parser.add_argument(
+        "--registry",
+        metavar="PLACE",
+        help="from where a lock is loaded: a folder, or a place on a server (default: `registry` in the workspace)",
+    )
     parser.add_argument("--trust", metavar="FILE", help="the public key that must have signed a bundle")
 
 

@@ -7,10 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from engine.cascade.parse import parse
 from engine.cli import shelf
 from engine.cli.say import FINE, Stop, as_json, cascade_file, out, plural
 from engine.locking import make_lock
+from engine.registry.carry import reachable
 from engine.registry.lock import SUFFIX
+from engine.registry.mirror import fetched
+from engine.registry.published import Registry
 
 NAME: Final = "lock"
 SUMMARY: Final = "write which versions of everything a cascade runs as"
@@ -30,7 +34,7 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", metavar="FILE", help="the lock (default: beside the cascade)")
     parser.add_argument("--from", dest="since", metavar="DATE", help="the first day for which it is meant; a note, nobody acts on it")
     parser.add_argument("--draft", action="store_true", help="also take what is not published, from the working tree")
-    shelf.arguments(parser)
+    shelf.arguments(parser, shelf.ANYWHERE)
 
 
 def run(args: Namespace) -> int:
@@ -42,8 +46,8 @@ def run(args: Namespace) -> int:
     target = Path(args.output) if args.output else path.with_suffix(SUFFIX)
     if target.suffix != SUFFIX:
         raise Stop(f"`{target}` is no name for a lock: it ends with `{SUFFIX}`")
-    lock = make_lock(path, shelf.registry(args), draft=args.draft, since=since)
-    target.write_text(lock.text(), encoding="utf-8")
+    lock = make_lock(path, _registry(args, path), draft=args.draft, since=since)
+    lock.write(target)
     if args.json:
         as_json(
             {"lock": str(target), "seal": lock.seal, "draft": lock.draft, "components": [str(one.component) for one in lock.components]}
@@ -53,3 +57,9 @@ def run(args: Namespace) -> int:
         out(f"{one.component.kind:<9} {one.component}" + (" (draft)" if one.draft else ""))
     out(f"{target}: {plural(len(lock.components), 'component')}, seal {lock.seal}")
     return FINE
+
+
+def _registry(args: Namespace, path: Path) -> Registry:
+    """The registry to choose from; of one on a server, all versions of what the cascade may need."""
+    spec, _ = parse(path.read_text(encoding="utf-8", errors="replace"), path.name)
+    return fetched(shelf.where(args), lambda there: [] if spec is None else reachable("cascade", spec.name, there))

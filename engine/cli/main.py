@@ -26,6 +26,8 @@ from engine.cli import (
     lock,
     new,
     publish,
+    pull,
+    push,
     replay,
     run,
     show,
@@ -43,7 +45,7 @@ from engine.version import LANGUAGE_VERSION, VERSION
 
 COMMANDS: Final[tuple[ModuleType, ...]] = (
     new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features,
-    publish, versions, show, uses, impact, yank, lock, keygen, bundle, verify,
+    publish, versions, show, uses, impact, yank, push, pull, lock, keygen, bundle, verify,
 )  # fmt: skip
 """In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
 
@@ -65,6 +67,7 @@ _EXTRAS: Final = {
     "pandas": "frames",
     "pyarrow": "frames",
     "cryptography": "sign",
+    "oras": "oci",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.cli import shelf
 from engine.cli.say import FINE, as_json, out
+from engine.registry.mirror import fetched
 
 NAME: Final = "show"
 SUMMARY: Final = "show one version of a component: its files, what it needs, its hash"
@@ -21,11 +22,11 @@ examples:
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME[@VERSION]", help="a component, or one version of it")
-    shelf.arguments(parser)
+    shelf.arguments(parser, shelf.ANYWHERE)
 
 
 def run(args: Namespace) -> int:
-    registry = shelf.registry(args)
+    registry = fetched(shelf.where(args), lambda there: shelf.chosen([args.name], there))
     one = registry.newest(*shelf.reference(args.name))
     config, files, component = registry.config(one), registry.files(one), one.component
     if args.json:

@@ -8,26 +8,28 @@ from typing import Final
 
 from engine.cli import shelf
 from engine.cli.say import FINE, as_json, out, plural
+from engine.registry.carry import opened
 from engine.registry.published import Published
 
 NAME: Final = "list"
 SUMMARY: Final = "list the components in the registry, and their versions"
 FINDS: Final = "a registry that cannot be read"
 TEACHES: Final = """\
-List every component in the registry with its versions, oldest first; those that were yanked are marked.
+List every component in the registry, in its folder or on a server, with its versions, oldest first; those that were yanked are marked.
 
 examples:
   engine list
-  engine list aml/cash --json"""
+  engine list aml/cash --json
+  engine list --registry localhost:5000/bank"""
 
 
 def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help="one component (default: all)")
-    shelf.arguments(parser)
+    shelf.arguments(parser, shelf.ANYWHERE)
 
 
 def run(args: Namespace) -> int:
-    registry = shelf.registry(args)
+    registry = opened(shelf.where(args))
     name, _, kind = (None, None, None) if args.name is None else shelf.reference(args.name)
     there = registry.all() if name is None else registry.versions(name, kind)
     if args.json:

@@ -12,7 +12,7 @@ from engine import zones
 from engine.backends.columnar_layout import names
 from engine.features.columnar_seen import ticks
 from engine.plan import DAY_OF_EVENT, NOW
-from engine.values import SECOND
+from engine.values import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,12 +69,14 @@ def local_days(record: Record, times: pl.Series) -> pl.Series:
 
 
 def days_of(record: Record, times: pl.Series) -> pl.Series:
-    """The local day of every moment."""
-    # offsets are whole seconds, so that within a second there is one local day
-    seconds = pl.DataFrame({"second": times.to_frame("time").select(pl.col("time") // SECOND).to_series()})
-    distinct = seconds.unique()["second"]
-    days = pl.Series("day", [zones.local_day(second * SECOND, record.zone) for second in distinct], dtype=pl.Int64)
-    return seconds.join(pl.DataFrame([distinct, days]), on="second", how="left", maintain_order="left")["day"]
+    """The local day of every moment: by the offset of its UTC day, one by one on days on which it changes."""
+    frame = times.to_frame("time").with_columns((pl.col("time") // DAY).alias("whole"))
+    whole = frame["whole"].unique()
+    offsets = pl.Series("offset", [None if day is None else zones.steady(day, record.zone) for day in whole], dtype=pl.Int64)
+    told = frame.join(pl.DataFrame([whole, offsets]), on="whole", how="left", maintain_order="left")
+    days = told.select((pl.col("time") + pl.col("offset")) // DAY).to_series().alias("day")
+    odd = told.select(pl.col("offset").is_null() & pl.col("time").is_not_null()).to_series().arg_true()
+    return days.scatter(odd, [zones.local_day(time, record.zone) for time in times.gather(odd)]) if len(odd) else days
 
 
 def arrived(frame: pl.DataFrame, record: Record, since: int | None, dated: bool = False) -> Arrived:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,6 @@ Array = np.ndarray[Any, Any]
 _NOWHERE = -(2**40)
 """A day outside the calendar."""
 
-_MICROSECOND = dt.timedelta(microseconds=1)
 _ENDING_BEFORE = frozenset({"lagged", "full"})
 BY_ARRAY = frozenset({"trailing", "before", "lagged", "calendar", "full", "business"})
 """The windows that can be told for many events at once."""
@@ -74,7 +72,7 @@ def local_days(times: Array, zone: str) -> Array:
     array([-1,  0])
     """
     whole = times // DAY
-    offset = _per(whole, lambda day: _offset(day, zone))
+    offset = _per(whole, lambda day: _steady(day, zone))
     odd = np.flatnonzero(offset == FOREVER)
     offset[odd] = 0
     days = (times + offset) // DAY
@@ -83,12 +81,9 @@ def local_days(times: Array, zone: str) -> Array:
     return days
 
 
-def _offset(day: int, zone: str) -> int:
-    """How many microseconds the clock is ahead of UTC all through this UTC day; `FOREVER` where it changes, or leaves the calendar."""
-    ends = [zones.local(moment, zone) for moment in (day * DAY, (day + 1) * DAY)]
-    ahead = {None if end is None else end.utcoffset() for end in ends}
-    only = ahead.pop()
-    return FOREVER if ahead or only is None else only // _MICROSECOND
+def _steady(day: int, zone: str) -> int:
+    ahead = zones.steady(day, zone)
+    return FOREVER if ahead is None else ahead
 
 
 def _per(values: Array, of: Callable[[int], int]) -> Array:

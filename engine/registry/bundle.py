@@ -22,6 +22,7 @@ from engine.errors import RegistryError
 from engine.registry.lock import Lock
 from engine.registry.oci import MANIFEST_TYPE, Descriptor, Layout
 from engine.registry.published import inside
+from engine.registry.unfinished import unfinished
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -105,9 +106,8 @@ def write(target: Path, lock: Lock, layout: Layout, key: Ed25519PrivateKey, whee
     """
     if lock.draft:
         raise RegistryError(f"the lock of `{lock.name}` holds drafts, which nobody could find again: publish them, and lock anew")
-    made = target.with_name(f".{target.name}.unfinished")
     try:
-        with made.open("w+b") as file:
+        with unfinished(target) as file:
             file.write(_MAGIC + bytes(_ENCODED) + b"\n")
             begin = file.tell()
             with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
@@ -122,11 +122,9 @@ def write(target: Path, lock: Lock, layout: Layout, key: Ed25519PrivateKey, whee
             signature = base64.b64encode(key.sign(_SIGNED + _digest(file)))
             file.seek(len(_MAGIC))
             file.write(signature)
-        made.replace(target)
     except OSError as error:
-        raise RegistryError(f"`{target}` cannot be written: {(error.strerror or str(error)).lower()}") from None
-    finally:
-        made.unlink(missing_ok=True)
+        told = f"`{target}` cannot be written: {(error.strerror or str(error)).lower()}"
+        raise RegistryError(f"{told}; name another file with --output") from None
 
 
 def _digest(file: IO[bytes]) -> bytes:

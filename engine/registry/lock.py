@@ -18,6 +18,7 @@ from engine.errors import RegistryError
 from engine.registry.manifest import METHOD_KIND, Component, parse_version
 from engine.registry.oci import MANIFEST_TYPE, Descriptor, as_json
 from engine.registry.published import Published, Registry, inside
+from engine.registry.unfinished import unfinished
 
 SUFFIX: Final = ".lock"
 _LARGEST: Final = 64_000_000
@@ -75,6 +76,15 @@ class Lock:
     def text(self) -> str:
         """The file, the same bytes for the same lock."""
         return json.dumps({**self._said(), "seal": self.seal}, indent=2, ensure_ascii=False) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises `RegistryError`."""
+        try:
+            with unfinished(path.resolve()) as file:
+                file.write(self.text().encode())
+        except OSError as error:
+            told = f"the lock `{path}` cannot be written: {(error.strerror or str(error)).lower()}"
+            raise RegistryError(f"{told}; name another file with --output") from None
 
     @classmethod
     def read(cls, path: Path) -> Lock:

@@ -7,12 +7,12 @@ Whoever reads takes no lock: blobs never change, and the index is put in place w
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from engine.errors import RegistryError
+from engine.registry.unfinished import unfinished
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -30,6 +31,19 @@ LARGEST_MANIFEST: Final = 16_000_000
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _WAIT: Final = 60
 """Seconds to wait for another publisher."""
+_PARTS: Final = ("blobs", "index.json")
+"""What someone who was killed while he made a layout may have left."""
+_PIECE: Final = 1 << 20
+_WAY_OUT: Final = {
+    errno.ENOSPC: "nothing was kept: make room and do it again",
+    errno.EDQUOT: "nothing was kept: make room and do it again",
+    errno.EFBIG: "nothing was kept: make room and do it again",
+    errno.EROFS: "name a folder that you may write with --registry",
+    errno.EACCES: "name a folder that you may write with --registry",
+    errno.EPERM: "name a folder that you may write with --registry",
+    errno.ENOTDIR: "a registry is a folder; name another with --registry",
+    errno.EEXIST: "a registry is a folder; name another with --registry",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,17 @@ def described(data: bytes, type_: str, annotations: Mapping[str, str] | None = N
     return Descriptor(type_, "sha256:" + hashlib.sha256(data).hexdigest(), len(data), annotations or {}, artifact)
 
 
+def as_manifest(data: bytes, what: str) -> dict[str, Any]:
+    """The image manifest in some bytes. Raises `RegistryError` for what is none; `what` says in messages whose it is."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    if not (isinstance(found, dict) and found.get("schemaVersion") == 2 and isinstance(found.get("layers"), list)):
+        raise RegistryError(f"{what}: sha256:{hashlib.sha256(data).hexdigest()} is no OCI image manifest")
+    return found
+
+
 def as_json(data: Any) -> bytes:
     """JSON, the same bytes for the same data."""
     return json.dumps(data, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
@@ -110,6 +135,8 @@ class Layout:
     def _file(self, name: str, most: int) -> bytes:
         path = self.folder / name
         try:
+            if not path.is_file():
+                raise RegistryError(f"`{path}` is no file: `{self.folder}` is no registry, or was damaged")
             with path.open("rb") as file:
                 data = file.read(most + 1)
         except OSError as error:
@@ -133,10 +160,11 @@ class Layout:
         """The bytes of a blob, held against size and digest; `what` says in messages whose they are."""
         path = self.path(wanted.digest)
         try:
-            if path.stat().st_size != wanted.size:
-                raise RegistryError(
-                    f"{what}: the blob {wanted.digest} was altered: it has {path.stat().st_size:_} bytes, not {wanted.size:_}"
-                )
+            there = path.stat()
+            if not stat.S_ISREG(there.st_mode):
+                raise RegistryError(f"{what}: the blob {wanted.digest} is no file in `{self.folder}`")
+            if there.st_size != wanted.size:
+                raise RegistryError(f"{what}: the blob {wanted.digest} was altered: it has {there.st_size:_} bytes, not {wanted.size:_}")
             data = path.read_bytes()
         except FileNotFoundError:
             raise RegistryError(f"{what}: the blob {wanted.digest} is missing from `{self.folder}`") from None
@@ -148,12 +176,36 @@ class Layout:
 
     def manifest(self, wanted: Descriptor, what: str) -> dict[str, Any]:
         """An image manifest."""
+        return as_manifest(self.manifest_bytes(wanted, what), what)
+
+    def manifest_bytes(self, wanted: Descriptor, what: str) -> bytes:
+        """The bytes of a manifest, as whoever made it wrote them."""
         if wanted.size > LARGEST_MANIFEST:
             raise RegistryError(f"{what}: its manifest has more than {LARGEST_MANIFEST:_} bytes")
-        data = self.as_data(self.blob(wanted, what), f"the manifest of {what}")
-        if not (isinstance(data, dict) and data.get("schemaVersion") == 2 and isinstance(data.get("layers"), list)):
-            raise RegistryError(f"{what}: {wanted.digest} is no OCI image manifest")
-        return data
+        return self.blob(wanted, what)
+
+    def pieces(self, wanted: Descriptor, what: str) -> Iterator[bytes]:
+        """The bytes of a blob one piece after the other, however large it is; whoever takes them holds them against its digest."""
+        path = self.path(wanted.digest)
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise RegistryError(f"{what}: the blob {wanted.digest} is no file in `{self.folder}`")
+            with path.open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except FileNotFoundError:
+            raise RegistryError(f"{what}: the blob {wanted.digest} is missing from `{self.folder}`") from None
+        except OSError as error:
+            raise RegistryError(f"{what}: the blob {wanted.digest} cannot be read: {(error.strerror or str(error)).lower()}") from None
+
+    def whole(self, wanted: Descriptor) -> bool:
+        """Whether a blob is there and is what its digest says."""
+        path, digest = self.path(wanted.digest), hashlib.sha256()
+        if not path.is_file() or path.stat().st_size != wanted.size:
+            return False
+        for piece in self.pieces(wanted, "a blob"):
+            digest.update(piece)
+        return "sha256:" + digest.hexdigest() == wanted.digest
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -161,6 +213,8 @@ class Layout:
     def turn(self) -> Iterator[None]:
         """Alone among all who write here; makes the layout where there is none."""
         with self._written():
+            if not self.exists and self.folder.is_dir():
+                self._check_empty()
             (self.folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             try:
                 with FileLock(self.folder / ".lock", timeout=_WAIT):
@@ -171,23 +225,48 @@ class Layout:
             except Timeout:
                 raise RegistryError(f"the registry `{self.folder}` is in use by another for more than {_WAIT} seconds") from None
 
+    def _check_empty(self) -> None:
+        """Whoever names the wrong folder finds nothing strewn among his files."""
+        others = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith(".") and path.name not in _PARTS)
+        if others:
+            raise RegistryError(
+                f"`{self.folder}` is no registry and holds other files, like `{others[0]}`: name an empty folder, or a new one"
+            )
+
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise RegistryError(f"the registry `{self.folder}` cannot be written: {(error.strerror or str(error)).lower()}") from None
+            hint = _WAY_OUT.get(error.errno or 0)
+            told = f"the registry `{self.folder}` cannot be written: {(error.strerror or str(error)).lower()}"
+            raise RegistryError(told + (f"; {hint}" if hint else "")) from None
+
+    def take(self, wanted: Descriptor, pieces: Iterable[bytes], what: str) -> None:
+        """Keep a blob that comes in pieces. Raises `RegistryError`, nothing kept, where they are not what its size and digest say."""
+        if not self.exists:
+            with self.turn():
+                pass  # which makes it
+        target, digest, size = self.path(wanted.digest), hashlib.sha256(), 0
+        with self._written(), unfinished(target) as file:
+            for piece in pieces:
+                size += len(piece)
+                if size > wanted.size:
+                    break
+                digest.update(piece)
+                file.write(piece)
+            if size != wanted.size or "sha256:" + digest.hexdigest() != wanted.digest:
+                told = f"{size:_} bytes" if size < wanted.size else "more bytes" if size > wanted.size else "bytes of another digest"
+                raise RegistryError(f"{what}: the blob {wanted.digest} of {wanted.size:_} bytes came as {told}; nothing of it is kept")
 
     def put(self, data: bytes, type_: str, annotations: Mapping[str, str] | None = None) -> Descriptor:
         """Keep some bytes; a blob that is there already and whole is left alone."""
         found = described(data, type_, annotations)
         path = self.path(found.digest)
         with self._written():
-            try:
-                whole = path.read_bytes() == data
-            except FileNotFoundError:
-                whole = False
-            if not whole:
+            if path.is_dir():
+                raise RegistryError(f"the blob {found.digest} is no file in `{self.folder}`: take away what stands in its place")
+            if not self.whole(found):
                 self._put_file(path.relative_to(self.folder).as_posix(), data)
         return found
 
@@ -197,19 +276,8 @@ class Layout:
         self._put_file("index.json", as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}))
 
     def _put_file(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all, whatever ends the process in between."""
-        target = self.folder / name
-        number, made = tempfile.mkstemp(dir=target.parent, prefix=".unfinished-")
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(made).chmod(0o644)
-            Path(made).replace(target)
-        except BaseException:
-            Path(made).unlink(missing_ok=True)
-            raise
+        with unfinished(self.folder / name) as file:
+            file.write(data)
 
 
 def renamed(one: Descriptor, **annotations: str | None) -> Descriptor:

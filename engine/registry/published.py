@@ -5,21 +5,28 @@ It knows components as names, versions and bytes, and no language. A version tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from engine.diagnostics import suggest
 from engine.errors import RegistryError
 from engine.registry.changes import change
-from engine.registry.manifest import Component, fits, in_order, parse_version
-from engine.registry.oci import MANIFEST_TYPE, REF, TITLE, Descriptor, Layout, as_json, described, renamed
+from engine.registry.manifest import REFERENCE, Component, fits, in_order, parse_version
+from engine.registry.oci import MANIFEST_TYPE, REF, TITLE, Descriptor, Layout, as_json, as_manifest, described, renamed
 
 ARTIFACT: Final = "application/vnd.kaskade.component.v1+json"
 CONFIG: Final = "application/vnd.kaskade.component.config.v1+json"
 FILE: Final = "application/vnd.kaskade.file.v1"
-_KIND, _NAME, _VERSION, _HASH, _YANKED = (f"dev.kaskade.{part}" for part in ("kind", "name", "version", "hash", "yanked"))
+KINDS: Final = ("record", "list", "table", "rates", "templates", "features", "model", "ruleset", "cascade")
+"""In an order in which hardly any needs one after it."""
+LARGEST_FILE: Final = 4_000_000_000
+_REF: Final = re.compile(r"([a-z0-9]+((_|-|--)[a-z0-9]+)*/)+[a-z0-9]+((_|-|--)[a-z0-9]+)*:[a-z0-9]+((\.|-|--)[a-z0-9]+)*")
+_LONGEST_NAME, _LONGEST_VERSION = 200, 100
+_KIND, _NAME, _VERSION, _HASH, YANKED = (f"dev.kaskade.{part}" for part in ("kind", "name", "version", "hash", "yanked"))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,6 +73,13 @@ class Config:
     notes: Mapping[str, str]
 
 
+class Source(Protocol):
+    """Where the parts of a version come from."""
+
+    def pieces(self, one: Published, part: Descriptor) -> Iterator[bytes]:
+        """The bytes of a blob."""
+
+
 class Registry:
     """The components in an OCI layout."""
 
@@ -80,8 +94,35 @@ class Registry:
 
     def all(self) -> list[Published]:
         """Every version of every component, by name and version, oldest first. Other artefacts in the layout are passed over."""
-        found = [_published(one) for one in self.layout.manifests() if _NAME in one.annotations]
-        return sorted(found, key=lambda one: (one.component.name, in_order(one.component.version), one.component.kind))
+        found: dict[str, Published] = {}
+        for one in map(_published, self._named()):
+            other = found.setdefault(ref(one.component), one)
+            if other.manifest.digest != one.manifest.digest:
+                told = f"`{self.place}` has `{one}` twice, as {other.manifest.digest} and as {one.manifest.digest}"
+                raise RegistryError(f"{told}: take the wrong one out of its `index.json`")
+        return sorted(found.values(), key=lambda one: (one.component.name, in_order(one.component.version), one.component.kind))
+
+    def _named(self) -> list[Descriptor]:
+        """What the index names as components; an entry that another tool wrote says nothing of it, so that its manifest is asked."""
+        return [one for one in map(self._labelled, self.layout.manifests()) if _NAME in one.annotations]
+
+    def _labelled(self, one: Descriptor) -> Descriptor:
+        if _NAME in one.annotations or one.type != MANIFEST_TYPE or one.artifact not in (None, ARTIFACT):
+            return one
+        said = self.layout.manifest(one, f"`{one.ref or one.digest}`")
+        if said.get("artifactType") != ARTIFACT:
+            return one
+        named = published(self.layout.manifest_bytes(one, f"`{one.ref or one.digest}`"), f"`{one.ref or one.digest}`").manifest
+        return renamed(named, **{YANKED: one.annotations.get(YANKED)})
+
+    def known(self, wanted: Sequence[Published]) -> dict[str, Published]:
+        """What is there of the versions of these names, by their names in an index."""
+        names = {ref(one.component) for one in wanted}
+        return {name: one for one in self.all() if (name := ref(one.component)) in names}
+
+    def has(self, kind: str, name: str, wanted: str | None) -> bool:
+        """Whether there is a version that fits and is not yanked."""
+        return any(one.yanked is None and fits(one.component.version, wanted) for one in self.versions(name, kind))
 
     def versions(self, name: str, kind: str | None = None) -> list[Published]:
         """The versions of a component, oldest first; a cascade, a model and a component of the language may have one name."""
@@ -109,37 +150,38 @@ class Registry:
 
     def config(self, one: Published) -> Config:
         """What a version says of itself."""
-        manifest = self.layout.manifest(one.manifest, str(one))
-        data = self.layout.as_data(self.layout.blob(Descriptor.of(manifest.get("config"), f"`{one}`"), str(one)), f"the config of `{one}`")
-        try:
-            needs = tuple(Need(need["kind"], need["name"], need.get("range")) for need in data["needs"])
-            return Config(needs, data["facts"], data.get("notes", {}))
-        except (KeyError, TypeError, AttributeError):
-            raise RegistryError(f"`{one}` does not say what it needs: its config is none of a component") from None
+        config, *_ = self.parts(one)
+        return as_config(self.layout.blob(config, f"`{one}`"), one)
 
     def files(self, one: Published) -> dict[str, bytes]:
         """The files of a version by their place in a workspace, each held against its digest."""
         found: dict[str, bytes] = {}
-        for layer in self.layout.manifest(one.manifest, f"`{one}`")["layers"]:
-            file = Descriptor.of(layer, f"`{one}`")
-            path = inside(file.annotations.get(TITLE, ""), f"`{one}`")
-            if path in found:
-                raise RegistryError(f"`{one}` holds two files `{path}`")
+        for file in self.parts(one)[1:]:
+            path = file.annotations[TITLE]
             found[path] = self.layout.blob(file, f"`{one}`, file `{path}`")
         return found
 
+    def manifest_bytes(self, one: Published) -> bytes:
+        """The manifest of a version, as it was published."""
+        return self.layout.manifest_bytes(one.manifest, f"`{one}`")
+
+    def parts(self, one: Published) -> list[Descriptor]:
+        """What a version is made of: its config, and its files. Raises `RegistryError` where its manifest is that of another."""
+        return parts(one, self.manifest_bytes(one))
+
     def digests(self, one: Published) -> dict[str, str]:
         """The digests of the files of a version by their place in a workspace; no file is opened."""
-        layers = [Descriptor.of(layer, f"`{one}`") for layer in self.layout.manifest(one.manifest, f"`{one}`")["layers"]]
-        return {file.annotations.get(TITLE, ""): file.digest for file in layers}
+        return {file.annotations[TITLE]: file.digest for file in self.parts(one)[1:]}
 
     # --- what is changed -----------------------------------------------------------------------------------------------
 
     def publish(self, packed: Sequence[Packed]) -> list[Component]:
         """Keep these versions, all or none; gives those that were not there. Raises `RegistryError` for a version that is there and says
         something else: published versions never change."""
+        for one in packed:
+            check_name(one.component)
         with self.layout.turn():
-            there = {one.manifest.ref: one for one in self.all()}
+            there = {ref(one.component): one for one in self.all()}
             new: list[Descriptor] = []
             for one in packed:
                 known = there.get(ref(one.component))
@@ -148,8 +190,39 @@ class Registry:
                 elif known.component.hash != one.component.hash:
                     raise RegistryError(self._altered(known, one))
             if new:
-                self.layout.change_index(lambda manifests: [*manifests, *new])
+                self._add(new)
             return [_published(one).component for one in new]
+
+    def _add(self, new: Sequence[Descriptor]) -> None:
+        self.layout.change_index(lambda manifests: [*map(self._labelled, manifests), *new])
+
+    def pieces(self, one: Published, part: Descriptor) -> Iterator[bytes]:
+        """The bytes of a part of a version; whoever takes them holds them against its digest."""
+        return self.layout.pieces(part, f"`{one}`")
+
+    def whole(self, one: Published) -> bool:
+        """Whether every blob of a version is here, as it was published."""
+        layout = self.layout
+        return layout.whole(one.manifest) and all(layout.whole(part) for part in self.parts(one))
+
+    def receive(self, one: Published, manifest: bytes, parts: Sequence[Descriptor], source: Source) -> None:
+        """Take the blobs of a version, which is there when it is kept."""
+        for part in parts:
+            if not self.layout.whole(part):
+                self.layout.take(part, source.pieces(one, part), f"`{one}`")
+        self.layout.put(manifest, MANIFEST_TYPE)
+        self.config(one)
+
+    def keep(self, taken: Sequence[Published]) -> None:
+        """Name versions that were received, all or none. Raises `RegistryError` for one that is there as another."""
+        with self.layout.turn():
+            there = self.known(taken)
+            for one in taken:
+                if (known := there.get(ref(one.component))) is not None:
+                    check_same(known, str(self.place), one, "what was sent")
+            new = [renamed(one.manifest, **{YANKED: one.yanked}) for one in taken if ref(one.component) not in there]
+            if new:
+                self._add(new)
 
     def _store(self, one: Packed) -> Descriptor:
         layers = [self.layout.put(data, FILE, {TITLE: path}).to_dict() for path, data in sorted(one.files.items())]
@@ -183,12 +256,18 @@ class Registry:
 
     def yank(self, name: str, version: str, why: str | None, kind: str | None = None) -> Published:
         """Mark a version as one that should not be used, and say why; without reason take the mark away."""
-        with self.layout.turn():
-            wanted = self.get(name, version, kind)
-            self.layout.change_index(
-                lambda manifests: [renamed(one, **{_YANKED: why}) if one.ref == wanted.manifest.ref else one for one in manifests]
-            )
+        self.mark(self.get(name, version, kind), why)
         return self.get(name, version, kind)
+
+    def mark(self, one: Published, why: str | None) -> None:
+        """What `yank` does, to a version that was found."""
+        with self.layout.turn():
+            wanted = ref(one.component)
+            if wanted not in self.known([one]):
+                raise RegistryError(f"`{one}` is not in `{self.place}`")
+            self.layout.change_index(
+                lambda named: [renamed(each, **{YANKED: why}) if each.ref == wanted else each for each in map(self._labelled, named)]
+            )
 
 
 def ref(component: Component) -> str:
@@ -212,9 +291,73 @@ def inside(path: str, whose: str) -> str:
     return path
 
 
+def check_name(component: Component) -> None:
+    """Raises `RegistryError` for a name or version that other OCI registries and tools do not take."""
+    name = f"{component.kind}/{component.name}"
+    if not _REF.fullmatch(ref(component)) or len(name) > _LONGEST_NAME or len(component.version) > _LONGEST_VERSION:
+        told = f"`{str(component)[:240]}` cannot be published: OCI registries do not take its name"
+        raise RegistryError(f"{told}; parts are a-z and 0-9, with single `-` or `_` between, {_LONGEST_NAME} letters together")
+
+
+def check_same(known: Published, there: str, given: Published, here: str) -> None:
+    """Raises `RegistryError` where one version is another in two places."""
+    if known.manifest.digest != given.manifest.digest:
+        raise RegistryError(
+            f"`{given}` is not the same in two places, and a version never changes: in `{there}` its hash is {known.component.hash}, its "
+            f"manifest {known.manifest.digest}; in `{here}` {given.component.hash}, {given.manifest.digest}; give one of them a new version"
+        )
+
+
+def published(manifest: bytes, what: str) -> Published:
+    """The version that a manifest says it is. Raises `RegistryError` for the manifest of something else."""
+    said = as_manifest(manifest, what)
+    notes = said.get("annotations")
+    if said.get("artifactType") != ARTIFACT or not isinstance(notes, dict):
+        raise RegistryError(f"{what} is no component: its manifest is of the type `{str(said.get('artifactType'))[:80]}`")
+    named = {name: str(notes.get(name, "")) for name in (_KIND, _NAME, _VERSION, _HASH)}
+    one = _published(described(manifest, MANIFEST_TYPE, named, ARTIFACT))
+    return replace(one, manifest=renamed(one.manifest, **{REF: ref(one.component)}))
+
+
+def parts(one: Published, manifest: bytes) -> list[Descriptor]:
+    """The config and the files that a manifest names. Raises `RegistryError` where it is the manifest of another version, or no good."""
+    what = f"`{one}`"
+    known = published(manifest, what).component
+    if known != one.component:
+        told = " ".join(f"{part} `{str(getattr(known, part))[:80]}`" for part in ("kind", "name", "version", "hash"))
+        raise RegistryError(f"{what}: {one.manifest.digest} is the manifest of another: {told}")
+    said = as_manifest(manifest, what)
+    found = [Descriptor.of(part, what) for part in (said.get("config"), *said["layers"])]
+    titles = [inside(file.annotations.get(TITLE, ""), what) for file in found[1:]]
+    for title in titles:
+        if titles.count(title) > 1:
+            raise RegistryError(f"{what} holds two files `{title}`")
+    for part in found:
+        if part.size > LARGEST_FILE:
+            raise RegistryError(f"{what} holds a file of {part.size:_} bytes; the most is {LARGEST_FILE:_}")
+    return found
+
+
+def as_config(data: bytes, one: Published) -> Config:
+    """What a version says of itself. Raises `RegistryError` where that is nothing of a component, or of another."""
+    try:
+        said = json.loads(data)
+        component = Component(said["kind"], said["name"], said["version"], said["hash"])
+        needs = tuple(Need(need["kind"], need["name"], need.get("range")) for need in said["needs"])
+        config = Config(needs, said["facts"], said.get("notes", {}))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RegistryError(f"`{one}` does not say what it needs: its config is none of a component") from None
+    if component != one.component:
+        raise RegistryError(
+            f"the config of `{one}` is that of another, {component.kind} `{str(component)[:80]}` with the hash {component.hash}"
+        )
+    return config
+
+
 def _published(one: Descriptor) -> Published:
     notes = one.annotations
     kind, name, version, hash_ = (notes.get(key, "") for key in (_KIND, _NAME, _VERSION, _HASH))
-    if parse_version(version) is None:
+    match = REFERENCE.fullmatch(name)
+    if parse_version(version) is None or match is None or match["range"] or not kind.isidentifier():
         raise RegistryError(f"the registry names a component `{name[:80]}` of version `{version[:40]}`, which is none")
-    return Published(Component(kind, name, version, hash_), one, notes.get(_YANKED))
+    return Published(Component(kind, name, version, hash_), one, notes.get(YANKED))

@@ -10,12 +10,17 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from engine.backends.columnar_layout import names
 from engine.backends.holding import bound
+from engine.backends.rules import ComputeStep, RuleStep
 from engine.features.columnar import ANSWER, WindowState, answered, sort_out
 from engine.features.columnar_passed import BatchHolder
 from engine.plan import NOW, Plan, Step
 from engine.run.border import ROW, like, to_polars, typed, written
 from engine.run.decided import Columns
+
+_FEW = 4
+"""Where more than one row in so many has to be looked at again, all are: that is quicker than choosing them."""
 
 
 class Decisions(pl.DataFrame):
@@ -28,12 +33,13 @@ def decide_frame(plan: Plan, frame: Any, *, detail: str, values: bool, history_f
     """Decide every row of a polars, pandas or Arrow frame and give the same kind back. See `Engine.decide_batch`."""
     raw = to_polars(frame)
     read = typed(plan.record, raw)
-    run = BatchRun(plan, detail=detail, values=values, history_from=history_from)
+    run = BatchRun(plan, detail=detail, values=values, history_from=history_from, whole=False)
     done = run.decide(in_arrival_order(plan, read.frame))
     again = pl.DataFrame(done.refused, {ROW: pl.Int64, "reason": pl.String}, orient="row")
     again = again.with_columns(pl.Series("raw", written(raw, again[ROW]), dtype=pl.String))
     rejects = pl.concat([read.rejects, again]).sort(ROW).rename({ROW: "row"})
-    result = Decisions(done.decisions.sort(ROW).drop(ROW))
+    decided = done.decisions
+    result = Decisions((decided if decided[ROW].is_sorted() else decided.sort(ROW)).drop(ROW))
     result.rejects = rejects
     return like(result, frame, rejects)
 
@@ -41,7 +47,8 @@ def decide_frame(plan: Plan, frame: Any, *, detail: str, values: bool, history_f
 def in_arrival_order(plan: Plan, frame: pl.DataFrame) -> pl.DataFrame:
     """The rows in the order in which they arrived: as they stand, by a field, or by time (equal times as they stand)."""
     arrival = plan.record.arrival
-    return frame if arrival == "stream" else frame.sort(NOW if arrival == "time" else arrival, maintain_order=True)
+    by = NOW if arrival == "time" else arrival
+    return frame if arrival == "stream" or frame[by].is_sorted() else frame.sort(by, maintain_order=True)
 
 
 class Decided(NamedTuple):
@@ -55,15 +62,34 @@ class Decided(NamedTuple):
 
 
 class BatchRun:
-    """One run over chunks of typed rows in arrival order; history is carried from chunk to chunk. `per` are the key fields of ticks."""
+    """One run over chunks of typed rows in arrival order; history is carried from chunk to chunk. `per` are the key fields of ticks.
+
+    Unless `whole` the rows hold of the steps' columns only those that are read.
+    """
 
     def __init__(
-        self, plan: Plan, *, detail: str, values: bool = False, history_from: str | None = None, per: Sequence[str] | None = None
+        self,
+        plan: Plan,
+        *,
+        detail: str,
+        values: bool = False,
+        history_from: str | None = None,
+        per: Sequence[str] | None = None,
+        whole: bool = True,
     ) -> None:
         self.plan, self.off = plan, Columns(plan, detail=detail, values=values, per=per)
         self.state = WindowState(plan.history, plan.record, history_from)
         self.holder = BatchHolder(plan.record, history_from)
         self.closed = bound(plan.closed, self.holder) if plan.held else plan.closed
+        self.wanted = None if whole else self._wanted()
+        self.cheap = all(isinstance(step, RuleStep | ComputeStep) for step in plan.open)
+        """Whether looking at a row again costs little, less than choosing rows."""
+
+    def _wanted(self) -> frozenset[str]:
+        """The physical columns of steps that other steps or decisions read."""
+        types = {name: type_ for step in (*self.plan.closed, *self.plan.open) for name, type_ in step.types.items()}
+        read = {name for step in (*self.plan.closed, *self.plan.open) for name in step.reads if name in types}
+        return self.off.reads.union(part for name in read for part in names(name, types[name]))
 
     def decide(self, frame: pl.DataFrame) -> Decided:
         """Decide the next chunk. A key that came before with other content is refused."""
@@ -82,22 +108,26 @@ class BatchRun:
 
     def conclude(self, frame: pl.DataFrame) -> Decided:
         """Decide rows that have their history."""
-        closed, opened = self.rows(frame)
-        return Decided(closed, opened, self.off.of(closed, opened))
+        closed, opened, places = self.rows(frame)
+        return Decided(closed, opened, self.off.of(closed, opened, places))
 
-    def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something."""
+    def rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+        """Both readings of a frame that holds its history; the second has the rows alone in which a policy changed something, or all of
+        them where these are many. Their places come with them."""
         if self.plan.held:
             self.holder.over(frame)
-        closed = _through(self.closed, frame)
+        closed = _through(self.closed, frame, self.wanted)
         if not self.plan.policies:
-            return closed, closed.clear()
+            return closed, closed.clear(), pl.Series([], dtype=pl.UInt32)
         touched = closed.select(pl.any_horizontal(self.plan.policies)).to_series()
         told = closed.select(part for held in self.plan.held.values() for name in (held.held, held.by) for part in (name, f"{name}#"))
-        return closed, _through(self.plan.open, frame.hstack(told).filter(touched))
+        asked = frame.hstack(told)
+        many = self.cheap and touched.sum() > frame.height // _FEW
+        places = pl.int_range(frame.height, dtype=pl.UInt32, eager=True) if many else touched.arg_true()
+        return closed, _through(self.plan.open, asked if many else asked.filter(touched), self.wanted), places
 
 
-def _through(steps: Sequence[Step], frame: pl.DataFrame) -> pl.DataFrame:
+def _through(steps: Sequence[Step], frame: pl.DataFrame, wanted: frozenset[str] | None) -> pl.DataFrame:
     for step in steps:
-        frame = frame.hstack(step.many(frame))
+        frame = frame.hstack(step.lean(frame, wanted) if isinstance(step, RuleStep) and wanted is not None else step.many(frame))
     return frame

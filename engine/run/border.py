@@ -63,11 +63,12 @@ def typed(record: Record, frame: pl.DataFrame) -> Typed:
     whole = pl.concat([columns[field.name] for field in record.fields], how="horizontal").with_row_index(ROW)
     whole = whole.with_columns(pl.col(ROW).cast(pl.Int64))
     good = whole.select(pl.all_horizontal(pl.col(f"{name}#") == 0 for name in edge.required)).to_series()
-    kept = whole.filter(good).with_columns(pl.col(record.time).alias("now"))
+    kept = (whole if good.all() else whole.filter(good)).with_columns(pl.col(record.time).alias("now"))
     kept = kept.with_columns(local_days(record, kept["now"]).alias("@date"))
     far = _far(edge, kept)
     reasons = _lacking(edge, arrived, whole.filter(~good)) + _too_far(edge, kept.filter(far))
-    return Typed(kept.filter(~far).select(pl.exclude(ROW), ROW), _rejects(frame, arrived, sorted(reasons)))
+    there = kept.filter(~far) if far.any() else kept
+    return Typed(there.select(pl.exclude(ROW), ROW), _rejects(frame, arrived, sorted(reasons)))
 
 
 def _far(edge: Border, frame: pl.DataFrame) -> pl.Series:
@@ -247,16 +248,15 @@ def _native(edge: Border, field: Field, series: pl.Series) -> pl.DataFrame:
         return _distinct(edge, field, series)
     raw = pl.DataFrame([series.alias("@raw")])
     value, sure = found
-    answer = raw.select(value.alias("@value"), sure.fill_null(False).alias("@sure"))
     if field.not_negative:
-        answer = answer.with_columns(pl.col("@sure") & (pl.col("@value") >= 0))
-    if answer["@sure"].all():
-        return answer.select(pl.col("@value").alias(field.name), pl.repeat(0, pl.len(), dtype=pl.UInt8).alias(f"{field.name}#"))
-    rest = _distinct(edge, field, raw.hstack(answer).select(pl.when(~pl.col("@sure")).then(pl.col("@raw"))).to_series())
-    return answer.hstack(rest).select(
-        pl.when("@sure").then("@value").otherwise(pl.col(field.name)).alias(field.name),
-        pl.when("@sure").then(pl.lit(0, dtype=pl.UInt8)).otherwise(pl.col(f"{field.name}#")).alias(f"{field.name}#"),
-    )
+        sure = sure & (value >= 0)
+    # where nothing arrived the value is absent, the first of all causes
+    answer = raw.select(value.alias(field.name), _RAW.is_null().cast(pl.UInt8).alias(f"{field.name}#"))
+    unsure = raw.select(~sure.fill_null(False) & _RAW.is_not_null()).to_series()
+    if not unsure.any():
+        return answer
+    rest = _distinct(edge, field, raw.select(pl.when(unsure).then("@raw")).to_series())
+    return answer.select(pl.when(unsure).then(rest[name]).otherwise(name).alias(name) for name in answer.columns)
 
 
 _RAW: Final = pl.col("@raw")

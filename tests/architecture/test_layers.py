@@ -25,11 +25,13 @@ HOMES = {
     "sqlite3": {"engine/features/sqlite.py", "engine/ledger/log.py"},
     "redis": {"engine/features/redis.py"},
     "psycopg": {"engine/features/postgres.py"},
-    "numba": {"engine/features/kernels.py"},
+    "numba": {"engine/features/kernels.py", "engine/backends/bit_loops.py"},
     "anyascii": {"engine/screening/spelling.py"},
     "rapidfuzz": {"engine/screening/likeness.py"},
     "cryptography": {"engine/registry/bundle.py"},
     "filelock": {"engine/registry/oci.py"},
+    "oras": {"engine/registry/client.py", "engine/registry/server.py"},
+    "requests": {"engine/registry/client.py"},
     "resolvelib": {"engine/registry/resolve.py"},
     "argparse": {"engine/cli"},
 }
@@ -60,7 +62,7 @@ HEAVY = {
 }
 """What may be imported inside a function, because importing it takes long and only some uses need it."""
 
-LOADS_HEAVY = ("columnar", "run", "charts", "report", "summary", "engine.models")
+LOADS_HEAVY = ("columnar", "run", "charts", "report", "summary", "engine.models", "engine.registry.server")
 """Parts of the names of our own modules that load heavy libraries, and so may be imported inside a function too."""
 
 

@@ -53,7 +53,7 @@ class Server(ABC):
                     self.process = subprocess.Popen([*_WITH_US, *self.command()], stdout=log, stderr=log, cwd=self.folder, **how)
             try:
                 return self.ready()
-            except (redis.RedisError, psycopg.Error):
+            except (redis.RedisError, psycopg.Error, OSError):
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.05)

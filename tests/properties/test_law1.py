@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,8 +48,11 @@ def test_rule_sets(seed: int, size: int, height: int) -> None:
             wanted = [reference.run(ruleset, one, open_) for one in rows]
             compiled = single.compile_rules(ruleset, open_)
             assert list(map(shown, map(compiled, rows))) == list(map(shown, wanted))
-            found = columnar.compile_rules(ruleset, open_)(frame)
-            assert list(map(shown, columnar.unpack(found, output_types(ruleset)))) == list(map(shown, wanted))
+            run = columnar.compile_rules(ruleset, open_)
+            for rows_worth_a_circuit in (0, 10_000):
+                with patch.object(columnar, "WIRED_FROM", rows_worth_a_circuit):
+                    found = run(frame)
+                assert list(map(shown, columnar.unpack(found, output_types(ruleset)))) == list(map(shown, wanted))
 
 
 @settings(max_examples=100 * FUZZ, deadline=None, derandomize=FUZZ == 1)

@@ -123,7 +123,7 @@ def test_what_cannot_be_read_is_passed_over_and_named(two: Path, capsys: pytest.
     ]
     config = Registry(two / "registry").get("shop/cash", "1.1.0").manifest
     (two / "registry/blobs/sha256" / config.digest.removeprefix("sha256:")).write_bytes(b"{}")
-    assert "note: passed over: shop/cash@1.1.0: the blob" in told(capsys, "uses", "shop/cash")
+    assert "note: passed over: `shop/cash@1.1.0`: the blob" in told(capsys, "uses", "shop/cash")
 
 
 def test_index_and_versions_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +166,18 @@ def test_who_forbids_a_version_is_named_and_nothing_else_is_moved(two: Path, cap
     assert moves["cascades/screening.lock"]["instead"] == "shop/screening@2.0.0"
     assert moves["cascades/outer.lock"]["instead"] is None
     assert moves["cascades/outer.lock"]["forbidden"] == ["shop/outer@1.0.0 asks for shop/cash@^1"]
+
+
+def test_a_cascade_has_new_versions_too(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(two, "cascades/screening.yaml", CASCADE.replace("1.0.0", "1.1.0") + "title: Sales\n")
+    for _ in ("in the working tree", "published"):
+        seen = found(capsys, "impact", "shop/screening@1.1.0")
+        assert [(one["lock"], one["could"], one["also"]) for one in seen["locks"]] == [
+            ("next.lock", True, []),
+            ("cascades/outer.lock", True, []),
+            ("cascades/screening.lock", True, []),
+        ]
+        published(two, "shop/screening")
 
 
 def test_what_would_move_too_is_as_little_as_can_be(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
