@@ -30,7 +30,7 @@ _SHARED_FROM: Final = 100_000
 _PIECE: Final = 1 << 15
 _NOTHING: Final = np.empty(0, np.int64)
 _UNSEEN: Final = np.empty(0, np.int32)
-_NUMBERS: Final = frozenset({"rows", "distinct"})
+_NUMBERS: Final = frozenset({"rows", "distinct", "repeats"})
 """What is never more than there are rows."""
 _HALF: Final = 2**32 - 1
 
@@ -163,6 +163,14 @@ class _Piece:
         links = self._once(("links", stream.states, stream.slot, stream.values), lambda: self._links(stream))
         self.loops.distinct(*links, *window)
 
+    def repeats(self, stream: Stream, *window: Array) -> None:
+        links = self._once(("links", stream.states, stream.slot, stream.values), lambda: self._links(stream))
+        self.loops.repeats(*links, *window)
+
+    def squares(self, stream: Stream, *window: Array) -> None:
+        """A part of the sum of squares, the one that counts units of ``2**32`` to the power of its number."""
+        self.loops.totals(self._sums(stream, lambda there: _square(self._values(stream), int(stream.what[-1])) * there), *window)
+
     def _links(self, stream: Stream) -> tuple[Array, Array]:
         """For each place those where its value stands before and next."""
         slots = np.full(4 * int(np.diff(self.begin).max(initial=0)), -1, np.int32)
@@ -207,7 +215,29 @@ _FILLS: Final[dict[str, Callable[..., None]]] = {
     "largest": _Piece.largest,
     "smallest": _Piece.smallest,
     "distinct": _Piece.distinct,
+    "repeats": _Piece.repeats,
+    **{f"squares {part}": _Piece.squares for part in range(4)},
 }
+
+
+def _square(values: Array, part: int) -> Array:
+    """The squares of whole numbers of 64 bits, in four parts of some 32 bits each.
+
+    >>> [int(_square(np.array([-(2**32) - 3]), part)[0]) for part in range(4)]
+    [9, 6, 1, 0]
+    """
+    whole = np.abs(values).view(np.uint64)
+    high, low = whole >> np.uint64(32), whole & np.uint64(_HALF)
+    # (high * 2**32 + low) ** 2
+    square, mixed = (low * low, high * low) if part < 2 else (high * high, high * low)
+    parts = {
+        0: square & np.uint64(_HALF),
+        1: (square >> np.uint64(32)) + 2 * (mixed & np.uint64(_HALF)),
+        2: (square & np.uint64(_HALF)) + 2 * (mixed >> np.uint64(32)),
+        3: square >> np.uint64(32),
+    }
+    found: Array = parts[part].view(np.int64)
+    return found
 
 
 def side_by_side(work: Sequence[Callable[[], T]], rows: int) -> list[T]:

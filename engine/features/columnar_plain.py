@@ -1,4 +1,4 @@
-"""Histories whose measures are plain: counts, sums, means, extremes and different values over windows of time, taken as arrays.
+"""Histories whose measures are plain: counts, sums, means, spreads, extremes, different and repeated values over windows of time.
 
 Rows are sorted by key and time, windows become places among them, and loops over the places (`kernels`) say what stands in each window.
 What that means is said for all rows at once (`columnar_said`). Kept from frame to frame is, for every key, what a later window may see.
@@ -55,7 +55,12 @@ def _plain_values(measure: Measure) -> bool:
 
 _WHOLE: Final = frozenset({"integer", "money", "percent", "duration"})
 _ORDERED: Final = _WHOLE | {"date", "datetime", "number"}
-_KINDS: Final = {"sum": _WHOLE, "mean": _WHOLE, "max": _ORDERED, "min": _ORDERED, "distinct": _ORDERED | {"text", "flag"}}
+_ANY: Final = _ORDERED | {"text", "flag"}
+_KINDS: Final = {
+    **dict.fromkeys(("sum", "mean", "stddev"), _WHOLE),
+    **dict.fromkeys(("max", "min"), _ORDERED),
+    **dict.fromkeys(("distinct", "most repeated"), _ANY),
+}
 
 
 class Plain:
@@ -105,15 +110,16 @@ class Plain:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """The streams a measure is said from: rows whose value is known; those that lack it, that may be in, and both, where there are any; and
-    what those that are in add up to, and with those that may be, in one number or in two halves."""
+    what those that are in add up to, and with those that may be, in one number or in two halves; and the parts of their squares."""
 
     known: Stream
     doubts: tuple[Stream, ...]
     low: tuple[Stream, ...]
     high: tuple[Stream, ...]
+    squares: tuple[Stream, ...] = ()
 
     def all(self) -> tuple[Stream, ...]:
-        return (self.known, *self.doubts, *self.low, *self.high)
+        return (self.known, *self.doubts, *self.low, *self.high, *self.squares)
 
 
 class _Part:
@@ -151,7 +157,7 @@ class _Part:
         every = top == least == SURE and bool(self.group.entries.enters.all())
         largest = max(max(-int(some.min(initial=0)), int(some.max(initial=0))) for some in (values, worth))
         same = next(one for one in range(slot + 1) if slots[one].of == slots[slot].of)
-        return _Fact(None if every else alike, same, top > SURE, largest * self.group.nowhere >= 2**62)
+        return _Fact(None if every else alike, same, top > SURE, largest * self.group.nowhere >= 2**62, largest >= 2**32)
 
     def _ask(self, measure: Measure) -> _Asked:
         fact, reach = self._facts[measure.slot], self._reaches.index(measure.reach)
@@ -161,11 +167,15 @@ class _Part:
 
         def values(*states: int) -> tuple[Stream, ...]:
             kinds = _WHAT.get(measure.aggregate.function, ())
-            kinds = ("lows", "highs") if kinds == ("sums",) and fact.wide else kinds
+            return streams(states, ("lows", "highs") if kinds == ("sums",) and fact.wide else kinds)
+
+        def streams(states: tuple[int, ...], kinds: tuple[str, ...]) -> tuple[Stream, ...]:
             return tuple(Stream(kind, reach, states, fact.rows, fact.values) for kind in kinds)
 
         doubts = tuple(rows(state) for state in (SURE_LACKING, MAYBE, MAYBE_LACKING)) if fact.doubtful else ()
-        return _Asked(rows(SURE), doubts, values(SURE), values(SURE, MAYBE) if fact.doubtful else values(SURE))
+        high = values(SURE, MAYBE) if fact.doubtful and measure.aggregate.function not in _EXACT else values(SURE)
+        squares = tuple(f"squares {part}" for part in range(4 if fact.large else 2)) if measure.aggregate.function == "stddev" else ()
+        return _Asked(rows(SURE), doubts, values(SURE), high, streams((SURE,), squares))
 
     # --- what is said ---
 
@@ -179,14 +189,16 @@ class _Part:
         if asked.doubts:
             counts.lacking, counts.maybe, counts.maybe_lacking = (self._streams[stream] for stream in asked.doubts)
         counts.low, counts.high = self._number(asked.low), self._number(asked.high)
+        counts.squares = self._number(asked.squares)
         counts.room, counts.empty = self._room.get(measure.column), self._empty[asked.known]
         return counts
 
     def _number(self, parts: tuple[Stream, ...]) -> Array | None:
         if len(parts) < 2:
             return self._streams[parts[0]] if parts else None
-        low, high = (self._streams[part].astype(object) for part in parts)
-        whole: Array = high * 2**32 + low
+        whole = np.zeros(self._all.size, object)
+        for part in reversed(parts):
+            whole = whole * 2**32 + self._streams[part].astype(object)
         return whole
 
     def _dead(self, measure: Measure) -> Array:
@@ -218,18 +230,23 @@ class _Part:
 @dataclass(frozen=True, slots=True)
 class _Fact:
     """Of a slot: the first one with the same `rows` (none: all rows are in), the first one with the same `values`, whether any row is
-    doubtful, and whether sums may not fit into 64 bits."""
+    doubtful, whether sums may not fit into 64 bits, and whether a value does not fit into 32."""
 
     rows: int | None
     values: int
     doubtful: bool
     wide: bool
+    large: bool
 
 
 _WHAT: Final[dict[str, tuple[str, ...]]] = {
     "sum": ("sums",),
     "mean": ("sums",),
+    "stddev": ("sums",),
     "max": ("largest",),
     "min": ("smallest",),
     "distinct": ("distinct",),
+    "most repeated": ("repeats",),
 }
+_EXACT: Final = frozenset({"mean", "stddev", "most repeated"})
+"""What says nothing while anything is in doubt."""

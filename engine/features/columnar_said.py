@@ -32,8 +32,8 @@ _SHORT, _UNDECIDED, _EMPTY, _OVERFLOW = (CODE[cause] for cause in ("short histor
 class Counts:
     """What stands in each row's window: how many rows are in whose value is known, which windows are `short`, and, where there are any,
     how many rows lack their value, may be in, or both. `low` and `high` are what those that are in add up to, and with those that may
-    be: none of it in doubt, they are one. `empty` are the codes of windows without a known value, where there are such; a mean may be
-    written into `room`, where there is any."""
+    be: none of it in doubt, they are one. `squares` are what the squares add up to. `empty` are the codes of windows without a known
+    value, where there are such; a mean may be written into `room`, where there is any."""
 
     known: Array
     short: Array | None
@@ -42,6 +42,7 @@ class Counts:
     maybe_lacking: Array | None = None
     low: Any = None
     high: Any = None
+    squares: Any = None
     room: Array | None = None
     empty: Array | None = None
 
@@ -93,7 +94,7 @@ class Said:
 
 def said(measure: Measure, type_: Type, counts: Counts, dead: Array) -> list[pl.Series]:
     """The physical columns of a measure; `dead` are codes of why nothing can be said of a row."""
-    if counts.low is not None and counts.low.dtype == object:
+    if counts.squares is not None or (counts.low is not None and counts.low.dtype == object):
         return packed(measure.column, _one_by_one(measure, counts, dead), type_, dtype(type_))
     found = _SAYS[measure.aggregate.function](measure, counts)
     if dead.any():
@@ -194,10 +195,19 @@ def _sum(measure: Measure, counts: Counts) -> Said:
     return _instead(found, ~doubts, counts.low, alone)
 
 
+def _without_doubt(counts: Counts) -> Array | None:
+    """The codes of what says nothing where there is no row, or where anything is in doubt."""
+    if counts.exact:
+        return counts.empty
+    return np.where(counts.doubts, counts.cause, 0 if counts.empty is None else counts.empty).astype(np.uint8)
+
+
+def _repeated(measure: Measure, counts: Counts) -> Said:
+    return Said(counts.low, _without_doubt(counts))
+
+
 def _mean(measure: Measure, counts: Counts) -> Said:
-    code = counts.empty
-    if not counts.exact:
-        code = np.where(counts.doubts, counts.cause, 0 if code is None else code).astype(np.uint8)
+    code = _without_doubt(counts)
     if measure.of.kind != "integer":
         value = np.empty(counts.known.size, np.int64) if counts.room is None else counts.room
         kernels.loops(value.size).means(counts.low, counts.known, value)
@@ -209,11 +219,13 @@ def _mean(measure: Measure, counts: Counts) -> Said:
 
 
 def _one_by_one(measure: Measure, counts: Counts, dead: Array) -> list[Value]:
-    """Sums and means of what may not fit into 64 bits, which come as integers of Python's own."""
+    """Spreads, and sums and means of what may not fit into 64 bits: by integers of Python's own."""
     doubts = zip(counts.possible > 0, counts.lacks if counts.short is None else counts.lacks & ~counts.short, strict=True)
     short = np.zeros(dead.size, bool) if counts.short is None else counts.short
+    squares = np.zeros(dead.size, np.uint8) if counts.squares is None else counts.squares
     found: list[Value] = []
-    for low, high, rows, (unsure, lacking), unseen, code in zip(counts.low, counts.high, counts.known, doubts, short, dead, strict=True):
+    every = zip(counts.low, counts.high, squares, counts.known, doubts, short, dead, strict=True)
+    for low, high, square, rows, (unsure, lacking), unseen, code in every:
         doubt = Doubts(bool(unsure), bool(lacking), bool(unseen), aggregate.lack(bool(unseen)))
         if code:
             found.append(missing(CAUSES[code - 1]))
@@ -221,8 +233,16 @@ def _one_by_one(measure: Measure, counts: Counts, dead: Array) -> list[Value]:
             ends = aggregate.total(low, measure.of), aggregate.total(high, measure.of)
             found.append(aggregate.summed(*ends, doubt, measure.aggregate.bounded))
         else:
-            found.append(doubt.cause if doubt else aggregate.mean(low, int(rows), measure.of) if rows else aggregate.EMPTY)
+            found.append(doubt.cause if doubt else _surely(measure, int(low), int(square), int(rows)))
     return found
+
+
+def _surely(measure: Measure, total: int, squares: int, rows: int) -> Value:
+    if measure.aggregate.function == "mean":
+        return aggregate.mean(total, rows, measure.of) if rows else aggregate.EMPTY
+    if rows < 2:
+        return aggregate.EMPTY
+    return aggregate.deviation(rows * squares - total * total, rows * (rows - 1), measure.of)
 
 
 def _max(measure: Measure, counts: Counts) -> Said:
@@ -248,6 +268,7 @@ _SAYS: Final[dict[str, Callable[[Measure, Counts], Said]]] = {
     "distinct": _distinct,
     "sum": _sum,
     "mean": _mean,
+    "most repeated": _repeated,
     "max": _max,
     "min": _min,
 }

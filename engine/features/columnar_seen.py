@@ -206,7 +206,7 @@ def _twice(hashes: pl.Series) -> bool:
     """Whether one of them may come twice: in parts that fit into a core's own cache."""
     parts = 1 << max(0, (hashes.len() // _PART).bit_length())
     begin, parted, slots = np.empty(parts + 1, np.int64), np.empty(hashes.len(), np.int64), np.empty(8 * _PART, np.int64)
-    found: bool = kernels.compiled().repeated(hashes.to_numpy().view(np.int64), begin, parted, slots)
+    found: bool = kernels.compiled().twice(hashes.to_numpy().view(np.int64), begin, parted, slots)
     return found
 
 

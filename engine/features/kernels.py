@@ -229,6 +229,50 @@ def distinct(previous: Array, following: Array, low: Array, high: Array, source:
             out[at] = number
 
 
+def repeats(previous: Array, following: Array, low: Array, high: Array, source: Array, unseen: Array, out: Array) -> None:
+    """How often the value that is most often in every window is there."""
+    same, often, times = np.empty(low.size, np.int32), np.zeros(low.size, np.int32), np.zeros(low.size + 2, np.int32)
+    for at in range(low.size):  # where its value stands first stands for it
+        same[at] = same[previous[at]] if 0 <= previous[at] < at else at
+    left = right = top = 0
+    for at in range(low.size):
+        start, end = low[at], high[at]
+        while left < right and (left < start or right > end):
+            place = left if left < start else right - 1
+            left, right = (left + 1, right) if left < start else (left, right - 1)
+            if following[place] >= 0:
+                number = often[same[place]]
+                often[same[place]] = number - 1
+                times[number] -= 1
+                times[number - 1] += 1
+                if times[top] == 0:
+                    top -= 1
+        if left == right:
+            left, right, top = start, start, 0
+        while left > start or right < end:
+            place = left - 1 if left > start else right
+            left, right = (place, right) if left > start else (left, right + 1)
+            if following[place] >= 0:
+                number = often[same[place]]
+                often[same[place]] = number + 1
+                times[number] -= 1
+                times[number + 1] += 1
+                top = max(top, number + 1)
+        out[at] = top
+    for at in range(unseen.size):
+        if unseen[at] < high[at]:
+            top = 0
+            for place in range(low[at], high[at]):
+                if following[place] >= 0 and source[place] <= source[at]:
+                    number = 0
+                    there = place
+                    while there >= low[at]:
+                        number += source[there] <= source[at]
+                        there = previous[there]
+                    top = max(top, number)
+            out[at] = top
+
+
 def means(sums: Array, counts: Array, out: Array) -> None:
     """Each sum over its count, half-even to a whole number; where nothing counts, nought."""
     for row in range(sums.size):
@@ -245,7 +289,7 @@ def means(sums: Array, counts: Array, out: Array) -> None:
             out[row] = down + (rest > count or (rest == count and down % 2 == 1))
 
 
-def repeated(hashes: Array, begin: Array, parted: Array, slots: Array) -> bool:
+def twice(hashes: Array, begin: Array, parted: Array, slots: Array) -> bool:
     """Whether a hash may occur more than once. They are parted by their lowest bits; `begin` has room for one number more than there are
     parts, `slots`, a power of two, for several times the hashes of a part."""
     parts = begin.size - 1
@@ -273,7 +317,7 @@ def repeated(hashes: Array, begin: Array, parted: Array, slots: Array) -> bool:
     return False
 
 
-FUNCTIONS = (coded, came, arranged, fetched, ordered, put_in_order, spanned, totals, largest, linked, distinct, means, repeated)
+FUNCTIONS = (coded, came, arranged, fetched, ordered, put_in_order, spanned, totals, largest, linked, distinct, repeats, means, twice)
 
 plain = SimpleNamespace(**{function.__name__: function for function in FUNCTIONS})
 """The loops as Python runs them."""

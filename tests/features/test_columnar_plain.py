@@ -34,9 +34,9 @@ ORDERED = [*WHOLE, read("rate"), read("at"), read("opened")]
 OFS = [
     *[("count", None, False)] * 3,
     ("sum", read("amount"), True),
-    *((function, of, False) for function in ("sum", "mean") for of in WHOLE),
+    *((function, of, False) for function in ("sum", "mean", "stddev") for of in WHOLE),
     *((function, of, False) for function in ("max", "min") for of in ORDERED),
-    *(("distinct", of, False) for of in [*ORDERED, read("merchant"), read("direction")]),
+    *((function, of, False) for function in ("distinct", "most repeated") for of in [*ORDERED, read("merchant"), read("direction")]),
 ]
 PERS = [("account",), ("account",), ("account", "branch"), ("branch",), ("price",)]
 
@@ -157,6 +157,14 @@ def test_sums_beyond_64_bits_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     found = batch([rows], [bound(wanted, under)], under, -30 * DAY)
     assert [row["sum"] for row in found] == [2**62, missing("overflow"), missing("overflow"), 5]
     assert [row["mean"] for row in found] == [2**62, 2**62, 2**62, 5]
+
+
+def test_spreads_beyond_64_bits_are_told() -> None:
+    under = record()
+    group = bound([feature("spread", "stddev", days(2), read("balance"))], under)
+    worths = [2**62, -(2**63), 7, 2**63 - 1, 2**32, -(2**32), 2**32 - 1, 0, 0]
+    rows = [event(DAY * (1 + place // 4), balance=worth, id=f"T{place}") for place, worth in enumerate(worths)]
+    assert exactly(batch([rows], [group], under, -30 * DAY)) == exactly(oracle.features(rows, group, under, -30 * DAY))
 
 
 def test_an_interval_that_meets_is_exact() -> None:
