@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from engine.features import kernels
+from engine.features.tallies import SURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -171,6 +172,20 @@ class _Piece:
         """A part of the sum of squares, the one that counts units of ``2**32`` to the power of its number."""
         self.loops.totals(self._sums(stream, lambda there: _square(self._values(stream), int(stream.what[-1])) * there), *window)
 
+    def met(self, stream: Stream, *window: Array) -> None:
+        """Of the last row before, or the first one: its state (nought where there is none), its value or its time."""
+        which, what = stream.what.split()
+
+        def meet() -> Array:
+            found = np.empty(self.source.size, np.int32)
+            loop = self.loops.latest if which == "last" else self.loops.earliest
+            loop(self._there(stream), *window[:-1], found)
+            return found
+
+        place = self._once(("met", which, stream.reach, stream.slot), meet)
+        said = self.moments if what == "time" else self._values(stream) if what == "value" else self._states(stream)
+        window[-1][:] = np.where(place >= 0, said[place], 0)
+
     def _links(self, stream: Stream) -> tuple[Array, Array]:
         """For each place those where its value stands before and next."""
         slots = np.full(4 * int(np.diff(self.begin).max(initial=0)), -1, np.int32)
@@ -185,14 +200,21 @@ class _Piece:
         def make() -> Array:
             if slot is None:
                 return np.ones(self.source.size, bool)
-            group, given = self.frame.group, self.frame.cells[slot][0]
-            held = self._once(("states", slot), lambda: group.states(self.source, slot, given))
+            held = self._states(stream)
             there: Array = held == stream.states[0]
             for state in stream.states[1:]:
                 there |= held == state
             return there
 
         found: Array = self._once(("in", slot, stream.states), make)
+        return found
+
+    def _states(self, stream: Stream) -> Array:
+        slot = stream.slot
+        if slot is None:
+            return np.full(self.source.size, SURE, np.uint8)
+        given = self.frame.cells[slot][0]
+        found: Array = self._once(("states", slot), lambda: self.frame.group.states(self.source, slot, given))
         return found
 
     def _values(self, stream: Stream) -> Array:
@@ -216,6 +238,7 @@ _FILLS: Final[dict[str, Callable[..., None]]] = {
     "smallest": _Piece.smallest,
     "distinct": _Piece.distinct,
     "repeats": _Piece.repeats,
+    **dict.fromkeys(("last state", "last value", "last time", "first state", "first value"), _Piece.met),
     **{f"squares {part}": _Piece.squares for part in range(4)},
 }
 

@@ -1,4 +1,4 @@
-"""Histories whose measures are plain: counts, sums, means, spreads, extremes, different and repeated values over windows of time.
+"""Histories whose measures are plain: counts, sums, spreads, extremes, different, repeated, first and last values over windows of time.
 
 Rows are sorted by key and time, windows become places among them, and loops over the places (`kernels`) say what stands in each window.
 What that means is said for all rows at once (`columnar_said`). Kept from frame to frame is, for every key, what a later window may see.
@@ -7,7 +7,7 @@ What that means is said for all rows at once (`columnar_said`). Kept from frame 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,9 +19,10 @@ from engine.features.columnar_coded import Codes
 from engine.features.columnar_grouped import Grouped, Kept, entries
 from engine.features.columnar_lane import Lanes
 from engine.features.columnar_pieces import Frame, Stream, side_by_side, streamed
-from engine.features.columnar_said import Counts, empty, said
+from engine.features.columnar_said import Counts, Met, empty, said
 from engine.features.spec import FOREVER, History, Layout, Measure
 from engine.features.tallies import MAYBE, MAYBE_LACKING, OUT, SURE, SURE_LACKING
+from engine.values import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def is_plain(measure: Measure, history: History) -> bool:
 
 def _plain_values(measure: Measure) -> bool:
     of, function = measure.of, measure.aggregate.function
-    if function == "count":
+    if function in ("count", "time since last"):
         return True
     if of.scale != 1 or of.by is not None:
         return False
@@ -58,7 +59,7 @@ _ORDERED: Final = _WHOLE | {"date", "datetime", "number"}
 _ANY: Final = _ORDERED | {"text", "flag"}
 _KINDS: Final = {
     **dict.fromkeys(("sum", "mean", "stddev"), _WHOLE),
-    **dict.fromkeys(("max", "min"), _ORDERED),
+    **dict.fromkeys(("max", "min", "first", "last"), _ORDERED),
     **dict.fromkeys(("distinct", "most repeated"), _ANY),
 }
 
@@ -109,17 +110,19 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The streams a measure is said from: rows whose value is known; those that lack it, that may be in, and both, where there are any; and
-    what those that are in add up to, and with those that may be, in one number or in two halves; and the parts of their squares."""
+    """The streams a measure is said from: rows whose value is known; those that lack it, that may be in, and both, where there are any;
+    what those that are in add up to, and with those that may be, in one number or in two halves; the parts of their squares; and what
+    the first or last row is."""
 
     known: Stream
     doubts: tuple[Stream, ...]
     low: tuple[Stream, ...]
     high: tuple[Stream, ...]
-    squares: tuple[Stream, ...] = ()
+    squares: tuple[Stream, ...]
+    met: tuple[Stream, ...]
 
     def all(self) -> tuple[Stream, ...]:
-        return (self.known, *self.doubts, *self.low, *self.high, *self.squares)
+        return (self.known, *self.doubts, *self.low, *self.high, *self.squares, *self.met)
 
 
 class _Part:
@@ -175,7 +178,8 @@ class _Part:
         doubts = tuple(rows(state) for state in (SURE_LACKING, MAYBE, MAYBE_LACKING)) if fact.doubtful else ()
         high = values(SURE, MAYBE) if fact.doubtful and measure.aggregate.function not in _EXACT else values(SURE)
         squares = tuple(f"squares {part}" for part in range(4 if fact.large else 2)) if measure.aggregate.function == "stddev" else ()
-        return _Asked(rows(SURE), doubts, values(SURE), high, streams((SURE,), squares))
+        met = streams((SURE, SURE_LACKING, MAYBE, MAYBE_LACKING), _MET.get(measure.aggregate.function, ()))
+        return _Asked(rows(SURE), doubts, values(SURE), high, streams((SURE,), squares), met)
 
     # --- what is said ---
 
@@ -189,7 +193,7 @@ class _Part:
         if asked.doubts:
             counts.lacking, counts.maybe, counts.maybe_lacking = (self._streams[stream] for stream in asked.doubts)
         counts.low, counts.high = self._number(asked.low), self._number(asked.high)
-        counts.squares = self._number(asked.squares)
+        counts.squares, counts.met = self._number(asked.squares), self._met(measure, asked.met)
         counts.room, counts.empty = self._room.get(measure.column), self._empty[asked.known]
         return counts
 
@@ -200,6 +204,19 @@ class _Part:
         for part in reversed(parts):
             whole = whole * 2**32 + self._streams[part].astype(object)
         return whole
+
+    def _met(self, measure: Measure, streams: tuple[Stream, ...]) -> Met | None:
+        if not streams:
+            return None
+        parts = {stream.what.split()[1]: self._streams[stream] for stream in streams}
+        short = self._short[self._reaches.index(measure.reach)]
+        later = short
+        if short is not None and "time" in parts:  # nobody can have missed a later one
+            later = short & (parts["time"] < self._since)
+        if measure.aggregate.function != "time since last":
+            return Met(parts["state"], parts["value"], later)
+        ago = (self._all - parts["time"]) * (DAY if measure.reach.clock.dates else 1)
+        return Met(np.where(parts["state"] == SURE_LACKING, SURE, parts["state"]), ago, later)
 
     def _dead(self, measure: Measure) -> Array:
         needs, group, given = measure.aggregate.needs, self.group, self.group.entries
@@ -213,14 +230,20 @@ class _Part:
         young[slice(None) if given.rows is None else given.rows[looks]] = (group.before > given.of(bound))[looks]
         return np.where((group.dead == 0) & young, CODE["short history"], group.dead).astype(np.uint8)
 
+    @cached_property
+    def _since(self) -> Array:
+        """For every row since when history is complete."""
+        since = np.full(self._all.size, 0 if self.arrived.since is None else self.arrived.since)
+        since[: self.arrived.unfounded] = self._all[: self.arrived.unfounded]
+        return since
+
     def _short_of(self, which: int) -> Array | None:
         """Which windows begin before history does; none where none does."""
         arrived, reach = self.arrived, self._reaches[which]
         founded = arrived.since is not None and not arrived.unfounded
         if founded and reach.length is not None and self._first - reach.length + 1 >= (arrived.since or 0):
             return None
-        since = np.full(self._all.size, 0 if arrived.since is None else arrived.since)
-        since[: arrived.unfounded] = self._all[: arrived.unfounded]
+        since = self._since
         after, upto = self._bounds[which] if reach.length is None else (self._all - reach.length, None)
         short = (after + 1 < since) if upto is None else (after + 1 < since) & (after < upto)
         short &= after < self._all
@@ -247,6 +270,11 @@ _WHAT: Final[dict[str, tuple[str, ...]]] = {
     "min": ("smallest",),
     "distinct": ("distinct",),
     "most repeated": ("repeats",),
+}
+_MET: Final[dict[str, tuple[str, ...]]] = {
+    "first": ("first state", "first value"),
+    "last": ("last state", "last value", "last time"),
+    "time since last": ("last state", "last time"),
 }
 _EXACT: Final = frozenset({"mean", "stddev", "most repeated"})
 """What says nothing while anything is in doubt."""

@@ -15,6 +15,7 @@ from engine.backends.columnar_layout import CODE, dtype, names, packed
 from engine.features import aggregate, kernels
 from engine.features.aggregate import Doubts
 from engine.features.columnar_lane import floats
+from engine.features.tallies import OUT, SURE
 from engine.values import CAUSES, PERCENT_MAX, missing
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 _SHORT, _UNDECIDED, _EMPTY, _OVERFLOW = (CODE[cause] for cause in ("short history", "undecided history", "empty", "overflow"))
+
+
+@dataclass(slots=True)
+class Met:
+    """Of each row's window the first row or the last one: its state (OUT where there is none), what is asked of it, and where there are
+    such, the windows in which nobody has seen what lies before or after it."""
+
+    state: Array
+    value: Array
+    unseen: Array | None
 
 
 @dataclass(slots=True)
@@ -43,6 +54,7 @@ class Counts:
     low: Any = None
     high: Any = None
     squares: Any = None
+    met: Met | None = None
     room: Array | None = None
     empty: Array | None = None
 
@@ -101,7 +113,7 @@ def said(measure: Measure, type_: Type, counts: Counts, dead: Array) -> list[pl.
         found.code = np.where(dead > 0, dead, 0 if found.code is None else found.code).astype(np.uint8)
         if found.has_low is not None and found.has_high is not None:
             found.has_low, found.has_high = found.has_low & (dead == 0), found.has_high & (dead == 0)
-    if measure.of.kind == "number" and measure.aggregate.function in ("max", "min"):
+    if measure.of.kind == "number" and measure.aggregate.function in ("max", "min", "first", "last"):
         found.value = floats(found.value)
         found.low, found.high = (None if part is None else floats(part) for part in (found.low, found.high))
     return _columns(measure.column, type_, found)
@@ -206,6 +218,14 @@ def _repeated(measure: Measure, counts: Counts) -> Said:
     return Said(counts.low, _without_doubt(counts))
 
 
+def _met(measure: Measure, counts: Counts) -> Said:
+    met, cause = counts.met, counts.cause
+    assert met is not None
+    known = met.state == SURE if met.unseen is None else (met.state == SURE) & ~met.unseen
+    nothing = np.uint8(_EMPTY) if counts.short is None else np.where(counts.short, np.uint8(_SHORT), np.uint8(_EMPTY))
+    return Said(met.value, np.where(known, np.uint8(0), np.where(met.state == OUT, nothing, cause)))
+
+
 def _mean(measure: Measure, counts: Counts) -> Said:
     code = _without_doubt(counts)
     if measure.of.kind != "integer":
@@ -269,6 +289,7 @@ _SAYS: Final[dict[str, Callable[[Measure, Counts], Said]]] = {
     "sum": _sum,
     "mean": _mean,
     "most repeated": _repeated,
+    **dict.fromkeys(("first", "last", "time since last"), _met),
     "max": _max,
     "min": _min,
 }

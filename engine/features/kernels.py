@@ -273,6 +273,41 @@ def repeats(previous: Array, following: Array, low: Array, high: Array, source: 
             out[at] = top
 
 
+def latest(there: Array, low: Array, high: Array, source: Array, unseen: Array, out: Array) -> None:
+    """The last place of every window, before the row that asks, whose row is there; or -1."""
+    before, last = np.empty(low.size + 1, np.int32), -1
+    for at in range(low.size):
+        before[at] = last
+        last = at if there[at] else last
+    for at in range(low.size):
+        place = before[min(high[at], at)]
+        out[at] = place if place >= low[at] else -1
+    for at in range(unseen.size):
+        if unseen[at] < high[at]:
+            place = min(high[at], at) - 1
+            while place >= low[at] and not (there[place] and source[place] <= source[at]):
+                place -= 1
+            out[at] = place if place >= low[at] else -1
+
+
+def earliest(there: Array, low: Array, high: Array, source: Array, unseen: Array, out: Array) -> None:
+    """The first place of every window whose row is there; or -1."""
+    after, first = np.empty(low.size + 1, np.int32), NOWHERE
+    after[low.size] = first
+    for at in range(low.size - 1, -1, -1):
+        first = at if there[at] else first
+        after[at] = first
+    for at in range(low.size):
+        place = after[low[at]]
+        out[at] = place if place < high[at] else -1
+    for at in range(unseen.size):
+        if unseen[at] < high[at]:
+            place = low[at]
+            while place < high[at] and not (there[place] and source[place] <= source[at]):
+                place += 1
+            out[at] = place if place < high[at] else -1
+
+
 def means(sums: Array, counts: Array, out: Array) -> None:
     """Each sum over its count, half-even to a whole number; where nothing counts, nought."""
     for row in range(sums.size):
@@ -317,7 +352,24 @@ def twice(hashes: Array, begin: Array, parted: Array, slots: Array) -> bool:
     return False
 
 
-FUNCTIONS = (coded, came, arranged, fetched, ordered, put_in_order, spanned, totals, largest, linked, distinct, repeats, means, twice)
+FUNCTIONS = (
+    coded,
+    came,
+    arranged,
+    fetched,
+    ordered,
+    put_in_order,
+    spanned,
+    totals,
+    largest,
+    linked,
+    distinct,
+    repeats,
+    latest,
+    earliest,
+    means,
+    twice,
+)
 
 plain = SimpleNamespace(**{function.__name__: function for function in FUNCTIONS})
 """The loops as Python runs them."""

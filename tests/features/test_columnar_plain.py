@@ -35,7 +35,8 @@ OFS = [
     *[("count", None, False)] * 3,
     ("sum", read("amount"), True),
     *((function, of, False) for function in ("sum", "mean", "stddev") for of in WHOLE),
-    *((function, of, False) for function in ("max", "min") for of in ORDERED),
+    *((function, of, False) for function in ("max", "min", "first", "last") for of in ORDERED),
+    ("time since last", None, False),
     *((function, of, False) for function in ("distinct", "most repeated") for of in [*ORDERED, read("merchant"), read("direction")]),
 ]
 PERS = [("account",), ("account",), ("account", "branch"), ("branch",), ("price",)]
@@ -184,7 +185,7 @@ def test_other_measures_of_a_history_go_row_by_row() -> None:
     under = record()
     wanted = [
         feature("n", "count", days(7)),
-        feature("last", "last", days(7), read("amount")),
+        feature("last", "last", days(7), read("merchant")),
         feature("top", "max", calendar("day"), read("size")),
     ]
     wanted += [feature("before", "count", full(1, "day")), feature("one", "count", ir.Window("events", 3, "events"))]
