@@ -7,10 +7,10 @@ TEXTS := $(wildcard rulesets cascades) examples engine/cli/templates
 FUZZ ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fuzz reset bench clean
+.PHONY: help setup demo test check fuzz reset bench bench-smoke clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -51,8 +51,12 @@ fuzz: $(VENV)/.dev ## run the laws on many more random programs, and whole files
 reset: $(VENV)/.dev ## write the expected texts of golden tests anew; review them with `git diff`
 	RESET=1 $(BIN)/python -m pytest -n 2 tests/lang tests/cascade tests/examples/test_reuse.py
 
-bench: $(VENV)/.dev ## measure loading, one event, a batch, imports
+bench: $(VENV)/.dev ## measure loading, one event, a batch, imports, and the same rules against other engines; long
 	$(BIN)/python -m bench.run
+	$(BIN)/python -m bench.contest
+
+bench-smoke: $(VENV)/.dev ## whether deciding one event is still fast, by ratios; seconds
+	$(BIN)/python -m bench.smoke
 
 clean: ## remove what was made: the environment, caches, out/
 	rm -rf $(VENV) out dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

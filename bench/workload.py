@@ -37,8 +37,8 @@ INTEGERS: Final = ("payments_7d", "account_age", "hour", "failed_logins")
 FLAGS: Final = ("politically_exposed", "new_device")
 COLUMNS: Final = (*NUMBERS, *INTEGERS, *TEXTS, *FLAGS)
 
-_LOGNORMAL: Final = {"amount": (6.0, 1.5), "balance": (8.0, 1.2), "turnover_30d": (8.5, 1.3), "income": (8.0, 0.6)}
-_COMMON: Final = {"country": 0.93, "counterparty_country": 0.9, "channel": 0.85, "segment": 0.8, "currency": 0.9, "product": 0.75}
+LOGNORMAL: Final = {"amount": (6.0, 1.5), "balance": (8.0, 1.2), "turnover_30d": (8.5, 1.3), "income": (8.0, 0.6)}
+COMMON: Final = {"country": 0.93, "counterparty_country": 0.9, "channel": 0.85, "segment": 0.8, "currency": 0.9, "product": 0.75}
 """How often such a column holds one of its first few values."""
 
 
@@ -154,12 +154,12 @@ def _round(value: float) -> float:
 
 def _over(random: Random, column: str, least: float = 0.4, most: float = 2.2) -> Compare:
     """Above so many standard deviations."""
-    mean, width = _LOGNORMAL[column]
+    mean, width = LOGNORMAL[column]
     return Compare(column, random.choice((">", ">=")), _round(math.exp(mean + width * random.uniform(least, most))))
 
 
 def _under(random: Random, column: str) -> Compare:
-    mean, width = _LOGNORMAL[column]
+    mean, width = LOGNORMAL[column]
     return Compare(column, random.choice(("<", "<=")), _round(math.exp(mean + width * random.uniform(-1.8, -0.2))))
 
 
@@ -257,12 +257,12 @@ def events(count: int, *, missing: float = MISSING, seed: int = SEED) -> Iterato
 
 
 def _number(random: Random, name: str) -> float:
-    return round(random.random(), 4) if name == "risk" else round(random.lognormvariate(*_LOGNORMAL[name]), 2)
+    return round(random.random(), 4) if name == "risk" else round(random.lognormvariate(*LOGNORMAL[name]), 2)
 
 
 def _text(random: Random, name: str, values: tuple[str, ...]) -> str:
     few = max(2, len(values) // 12)
-    return values[int(random.random() * few)] if random.random() < _COMMON.get(name, 0.0) else random.choice(values)
+    return values[int(random.random() * few)] if random.random() < COMMON.get(name, 0.0) else random.choice(values)
 
 
 # --- our language ----------------------------------------------------------------------------------------------------

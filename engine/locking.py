@@ -36,25 +36,27 @@ def make_lock(path: Path, registry: Registry, *, draft: bool = False, since: dat
         there = {(one.component.name, one.component.hash): one for one in registry.all()}
         entries = tuple(_draft(one, there.get((one.name, one.hash))) for one in linked.components if one.kind != METHOD_KIND)
         return Lock(spec.name, spec.version, place, VERSION, LANGUAGE_VERSION, entries, _of_tree(linked), since)
-    _check_published(components.component("cascade", spec.name), registry)
+    published = _published(components.component("cascade", spec.name), registry)
+    (kept,) = registry.digests(published)  # where its file stood when it was published, wherever it stands now
     found = resolve(registry, [Asked(Need("cascade", spec.name, spec.version), f"`{place}`")])
     libraries = _of_methods(linked)
     for one in found:
         libraries |= registry.config(one).facts.get(LIBRARIES, {}) if one.component.kind == "model" else {}
-    return Lock(
-        spec.name, spec.version, place, VERSION, LANGUAGE_VERSION, tuple(map(locked, found)), dict(sorted(libraries.items())), since
-    )
+    return Lock(spec.name, spec.version, kept, VERSION, LANGUAGE_VERSION, tuple(map(locked, found)), dict(sorted(libraries.items())), since)
 
 
-def _check_published(cascade: Component, registry: Registry) -> None:
-    there = {one.component.version: one.component for one in registry.versions(cascade.name, "cascade")}
+def _published(cascade: Component, registry: Registry) -> Published:
+    """The cascade in the registry. Raises `RegistryError` where it is not there as it is here."""
+    there = {one.component.version: one for one in registry.versions(cascade.name, "cascade")}
     if cascade.version not in there:
         raise RegistryError(f"`{cascade}` is a draft: publish it with `engine publish {cascade.name}`, or lock the draft with --draft")
-    if there[cascade.version].hash != cascade.hash:
+    found = there[cascade.version]
+    if found.component.hash != cascade.hash:
         raise RegistryError(
-            f"`{cascade}` was changed since it was published: it has the hash {cascade.hash}, published is {there[cascade.version].hash}; "
+            f"`{cascade}` was changed since it was published: it has the hash {cascade.hash}, published is {found.component.hash}; "
             "give it a new version and publish that, or lock the draft with --draft"
         )
+    return found
 
 
 def _draft(component: Component, published: Published | None) -> Locked:

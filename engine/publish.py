@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -185,7 +186,8 @@ class Tree:
                 raise RegistryError(f"`{name}` fails {len(tested.failures)} of its tests, the first is at {first}")
         (_, text), *named = components.parts(path, tree)
         files = {self.workspace.label(path): text}
-        files |= {self.workspace.label((path.parent / part).resolve()): data for part, data in named}
+        # a link stands for what it leads to, under its own name: so the rules find it wherever they are unpacked
+        files |= {self.workspace.label(Path(os.path.normpath(path.parent / part))): data for part, data in named}
         return _pack(components.component(tree.kind, name), files, of_file(tree), made)
 
     def _cascade(self, path: Path) -> Packed:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from engine import zones
@@ -20,6 +21,8 @@ from engine.values import (
     EPOCH,
     EPOCH_DAY,
     HOUR,
+    INT64_MAX,
+    INT64_MIN,
     MINUTE,
     MISSING,
     SECOND,
@@ -322,6 +325,20 @@ def _datetime(raw: Any, type_: Type, zone: str) -> Value:
     return micros if in_calendar(micros, zone) else OVERFLOW
 
 
+def instant(text: str) -> Any:
+    """A moment written in the commonest form, in UTC and without fractions, as a datetime; any other text as it is.
+
+    >>> instant("2026-03-31T14:30:00Z").isoformat(), instant("31/03/2026")
+    ('2026-03-31T14:30:00+00:00', '31/03/2026')
+    """
+    if len(text) == 20 and text[4] == text[7] == "-" and text[10] == "T" and text[13] == text[16] == ":" and text[19] == "Z":
+        try:
+            return dt.datetime.fromisoformat(text)
+        except ValueError:
+            return text
+    return text
+
+
 def in_calendar(microseconds: int, zone: str) -> bool:
     """Whether a moment lies in the years 1 to 9999, in UTC and in the zone."""
     return SAFE_TIME[0] <= microseconds <= SAFE_TIME[1] or zones.local(microseconds, zone) is not None
@@ -380,6 +397,46 @@ def _list(raw: Any, type_: Type, zone: str) -> Value:
     values = (read_value(type_.item or TEXT, item, zone=zone) for item in raw)
     # a frame holds an item or null, so that an item that is not there has one cause only
     return tuple(MISSING if value.__class__ is Missing else value for value in values)
+
+
+def flat_json(data: bytes) -> dict[str, Any] | None:
+    """A JSON object that surely reads as `parse_json` reads it, if msgspec is installed; none of what is nested, written with escapes,
+    holds a key twice, or is no JSON: that is left to `parse_json`.
+
+    >>> flat_json(b'{"a": {"b": 1}}') is None, flat_json(b'{"a": 1, "a": 2}') is None
+    (True, True)
+    """
+    decode = _decoder()
+    if decode is None or b"\\" in data:
+        return None
+    try:
+        found = decode(data)
+    except (ValueError, RecursionError):
+        return None
+    if found.__class__ is not dict:
+        return None
+    texts = len(found)
+    for value in found.values():
+        cls = value.__class__
+        if cls is float:
+            continue
+        if cls is str:
+            texts += 1
+        elif cls is dict or cls is list or (cls is int and not INT64_MIN <= value <= INT64_MAX):
+            return None
+    # without escapes two quotes stand around every key and every text, so that more of them say that a key stood twice
+    mapping: dict[str, Any] = found
+    return mapping if data.count(b'"') == 2 * texts else None
+
+
+@cache
+def _decoder() -> Callable[[bytes], Any] | None:
+    try:
+        from msgspec.json import Decoder
+    except ImportError:
+        return None
+    decode: Callable[[bytes], Any] = Decoder().decode
+    return decode
 
 
 def parse_json(text: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine import zones
 from engine.arrived import Ahead
 from engine.errors import InputError
-from engine.reading import BEYOND, CLASH, parse_json, read_value, shown
+from engine.reading import BEYOND, CLASH, flat_json, parse_json, read_value, shown
 from engine.values import DAY, MISSING, Missing, Type, Value, missing
 
 AHEAD = 366 * DAY
@@ -186,8 +186,11 @@ def decode_event(data: bytes | str) -> dict[str, Any]:
     """
     if len(data) > MAX_EVENT:
         raise InputError(f"the event is larger than {MAX_EVENT // 1_000_000} MB: an event is one JSON object")
+    flat = flat_json(data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data)
+    if flat is not None:
+        return flat
     try:
-        event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig" if data[:1] == b"\xef" else "utf-8"))
+        event = parse_json(data if isinstance(data, str) else data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(f"the event is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {error.start}") from None
     except ValueError as error:

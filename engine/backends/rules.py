@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -86,14 +86,18 @@ class RuleStep:
         self.reads = tuple(sorted({*self.sources.values(), *(self.told.values() if open_ else ())}))
         # the outcome named for an open answer is a policy too: the open reading must not take it for the answer
         self.leaves_open = not open_ and rules.decide is not None
-        self._run = single.compile_rules(rules, open_)
+
+    @cached_property
+    def _run(self) -> Callable[[Row], Row]:
+        # most cascades of rules alone never ask for it: see `run.straight`
+        return single.compile_rules(self.rules, self.open)
 
     def bind(self, holder: Holder, within: str) -> Self:
         """The same step, which asks `holder`; `within` leads through nested cascades."""
         if not self.once or self.open:
             return self
         bound = copy.copy(self)
-        bound.holder, bound.within, bound._places = holder, within, self._places
+        bound.holder, bound.within, bound._places, bound._run = holder, within, self._places, self._run
         return bound
 
     def local(self, row: Row) -> Row:

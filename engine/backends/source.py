@@ -11,6 +11,7 @@ import keyword
 import linecache
 import re
 import weakref
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,6 +67,7 @@ class Module:
         self._columns: dict[str, str] = {}
         self._constants: dict[int, str] = {}
         self._taken = {*_SHARED, *_LOCALS, *taken, *dir(builtins), *keyword.kwlist}
+        self._again: Counter[str] = Counter()
         self._temps, self._helpers = itertools.count(1), itertools.count(1)
 
     def add(self, lines: Iterable[str]) -> None:
@@ -79,7 +81,11 @@ class Module:
 
     def _free(self, wish: str) -> str:
         base = wish if wish[:1].isalpha() and not re.fullmatch(r"t\d+|(where|part)_\d+", wish) else f"x_{wish}"
-        name = next(n for n in itertools.chain([base], (f"{base}_{i}" for i in itertools.count(2))) if n not in self._taken)
+        name = base
+        while name in self._taken:
+            # a program names thousands of numbers
+            self._again[base] += 1
+            name = f"{base}_{self._again[base] + 1}"
         self._taken.add(name)
         return name
 

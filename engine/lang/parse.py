@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.lang.partial import Partial
     from engine.lang.words import Words
 
-MAX_DECLARATIONS: Final = 10_000
+MAX_DECLARATIONS: Final = 20_000
 MAX_PROBLEMS: Final = 200
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring as _quoted
 from typing import Any, Final, Protocol
 
@@ -96,6 +97,7 @@ class Maker(Protocol):
     """What gives, when it is asked for, what a decision does not hold yet."""
 
     def later(self, decision: Decision, name: str) -> Any: ...
+    def brief(self, decision: Decision) -> bytes: ...
 
 
 class Quick:
@@ -108,7 +110,7 @@ class Quick:
     )  # fmt: skip
     _given: Any
     _hits: int
-    _maker: Maker
+    _maker: Maker | None
     _open: int
     key: Any
     time: str
@@ -171,7 +173,7 @@ class Decision(Quick):
         silenced: tuple[Silenced, ...] = (),
         drafts: tuple[Version, ...] = (),
     ) -> None:
-        for name, value in locals().items():
+        for name, value in (locals() | {"_maker": None}).items():
             if name != "self":
                 object.__setattr__(self, name, value)
 
@@ -183,7 +185,7 @@ class Decision(Quick):
 
     def __getattr__(self, name: str) -> Any:
         # only slots that nobody has filled come here
-        if name not in Quick.__slots__ or name == "_maker":
+        if name not in Quick.__slots__ or name == "_maker" or self._maker is None:
             raise AttributeError(f"a decision has no `{name}`")
         value = self._maker.later(self, name)
         object.__setattr__(self, name, value)
@@ -267,12 +269,9 @@ class Decision(Quick):
 
     def brief(self) -> bytes:
         """What was decided, without reasons, causes, values and versions, as canonical JSON in UTF-8: the answer for who asked."""
-        low, high = self.score_range
-        return (
-            f'{{"flags":{_names(self.flags)},"hits":{_names(self.hits)},"key":{_plain(self.key)},"outcome":{_quoted(self.outcome)},'
-            f'"possible":{_names(self.possible)},"robust":{"true" if self.robust else "false"},"score":{self.score},'
-            f'"score_range":[{low},{high}],"time":{_quoted(self.time)},"undecided":{_names(self.undecided)}}}'
-        ).encode()
+        if self._maker is not None:
+            return self._maker.brief(self)
+        return briefly(self, canonical(self.flags), canonical(self.hits), canonical(self.undecided), self.key, self.time)
 
     def body(self) -> str:
         """The part that a replay must give again byte for byte: everything but `id`."""
@@ -285,12 +284,20 @@ class Decision(Quick):
         return hash((self.time, self.outcome, self.hits))
 
 
-def _names(names: tuple[str, ...]) -> str:
-    return f"[{','.join(map(_quoted, names))}]" if names else "[]"
+def briefly(decision: Quick, flags: str, hits: str, undecided: str, key: Any, time: str) -> bytes:
+    """`Decision.brief` from its parts, of which the first three are JSON already."""
+    low, high = decision.score_range
+    return (
+        f'{{"flags":{flags},"hits":{hits},"key":{_quoted(key) if key.__class__ is str else canonical(key)},'
+        f'{_said(decision.outcome, decision.possible)},"score":{decision.score},"score_range":[{low},{high}],"time":"{time}",'
+        f'"undecided":{undecided}}}'
+    ).encode()
 
 
-def _plain(key: Any) -> str:
-    return _quoted(key) if key.__class__ is str else canonical(key)
+@lru_cache(maxsize=4_096)
+def _said(outcome: str, possible: tuple[str, ...]) -> str:
+    """There are few outcomes, and few ways in which they stay open."""
+    return canonical({"outcome": outcome, "possible": possible, "robust": len(possible) == 1})[1:-1]
 
 
 def canonical(data: Any) -> str:
@@ -299,4 +306,7 @@ def canonical(data: Any) -> str:
     >>> canonical({"b": 1, "a": [True, None]})
     '{"a":[true,null],"b":1}'
     """
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL(data)
+
+
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode

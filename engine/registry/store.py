@@ -5,6 +5,7 @@ A workspace is the folder that holds ``rulesets/``, ``cascades/`` and ``models/`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,8 @@ class Workspace:
             return path.as_posix()
 
     def note(self, path: Path) -> Path:
-        self.used.add(path)
+        """Note a file that is asked for, under its plain name: `a/b.csv`, however it was reached."""
+        self.used.add(Path(os.path.normpath(path)))
         return path
 
     def rules(self, name: str) -> Path | None:

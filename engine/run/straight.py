@@ -15,7 +15,7 @@ from engine.backends.rules import RuleStep
 from engine.backends.source import Function, Module
 from engine.ledger.decision import Decision, Quick
 from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
-from engine.reading import SAFE_TIME
+from engine.reading import SAFE_TIME, instant
 from engine.record import Border, Field, border
 from engine.run.later import Later
 from engine.values import EPOCH, INT64_MAX, INT64_MIN, MISSING, Type, Value, datetime_of, missing
@@ -33,6 +33,7 @@ _SPACE: Final[dict[str, Any]] = {
     "EPOCH": EPOCH,
     "MICROSECOND": dt.timedelta(microseconds=1),
     "UNAVAILABLE": _UNAVAILABLE,
+    "instant": instant,
 }
 _LOCALS: Final = ("moment", "ORDINARY", "MAKER", "GATHERED", "FIRST", "LAST", *_SPACE)
 
@@ -179,6 +180,8 @@ class _OfEvent(_Decides):
             last = min(SAFE_TIME[1], ahead.now() + ahead.most)
             self.module.space |= {"FIRST": datetime_of(SAFE_TIME[0]), "LAST": datetime_of(last)}
             self.line(f"moment = get({time.name!r})")
+            self.line("if moment.__class__ is str:")
+            self.line("    moment = instant(moment)")
             self.line("if moment.__class__ is datetime and moment.tzinfo is UTC and FIRST <= moment <= LAST:")
             self.line(f"    {f'{now} = (moment - EPOCH) // MICROSECOND' if self.asks_now else 'pass'}")
             self.line("else:")

@@ -52,6 +52,7 @@ HEAVY = {
     "networkx",
     "jsonschema",
     "fastexcel",
+    "msgspec",
     "openpyxl",
     "redis",
     "psycopg",

@@ -1,11 +1,15 @@
 """One event at the border: nested or dotted, under the field's name or a feed's, with a key and a time that can be read."""
 
 import datetime as dt
+import json
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from engine import reading
 from engine.errors import InputError
 from engine.record import Field, Record, decode_event, read_event
 from engine.values import DATE, DATETIME, INTEGER, TEXT, Missing, Money, Type
@@ -156,3 +160,39 @@ def test_json_that_is_no_event_is_refused(data: bytes | str, message: str) -> No
     with pytest.raises(InputError) as caught:
         decode_event(data)
     assert str(caught.value) == message
+
+
+TEXTS = st.text(alphabet='ab"\\{}[]:, é\u0000', max_size=4)
+JSON = st.dictionaries(
+    TEXTS,
+    st.one_of(
+        TEXTS, st.none(), st.booleans(), st.integers(-(10**25), 10**25), st.floats(), st.lists(st.integers(), max_size=2), st.just({"a": 1})
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
+@given(JSON, st.integers(0, 200), st.sampled_from(["", '"', "1", "e999", "9" * 500, ",", '"a":1,', "\\", "\xff", " "]), st.booleans())
+def test_a_faster_reader_reads_alike(event, at, more, ascii_):
+    """With and without msgspec, whatever arrives, and whatever stands too much in it."""
+    pytest.importorskip("msgspec")
+    text = json.dumps(event, ensure_ascii=ascii_)
+    for data in (text, text[:at] + more + text[at:], (text[:at] + more + text[at:]).encode("latin-1", "replace")):
+        answers = []
+        for decoder in (reading._decoder, lambda: None):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(reading, "_decoder", decoder)
+                try:
+                    answers.append(repr(decode_event(data)))
+                except InputError as error:
+                    answers.append(str(error))
+        assert answers[0] == answers[1], data
+
+
+def test_a_key_that_stands_twice_is_seen_by_both():
+    for text in ('{"a": 1, "a": 2}', '{"a":"x","a":"y"}', '{"a" : 1,"b":"2","a":null}'):
+        with pytest.raises(InputError, match="stands twice"):
+            decode_event(text)
+        with pytest.raises(InputError, match="stands twice"):
+            decode_event(text.encode())

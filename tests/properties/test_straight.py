@@ -22,7 +22,7 @@ from engine.cascade.explain import CascadeExplainer
 from engine.lang import ir
 from engine.ledger.decision import canonical
 from engine.plan import Plan
-from engine.record import Record
+from engine.record import Field, Record
 from engine.run.event import bounds, unjudged
 from engine.run.later import Later
 from engine.run.straight import of_rows, one_step
@@ -66,7 +66,8 @@ def planned(rules: ir.RuleSet) -> Plan:
     sources = {name: name for name in FIELDS}
     closed, open_ = (RuleStep("s", rules, sources, DATETIME, open_=open_) for open_ in (False, True))
     columns = {f"s.{ir.hit(rule.id)}": rule.id for rule in rules.rules}
-    record = Record("law/record", "1.0.0", "UTC", ("text_a",), "datetime_a", ())
+    fields = tuple(Field(name, type_) for name, type_ in FIELDS.items())
+    record = Record("law/record", "1.0.0", "UTC", ("text_a",), "datetime_a", fields)
     return Plan("law", "1.0.0", record, "s", (), (closed,), (open_,), closed.types, {}, columns, {}, "s.@points", ("s.@policy",))
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import engine.publish
+from engine import Engine
 from engine.errors import RegistryError, SourceError
+from engine.locking import make_lock
 from engine.publish import publish
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
@@ -204,3 +206,24 @@ def test_a_file_with_a_mark_at_its_beginning_is_the_same(bank: Path) -> None:
     path = bank / "rulesets/bank/other.rules"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert published(bank) == []
+
+
+def test_links_are_published_as_what_they_lead_to_under_their_own_names(bank: Path) -> None:
+    (bank / "rulesets/bank/data/watched.csv").rename(bank / "rulesets/real.csv")
+    (bank / "rulesets/bank/data/watched.csv").symlink_to(bank / "rulesets/real.csv")
+    assert len(published(bank)) == 6
+    registry = Registry(bank / "registry")
+    assert registry.files(registry.newest("bank/watched"))["rulesets/bank/data/watched.csv"] == b"account\nA1\n"
+    lock = bank / "cascades/all.lock"
+    lock.write_text(make_lock(bank / "cascades/all.yaml", registry).text())
+    assert Engine.load(lock).lock is not None
+
+
+def test_a_cascade_that_moved_is_locked_where_it_was_published(bank: Path) -> None:
+    published(bank)
+    write(bank, "cascades/old/all.yaml", FILES["cascades/all.yaml"])
+    (bank / "cascades/all.yaml").unlink()
+    assert published(bank) == []
+    lock = bank / "all.lock"
+    lock.write_text(make_lock(bank / "cascades/old/all.yaml", Registry(bank / "registry")).text())
+    assert Engine.load(lock).lock is not None

@@ -103,6 +103,11 @@ def test_a_name_that_is_none_is_told_with_the_one_that_was_meant(
     assert said in told(capsys, "uses", name, code=2)
 
 
+def test_a_registry_that_is_named_must_be_there(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("uses", "impact"):
+        assert "there is no registry in `nowhere`" in told(capsys, command, "shop/cash@1.1.0", "--registry", "nowhere", code=2)
+
+
 def test_names_of_several_kinds_are_asked_about(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(two, "cascades/other.yaml", OUTER.replace("shop/outer", "shop/cash"))
     assert "say `cascade:shop/cash` or `ruleset:shop/cash`" in told(capsys, "uses", "shop/cash", code=2)
