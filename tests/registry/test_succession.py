@@ -99,6 +99,21 @@ def test_a_run_with_ticks_and_a_ledger(locks: Path, engine: Engine, tmp_path: Pa
     assert Path("parted.jsonl").read_bytes() == Path("d.jsonl").read_bytes()
 
 
+def test_a_store_built_from_their_ledger_goes_on(locks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with what each record read of events of its time."""
+    monkeypatch.chdir(tmp_path)
+    engine = Engine.load(locks, ledger="ledger.db")
+    assert engine.ledger is not None
+    after = {"id": "N", "at": "2026-07-18T12:00:00", "account": "A", "amount": "20.00", "country": "FR"}
+    with engine.ledger, engine.open_store(history_from="2026-06-01") as store:
+        one_by_one(engine, sales(Random(3), 80), store)
+        wanted = engine.decide(after, store=store, record=False)
+    build = ["--store", "sqlite:history.db", "--ledger", "ledger.db", "--history-from", "2026-06-01"]
+    assert main(["backfill", str(locks), *build]) == 0
+    with engine.open_store("sqlite:history.db") as store:
+        assert engine.decide(after, store=store, record=False).to_json() == wanted.to_json()
+
+
 def test_a_correction_under_the_next_lock_revises_what_the_one_before_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     old_rules(tmp_path)
