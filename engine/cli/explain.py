@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from engine.features.store import Store
     from engine.ledger.decision import Decision
 
-NAME: Final = "explain"
 SUMMARY: Final = "say why an event is decided as it is, rule by rule"
 FINDS: Final = "an event without key or time, or a cascade that does not check"
 TEACHES: Final = """\

@@ -22,7 +22,6 @@ from engine.registry.store import Workspace
 from engine.uses import Tree, Versions, needs_of
 from engine.version import LANGUAGE_VERSION, VERSION
 
-NAME: Final = "graph"
 SUMMARY: Final = "draw a cascade or a lock: its steps, who reads whom, and which versions"
 FINDS: Final = "a cascade that does not check, or a lock whose versions are missing or altered"
 TEACHES: Final = """\
