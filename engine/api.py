@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.backends.single import source
 from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
@@ -139,7 +140,8 @@ class Engine:
         return self.decide_row if step is None else of_rows(self.plan, step, self._later(step))
 
     def _later(self, step: RuleStep) -> Later:
-        return Later(self.plan, step.rules.rules, self.versions, self.drafts, self.loaded.explainer, self.lock)
+        loaded = self.loaded
+        return Later(self.plan, step.rules.rules, loaded.versions, loaded.drafts, loaded.explainer, loaded.seal)
 
     def _ordinary(self, event: Mapping[str, Any]) -> Decision:
         """Decides any event without history."""
@@ -204,6 +206,12 @@ class Engine:
     def silenced_names(self) -> tuple[str, ...]:
         """Which exception may silence which rule, as ``RULE by EXCEPTION``, in the order of the bits."""
         return tuple(dict.fromkeys(f"{one.rule} by {one.exception}" for one in self.plan.silenced.values()))
+
+    def code(self) -> str:
+        """The Python that decides an event: one function, or where a cascade has several steps one for each rule set."""
+        if one_step(self.plan) is not None:
+            return source(self._straight)
+        return "\n".join(f"# step {view.step}\n\n{view.rule_step.code}" for view in self.linked.views)
 
     def explain(self, decision: Decision | Mapping[str, Any] | str | bytes, *, store: Store | None = None) -> str:
         """Why a decision came out as it did, for every rule, hit or not; of an event it is what the decision would be."""

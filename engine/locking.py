@@ -42,9 +42,7 @@ def make_lock(path: Path, registry: Registry, *, draft: bool = False, since: dat
     libraries = _of_methods(linked)
     for one in found:
         libraries |= registry.config(one).facts.get(LIBRARIES, {}) if one.component.kind == "model" else {}
-    return Lock(
-        spec.name, spec.version, kept, VERSION, LANGUAGE_VERSION, tuple(map(locked, found)), dict(sorted(libraries.items())), since
-    )
+    return Lock(spec.name, spec.version, kept, VERSION, LANGUAGE_VERSION, tuple(map(locked, found)), dict(sorted(libraries.items())), since)
 
 
 def _published(cascade: Component, registry: Registry) -> Published:

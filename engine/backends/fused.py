@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Final
 
 from engine.backends.index import Index, Sense, Worth, index, worth
-from engine.backends.source import Function, Module
+from engine.backends.source import Function, Module, comment
 from engine.lang import ir
+from engine.values import show
 
 TAKEN: Final = (
     "event", "get", "may", "lost", "here", "away", "hits", "undecided", "outcome", "possible", "settled", "decision",
@@ -19,6 +20,8 @@ TAKEN: Final = (
 )  # fmt: skip
 """Names that the generated functions use for themselves."""
 
+_SHOWN: Final = 8
+"""So many values of a subject stand in a comment."""
 _SCORE: Final = 'low if low == high else Interval(low, high, "undecided")'
 
 
@@ -80,6 +83,7 @@ class Fused:
                 function.line(f"{self.module.identifier(statement.name)} = {text}")
                 function.made.add(statement.name)
         for sense in behind:
+            function.line(f"# {self.about(sense)}")
             function.line(f"if may & {self.module.constant(sense.asked, 'asked')}:")
             function.indent += 1
             text, _ = function.expr(sense.subject)
@@ -87,6 +91,15 @@ class Fused:
             function.line(f"{name} = {text}")
             self.sense(function, sense, name)
             function.indent -= 1
+
+    @staticmethod
+    def about(sense: Sense) -> str:
+        """A comment on a subject: how much is asked of it, and where its values part."""
+        axis, type_ = sense.column.axis, sense.subject.type
+        values = sorted(axis.named, key=str) if axis.named is not None else axis.cuts
+        parts = list(dict.fromkeys(f"{one:.12g}" if one.__class__ is float else show(one, type_) for one in values))
+        shown = ", ".join(parts[:_SHOWN]) + (f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else "")
+        return comment(f"{sense.asked.bit_count()} ways to hit ask {sense.cells} questions" + (f", which part at {shown}" if shown else ""))
 
     def sense(self, function: Function, sense: Sense, name: str) -> None:
         """What a typed value in `name` leaves."""

@@ -92,6 +92,11 @@ class RuleStep:
         # most cascades of rules alone never ask for it: see `run.straight`
         return single.compile_rules(self.rules, self.open)
 
+    @property
+    def code(self) -> str:
+        """The Python that runs the rules."""
+        return single.source(self._run)
+
     def bind(self, holder: Holder, within: str) -> Self:
         """The same step, which asks `holder`; `within` leads through nested cascades."""
         if not self.once or self.open:

@@ -35,7 +35,7 @@ _SPACE: Final[dict[str, Any]] = {
     "UNAVAILABLE": _UNAVAILABLE,
     "instant": instant,
 }
-_LOCALS: Final = ("moment", "ORDINARY", "MAKER", "GATHERED", "FIRST", "LAST", *_SPACE)
+_LOCALS: Final = ("moment", "ORDINARY", "MAKER", "GATHERED", "FIRST", "LAST", "LATEST", *_SPACE)
 
 
 def one_step(plan: Plan) -> RuleStep | None:
@@ -130,7 +130,7 @@ class _OfRow(_Decides):
     def write(self, settled: str) -> list[str]:
         self.start()
         for name, sense in self.senses.items():
-            self.line(f"# {name}: {sense.cells} questions of {sense.asked.bit_count()} rules")
+            self.line(f"# {name}: {self.parts.about(sense)}")
             self.parts.sense(self, sense, self.read(name))
         self.parts.computed(self)
         for name in self.parts.read_by_decide:
@@ -178,7 +178,7 @@ class _OfEvent(_Decides):
         self.asks_now = bool({time.name, NOW, DAY_OF_EVENT} & self.parts.asked) or ahead.days or ahead.field is not None
         if time.type.kind == "datetime" and not time.sources and not ahead.days and ahead.field is None:
             last = min(SAFE_TIME[1], ahead.now() + ahead.most)
-            self.module.space |= {"FIRST": datetime_of(SAFE_TIME[0]), "LAST": datetime_of(last)}
+            self.module.space |= {"FIRST": datetime_of(SAFE_TIME[0]), "LAST": datetime_of(last), "LATEST": last}
             self.line(f"moment = get({time.name!r})")
             self.line("if moment.__class__ is str:")
             self.line("    moment = instant(moment)")
@@ -187,7 +187,7 @@ class _OfEvent(_Decides):
             self.line("else:")
             self.line(f"    moment = {now} = {read}(moment)")
             # what lies behind the bound of today may be right tomorrow: the ordinary way asks the clock
-            self.line(f"    if moment.__class__ is Missing or moment > {last}:")
+            self.line("    if moment.__class__ is Missing or moment > LATEST:")
             self.line("        return ORDINARY(event)")
         else:
             self.line(f"moment = {now} = {read}({'event' if time.sources else f'get({time.name!r})'})")
@@ -202,7 +202,7 @@ class _OfEvent(_Decides):
         name, sense = self.module.identifier(field.name), self.senses.get(field.name)
         self.made.add(field.name)
         if sense is not None:
-            self.line(f"# {field.name}: {sense.cells} questions of {sense.asked.bit_count()} rules")
+            self.line(f"# {field.name}: {self.parts.about(sense)}")
         if field.name not in self.typed:
             self.line(f"{name} = get({field.name!r})")
             return
