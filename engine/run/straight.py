@@ -18,6 +18,7 @@ from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
 from engine.reading import SAFE_TIME, instant
 from engine.record import Border, Field, border
 from engine.run.later import Later
+from engine.run.unfolded import Unfolded
 from engine.values import EPOCH, INT64_MAX, INT64_MIN, MISSING, Type, Value, datetime_of, missing
 
 Decider = Callable[[Mapping[str, Any]], Decision]
@@ -55,6 +56,7 @@ def of_events(plan: Plan, step: RuleStep, later: Later, ordinary: Decider) -> De
     module.add(function.write(parts.settle()))
     later.typed = function.typed
     straight: Decider = module.load("decide", f"{plan.name} {plan.version}")  # type: ignore[assignment]  # it takes events, not rows
+    later.unfolded = Unfolded.of(plan, step, parts, module.space)
     return straight
 
 
@@ -62,7 +64,9 @@ def of_rows(plan: Plan, step: RuleStep, later: Later) -> Callable[[Row], Decisio
     """The same of a typed row that holds its history; nobody may change it then."""
     module, parts = _begun(step, later)
     module.add(_OfRow(module, parts).write(parts.settle()))
-    return module.load("decide", f"{plan.name} {plan.version} of rows")
+    decide = module.load("decide", f"{plan.name} {plan.version} of rows")
+    later.unfolded = Unfolded.of(plan, step, parts, module.space)
+    return decide
 
 
 def _begun(step: RuleStep, later: Later) -> tuple[Module, Fused]:
