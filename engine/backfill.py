@@ -29,12 +29,13 @@ def events(engine: Engine, ledger: Ledger) -> Iterator[tuple[Entry, Row | None]]
     """
     settings: dict[str, _Versions] = {}
     name, record = _named(engine.versions, "cascade"), _named(engine.versions, "record", engine.record.name, whole=True)
+    whole = engine.record == engine.linked.plan.record  # where several cascades follow one another, it has the fields of all
     for entry in ledger.entries():
         versions = settings.setdefault(entry.setting, ()) or ledger.setting(entry.setting).versions
         settings[entry.setting] = versions
         if _named(versions, "cascade") != name or entry.is_tick:
             continue
-        same = _named(versions, "record", engine.record.name, whole=True) == record
+        same = whole and _named(versions, "record", engine.record.name, whole=True) == record
         yield entry, _kept(engine.record, entry) if same else _read(engine.record, entry.event)
     check_cascade(name, {_named(versions, "cascade") for versions in settings.values()})
 

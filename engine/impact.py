@@ -110,8 +110,8 @@ def impact(workspace: Workspace, registry: Registry, name: str, version: str, ki
 
 def _new(workspace: Workspace, registry: Registry, name: str, version: str, kind: str | None) -> tuple[Published, Config, Packed | None]:
     """The version that is meant, what it says of itself, and its files where it is not published."""
-    there = registry.all()
-    component = meant(name, version, kind, [*(one.component for one in there), *Tree(workspace).needs])
+    there, tree = registry.all(), Tree(workspace)
+    component = meant(name, version, kind, [*(one.component for one in there), *tree.needs], tree.passed_over)
     for one in there:
         if (one.component.name, one.component.version, one.component.kind) == (name, version, component.kind):
             return one, registry.config(one), None

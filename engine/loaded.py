@@ -35,6 +35,7 @@ from engine.registry.places import Address, folder
 from engine.registry.published import Registry
 from engine.registry.store import Workspace
 from engine.run.event import decide, read_off
+from engine.run.succession import Succession, Term, day_of
 from engine.screening.names import LIBRARIES
 from engine.version import LANGUAGE_VERSION, VERSION
 
@@ -51,8 +52,9 @@ REGISTRY: Final = "registry"
 class Loaded:
     """A linked cascade, where it was loaded from, and what its decisions say of that.
 
-    `seal` is that of the lock it was loaded by, none where that was a working tree, and `since` the first day of that lock, if it has one.
-    `drafts` are the components that are not published. `unpacked` is the folder of its files, where that goes when nobody needs it.
+    `seal` is that of the lock it was loaded by, none where that was a working tree, `since` the first day of that lock, if it has one, and
+    `place` its file. `drafts` are the components that are not published. `unpacked` is the folder of its files, where that goes when nobody
+    needs it.
     """
 
     linked: Linked
@@ -61,6 +63,7 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...] = ()
     seal: str | None = None
     since: date | None = None
+    place: str = ""
     drafts: tuple[Version, ...] = ()
     unpacked: Unpacked | None = field(default=None, repr=False)
 
@@ -150,7 +153,37 @@ def of_lock(lock: locks.Lock, path: Path, allow_types: Iterable[str], registry: 
     notes = tuple(_of_other_libraries(lock, path))
     drafts = tuple(_version(one.component) for one in lock.components if one.draft)
     diagnostics = (*loaded.diagnostics, *notes)
-    return Loaded(loaded.linked, loaded.workspace, loaded.path, diagnostics, lock.seal, lock.since, drafts, unpacked)
+    return Loaded(loaded.linked, loaded.workspace, loaded.path, diagnostics, lock.seal, lock.since, str(path), drafts, unpacked)
+
+
+def of_folder(place: Path, allow_types: Iterable[str], registry: Path | Address | None, *, newest: bool) -> list[Loaded]:
+    """What the locks in a folder hold, by the days from which they do; with `newest` the last one alone.
+
+    Raises `RegistryError` for locks that do not follow one another, naming the files.
+    """
+    there = sorted(path for path in place.iterdir() if path.suffix == locks.SUFFIX)
+    if not there:
+        way = f"`engine lock CASCADE --from DAY --output {place / 'DAY.lock'}`"
+        raise RegistryError(f"the folder `{place}` holds no lock: write one with {way}")
+    days: dict[date, Path] = {}
+    found = {path: locks.Lock.read(path) for path in there}
+    for path, lock in found.items():
+        if lock.name != found[there[0]].name:
+            first = f"`{there[0]}` is a lock of `{found[there[0]].name}`"
+            raise RegistryError(f"{first}, `{path}` of `{lock.name}`: put those of each cascade into a folder of their own")
+        if lock.since is None:
+            way = f"make it anew with `engine lock {lock.path} --from DAY --output {path}`, or load it by itself"
+            raise RegistryError(f"the lock `{path}` does not say from when it holds: {way}")
+        if lock.since in days:
+            raise RegistryError(f"`{days[lock.since]}` and `{path}` both hold from {lock.since}: one of them must go, or begin another day")
+        days[lock.since] = path
+    wanted = [path for _, path in sorted(days.items())]
+    return [of_lock(found[path], path, allow_types, registry) for path in (wanted[-1:] if newest else wanted)]
+
+
+def following(loaded: Iterable[Loaded]) -> Succession:
+    """How those of a folder follow one another. Raises `RegistryError` where they cannot."""
+    return Succession([Term(day_of(one.since), one.plan, one.seal, one.place) for one in loaded if one.since and one.seal])
 
 
 def unpublished(components: Iterable[Component], registry: Path) -> tuple[tuple[Version, ...], list[Diagnostic]]:

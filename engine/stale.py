@@ -95,6 +95,8 @@ def stale(engine: Engine, path: str | Path, *, history_from: str | None = None) 
     Only the last decision on an event is looked at. Raises `LedgerError` for a file that is no ledger, `InputError` for one of
     other cascades.
     """
+    if engine.following is not None:
+        raise InputError("a ledger is looked through for one version of a cascade at a time: load one of the locks, and not their folder")
     with Ledger.read(Path(path)) as ledger:
         told = _Told(engine, ledger, history_from)
         return told.found()
@@ -117,7 +119,7 @@ def decide_again(engine: Engine, found: Found) -> list[Decision]:
     for one in mine:
         decision = engine.decide_row(one.row)
         revises = Revises(one.entry.seq, one.entry.id, one.why)
-        again.append((one.entry.event, decision.noted(revises=revises), engine.loaded.calls(decision)))
+        again.append((one.entry.event, decision.noted(revises=revises), engine.calls(decision)))
     return engine.ledger.append_all(again)
 
 

@@ -74,7 +74,7 @@ def uses(workspace: Workspace, registry: Registry, name: str, version: str | Non
     found = list(locks_below(workspace))
     locks = {path: lock for path, lock in found if isinstance(lock, Lock)}
     everything = [*tree.needs, *versions.needs_of_all(), *(one.component for lock in locks.values() for one in lock.components)]
-    wanted = meant(name, version, kind, everything)
+    wanted = meant(name, version, kind, everything, tree.passed_over)
     users = [
         *_of_locks(wanted, locks, versions, tree),
         *_who(TREE, wanted, tree.needs),
@@ -85,21 +85,23 @@ def uses(workspace: Workspace, registry: Registry, name: str, version: str | Non
     return Uses(wanted.kind, name, version, published, lying, tuple(users), passed)
 
 
-def meant(name: str, version: str | None, kind: str | None, everything: Iterable[Component]) -> Component:
-    """The one that is meant of all there are, its version empty where none is said. Raises `RegistryError`, saying what there is."""
+def meant(name: str, version: str | None, kind: str | None, everything: Iterable[Component], unread: Iterable[str] = ()) -> Component:
+    """The one that is meant of all there are, its version empty where none is said. Raises `RegistryError`, saying what there is, and
+    what could not be read."""
+    lost = "".join(f"; {one}" for one in unread if f"`rulesets/{name}.rules`" in one)
     there = [one for one in everything if kind in (None, one.kind)]
     kinds = sorted({one.kind for one in there if one.name == name})
     if not kinds:
         hint = suggest(name, {one.name for one in there})
         called = f"component `{name}`" if kind is None else f"`{kind}:{name}`"
         message = f"there is no {called} in the working tree, in the registry or in a lock"
-        raise RegistryError(message + (f"; {hint}" if hint else ""))
+        raise RegistryError(message + (f"; {hint}" if hint and not lost else "") + lost)
     if len(kinds) > 1:
         names = " or ".join(f"`{one}:{name}`" for one in kinds)
         raise RegistryError(f"several components are called `{name}`: say {names}")
     versions = sorted({one.version for one in there if one.name == name}, key=in_order)
     if version is not None and version not in versions:
-        raise RegistryError(f"`{name}` has no version `{version[:40]}`; there are {', '.join(versions[-10:])}")
+        raise RegistryError(f"`{name}` has no version `{version[:40]}`; there are {', '.join(versions[-10:])}{lost}")
     return Component(kinds[0], name, version or "", "")
 
 

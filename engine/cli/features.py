@@ -48,19 +48,23 @@ def run(args: Namespace) -> int:
         raise Stop(f"there is no store `{args.store}`")
     with engine.open_store(args.store) as store:
         try:
-            return _summary(args, store) if args.key is None else _key(args, engine, store)
+            return _summary(args, engine, store) if args.key is None else _key(args, engine, store)
         except InputError as error:
             raise Stop(str(error)) from None
 
 
-def _summary(args: Namespace, store: Store) -> int:
+def _summary(args: Namespace, engine: Engine, store: Store) -> int:
     measured = store.measured()
-    per_key = measured.bytes // max(1, measured.keys)
+    per_key, time = measured.bytes // max(1, measured.keys), engine.record.field(engine.record.time).type
+    kept = {"oldest": measured.oldest, "newest": measured.newest}
+    span = {name: show(moment, time) for name, moment in kept.items() if moment is not None}
     if args.json:
-        as_json({**measured._asdict(), "bytes_per_key": per_key})
+        as_json({**measured._asdict(), **span, "bytes_per_key": per_key})
         return FINE
     lines = {"keys": measured.keys, "rows": measured.rows, "events": measured.events, "bytes": measured.bytes, "bytes per key": per_key}
     out("\n".join(f"{count:>15,}  {word}" for word, count in lines.items()))
+    if span:
+        out(f"from {span['oldest']} to {span['newest']}")
     return FINE
 
 

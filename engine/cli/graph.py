@@ -16,7 +16,8 @@ from engine.errors import SourceError
 from engine.loaded import load
 from engine.registry import bundle
 from engine.registry.lock import SUFFIX, Lock, check_engine, check_loaded, unpack
-from engine.registry.published import Registry
+from engine.registry.mirror import holding
+from engine.registry.places import Address
 from engine.registry.store import Workspace
 from engine.uses import Tree, Versions, needs_of
 from engine.version import LANGUAGE_VERSION, VERSION
@@ -38,24 +39,32 @@ def arguments(parser: ArgumentParser) -> None:
     parser.add_argument("cascade", metavar="CASCADE", nargs="?", help="the cascade's YAML file, or a lock")
     parser.add_argument("--lock", metavar="LOCK", help="the lock to draw")
     parser.add_argument("--format", choices=FORMATS, default="text", help="text (default), mermaid for Markdown pages, or svg")
-    shelf.arguments(parser)
+    shelf.arguments(parser, shelf.ANYWHERE)
 
 
 def run(args: Namespace) -> int:
     if bool(args.cascade) == bool(args.lock):
         raise Stop("name what to draw: `engine graph cascades/screening.yaml`, or `engine graph --lock cascades/screening.lock`")
-    path = loading.path_of(args.lock or args.cascade)
+    path = _file(args.lock or args.cascade)
     if args.lock and path.suffix != SUFFIX:
         raise Stop(f"`{args.lock}` is no lock: it ends with `{SUFFIX}`; a cascade is drawn without --lock")
     if path.suffix == bundle.SUFFIX:
         raise Stop(f"`{path}` is a bundle, which is opened only to decide: draw the lock it was made of")
     locked = path.suffix == SUFFIX
-    drawn = _of_lock(Lock.read(path), path, shelf.registry(args, path)) if locked else (drawing(_linked(path, Workspace.around(path))),)
+    drawn = _of_lock(Lock.read(path), path, shelf.where(args, path)) if locked else (drawing(_linked(path, Workspace.around(path))),)
     if args.json:
         as_json(dict(zip(("steps", "versions"), map(asdict, drawn), strict=True)) if locked else asdict(drawn[0]))
     else:
         out(DRAW[args.format](*drawn))
     return FINE
+
+
+def _file(name: str) -> Path:
+    """The cascade or lock that is named. Raises `Stop`; of a folder of locks one is to be named."""
+    path = loading.path_of(name)
+    if path.is_dir():
+        raise Stop(f"`{name}` is a folder: name one of its locks, like `{min(path.glob(f'*{SUFFIX}')).as_posix()}`")
+    return path
 
 
 def _linked(path: Path, workspace: Workspace) -> Linked:
@@ -65,10 +74,10 @@ def _linked(path: Path, workspace: Workspace) -> Linked:
     return linked
 
 
-def _of_lock(lock: Lock, path: Path, registry: Registry) -> tuple[Drawing, ...]:
+def _of_lock(lock: Lock, path: Path, found: Path | Address) -> tuple[Drawing, ...]:
     """The steps as the locked versions have them, and these versions."""
-    home = Workspace.around(path)
     check_engine(lock, VERSION, LANGUAGE_VERSION, str(path))
+    home, registry = Workspace.around(path), holding(lock, found)
     with tempfile.TemporaryDirectory(prefix="kaskade-") as place:
         folder = home.folder if lock.draft else Path(place).resolve()
         if not lock.draft:

@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
     name, version, kind = shelf.reference(args.name)
     if version is None:
         raise Stop(f"name the version to look at, like `{name}@1.0.0`")
-    found = impact(shelf.workspace(), shelf.registry(args), name, version, kind)
+    found = impact(shelf.workspace(), shelf.there(args), name, version, kind)
     if args.json:
         as_json(found.to_dict())
     else:

@@ -11,7 +11,7 @@ from engine.registry.places import place
 
 NAME: Final = "pull"
 SUMMARY: Final = "fetch versions from a registry server, or from another folder"
-FINDS: Final = "a version that is another here, what is missing or altered, or a server that cannot be reached"
+FINDS: Final = "does not occur"
 TEACHES: Final = """\
 Fetch versions from an OCI registry server, or from a registry in another folder, into this one; every file is held against its digest.
 What a version needs comes along, unless something that fits is here. A version that is here with other bytes is refused, and nothing is

@@ -11,7 +11,7 @@ from engine.registry.places import place
 
 NAME: Final = "push"
 SUMMARY: Final = "send versions to a registry server, or to another folder"
-FINDS: Final = "a version that is another there, what is missing or altered, or a server that cannot be reached"
+FINDS: Final = "does not occur"
 TEACHES: Final = """\
 Send published versions to an OCI registry server, or to a registry in another folder, with the same bytes under the same digests. What a
 version needs goes along, unless something that fits is there. A version that is there with other bytes is refused, and nothing is sent.

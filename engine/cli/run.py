@@ -19,6 +19,7 @@ from engine.errors import InputError
 from engine.ledger.decision import Decision
 from engine.ledger.log import Call
 from engine.plan import Row
+from engine.registry.store import Workspace
 from engine.run.event import tick_event
 from engine.run.moments import PERIODS, Every
 
@@ -93,13 +94,15 @@ def run(args: Namespace) -> int:
     for target in (args.output, args.rejects, args.report):
         if target:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
-    summary = Summary.of(engine.linked, licence=quoted(engine.workspace.folder / "LICENCE.md"), made=made_under(engine))
+    licence = quoted(Workspace.around(Path(args.cascade)).folder / "LICENCE.md")
+    summary = Summary.of(*engine.in_turn, licence=licence, made=made_under(engine), locks=engine.locks)
     started = time.monotonic()
     with Progress() as progress, nullcontext() if engine.ledger is None else engine.ledger:
         watcher = _Watcher(engine, summary, progress)
         try:
             every = None if args.tick is None else Every.of(engine.plan, args.tick, args.per, args.until)
-            options = Options(args.history_from, args.encoding, args.values, args.ledger is not None, every, memory, aside)
+            each, following = args.ledger is not None, engine.following
+            options = Options(args.history_from, args.encoding, args.values, each, every, memory, aside, following)
             beside = run_files(engine.plan, paths, args.output, args.rejects, watcher, options)
         except InputError as error:
             raise Stop(str(error)) from None
@@ -114,10 +117,10 @@ def run(args: Namespace) -> int:
 
 
 def made_under(engine: Engine) -> list[str]:
-    """What decisions are made under, in a line: the lock, or which components are drafts."""
+    """What decisions are made under, in a line: the lock, or which components are drafts. Of several locks the summary counts."""
     drafts = [f"{name}@{version}" for _, name, version, _ in engine.drafts]
     more = f" and {len(drafts) - _NAMED:,} more" if len(drafts) > _NAMED else ""
-    lines = [] if engine.lock is None else [f"lock {engine.lock}"]
+    lines = [] if engine.lock is None or engine.locks else [f"lock {engine.lock}"]
     return lines + ([f"drafts: {', '.join(drafts[:_NAMED])}{more}"] if drafts else [])
 
 
@@ -178,7 +181,9 @@ def quoted(path: Path) -> str:
 def _tell(args: Namespace, engine: Engine, summary: Summary, beside: Arrival) -> None:
     written = [name for name in (args.output, args.rejects, args.report, args.ledger) if name]
     if args.json:
-        under = {"lock": engine.lock, "drafts": [f"{name}@{version}" for _, name, version, _ in engine.drafts]}
+        drafts = [f"{name}@{version}" for _, name, version, _ in engine.drafts]
+        locks = [{"lock": seal, "file": file, "decided": summary.under[seal]} for seal, file in engine.locks.items()]
+        under = {"lock": engine.lock, "drafts": drafts} if not locks else {"locks": locks, "drafts": drafts}
         rows = {"rows": summary.rows, "decided": summary.decided, "rejected": summary.rejected, "balanced": summary.balanced}
         counts: dict[str, object] = {"outcomes": dict(summary.outcomes()), "rejects": dict(summary.rejects), "hits": dict(summary.hits)}
         if summary.silenced:
@@ -251,8 +256,8 @@ class _Watcher:
         self.progress.stage(text)
 
     def on_event(self, raw: str | None, row: Row, open_row: Row) -> None:
-        decision = self.engine.loaded.read_off(row, open_row)
-        self._waiting.append((tick_event(decision) if raw is None else raw, decision, self.engine.loaded.calls(decision)))
+        decision = self.engine.read_off(row, open_row)
+        self._waiting.append((tick_event(decision) if raw is None else raw, decision, self.engine.calls(decision)))
         if len(self._waiting) == _PORTION:
             self.keep()
 

@@ -40,6 +40,14 @@ def registry(args: Namespace, beside: Path | None = None) -> Registry:
     return Registry(folder(where(args, beside)))
 
 
+def there(args: Namespace) -> Registry:
+    """As `registry`, where one that is named must be there. Raises `Stop`."""
+    found = registry(args)
+    if args.registry and not found.layout.exists:
+        raise Stop(f"there is no registry in `{found.place}`: it has no file `oci-layout`")
+    return found
+
+
 def reference(text: str) -> tuple[str, str | None, str | None]:
     """``aml/cash@1.4.0`` as name and version or range, and its kind where that is said: ``cascade:aml/cash``. Raises `Stop`."""
     kind, _, name = text.rpartition(":")
@@ -57,6 +65,8 @@ def chosen(names: Sequence[str], source: Shelf) -> list[Published]:
     for text in names:
         if text.endswith(SUFFIX):
             found += held(Lock.read(Path(text)), source)
+        elif text.endswith((".yaml", ".yml", ".rules")):
+            raise Stop(f"`{text}` is a file of the working tree: write the component's name, like `aml/cash`, or a lock of `engine lock`")
         else:
             found.append(source.newest(*reference(text)))
     return found
@@ -77,8 +87,11 @@ def carried(args: Namespace, source: Shelf, target: Shelf, words: str) -> int:
     if args.all == bool(args.names):
         raise Stop(f"name components or locks to {args.command}, or say --all")
     if isinstance(source, Registry) and not source.layout.exists:
-        raise Stop(f"there is no registry in `{source.place}`: it has no file `oci-layout`")
+        publish_first = "; `engine publish` makes it" if args.command == "push" else ""
+        raise Stop(f"there is no registry in `{source.place}`: it has no file `oci-layout`{publish_first}")
     wanted = source.all() if args.all else with_needs(chosen(args.names, source), source, target)
+    if not wanted:
+        raise Stop(f"there are no components in `{source.place}`: is that the right place?")
     done = carry(wanted, source, target, tell=(lambda _: None) if args.json else (lambda one: out(f"{one.component.kind:<9} {one}")))
     other = (target if args.command == "push" else source).place
     if args.json:

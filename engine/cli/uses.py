@@ -33,7 +33,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     name, version, kind = shelf.reference(args.name)
-    found = uses(shelf.workspace(), shelf.registry(args), name, version, kind)
+    found = uses(shelf.workspace(), shelf.there(args), name, version, kind)
     if args.json:
         as_json(found.to_dict())
         return FINE

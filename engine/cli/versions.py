@@ -32,6 +32,8 @@ def run(args: Namespace) -> int:
     registry = opened(shelf.where(args))
     name, _, kind = (None, None, None) if args.name is None else shelf.reference(args.name)
     there = registry.all() if name is None else registry.versions(name, kind)
+    if name is not None and not there:
+        registry.newest(name, None, kind)  # says what was probably meant
     if args.json:
         as_json({"registry": str(registry.place), "components": [_told(one) for one in there]})
         return FINE

@@ -113,7 +113,7 @@ class _Corrections:
     def __init__(self, passing: Passing) -> None:
         self._passing = passing
         self._newest: dict[tuple[Value, ...], Value] = {}
-        self._found: dict[str | None, list[tuple[int, int]]] = {}
+        self._found: dict[str | None, list[_Row]] = {}
         self.asked: dict[tuple[str, str | None], int] = {}
 
     def come(self, rows: Iterable[_Row]) -> None:
@@ -122,14 +122,14 @@ class _Corrections:
             if row.key is None:
                 continue
             if row.key in self._newest and row.revision > self._newest[row.key]:
-                self._found.setdefault(self._passing.event(row.key), []).append((row.place, row.time))
+                self._found.setdefault(self._passing.event(row.key), []).append(row)
             if row.key not in self._newest or row.revision > self._newest[row.key]:
                 self._newest[row.key] = row.revision
 
     def standing(self, name: str, passed: Passed, place: int) -> Passed:
         """The hits under a name that stand at a place of the batch: without those of events that were corrected since they asked."""
-        for _, event in passed.hits if self._found else ():
-            for at, time in self._found.get(event, ()):
-                if event is not None and self.asked[name, event] < at <= place:
-                    passed = self._passing.withdrawn(passed, event, time)
+        for _, event, _ in passed.hits if self._found else ():
+            for row in self._found.get(event, ()):
+                if event is not None and self.asked[name, event] < row.place <= place:
+                    passed = self._passing.withdrawn(passed, event, row.revision, row.time)
         return passed

@@ -20,7 +20,7 @@ from engine.values import INT64_MAX, INT64_MIN, missing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.features.spec import History, Measure, Slot
+    from engine.features.spec import History, Measure, Slot, Together
     from engine.values import Value
 
 UNSAID: Final = object()
@@ -53,25 +53,22 @@ SPACE: Final[dict[str, Any]] = {
 class Fused:
     """The generated code of one history, and its text."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, together: Sequence[Together]) -> None:
         slots = [_Slot(place, slot, history) for place, slot in enumerate(history.slots)]
-        always = [slot for slot in slots if slot.always and slot.lengths]
-        groups = [_Group([slot]) for slot in slots if slot not in always] + ([_Group(always)] if always else [])
-        self.together = [tuple(slot.place for slot in group.slots) for group in groups]
-        """Slots that hold the same rows, and so drop them together."""
+        groups = [_Group([slots[place] for place in some.slots]) for some in together]
         space: dict[str, Any] = dict(SPACE)
         space |= {f"TYPE_{place}": measure.of for place, measure in enumerate(history.measures)}
         self.done = {place for slot in slots for place, _ in slot.measures}
         """The places of the measures it says something of."""
-        self.lines = [line for group in groups for line in group.tell()] + [line for group in groups for line in group.said()]
+        self.lines = ["state.time = time", *(line for group in groups for line in (*group.tell(), *group.said()))]
         """What is done with an event of which `state_N` and `value_N` are the cells; `said_N` are what the measures say, and `left` tells
         whether one of them is `UNSAID`."""
-        others = [line for slot in slots for line in (*_Late(slot).insert(), *_Late(slot).cut())]
+        others = [*(line for slot in slots for line in _Late(slot).lines()), *(line for group in groups for line in group.cut())]
         self.source = "\n".join([*_state(slots), *self._tell(slots, history), *others])
         self.tell = load(self.source, f"history per {', '.join(history.per)}", space, "tell")
         self._state = space["State"]
         self._inserts = [space[f"insert_{slot.place}"] for slot in slots]
-        self._cuts = [space[f"cut_{slot.place}"] for slot in slots]
+        self._cuts = [space[f"cut_{group.place}"] for group in groups]
 
     tell: Callable[..., tuple[bool, list[Value]]]
     """What the measures say to an event at a time that is not before any other, which enters with a key and cells; and whether there are
@@ -96,9 +93,9 @@ class Fused:
         """A lane has a new row at a place, before others; the rows of a lane are so many then."""
         self._inserts[slot](state, place, time, *one, number)
 
-    def cut(self, state: Any, slot: int, number: int, gone: int) -> None:
-        """A lane has lost its first so many rows, all up to the moment `gone`, which no window holds."""
-        self._cuts[slot](state, number, gone)
+    def cut(self, state: Any, group: int, number: int, gone: int) -> None:
+        """The lanes of slots that keep the same rows have lost their first so many, all up to the moment `gone`, which no window holds."""
+        self._cuts[group](state, number, gone)
 
 
 def any_fused(history: History) -> bool:
@@ -115,15 +112,16 @@ def _is_fused(measure: Measure, slot: Slot) -> bool:
 
 
 class _Slot:
-    """What is kept of one slot, and its windows from the shortest to the longest. Slots that keep every row share their places."""
+    """What is kept of one slot, and its windows from the shortest to the longest; its `leader` is the first that keeps the same rows, with
+    which it shares their places."""
 
     def __init__(self, place: int, slot: Slot, history: History) -> None:
         self.place, self.leader = place, place
         self.number = slot.of is not None and slot.of.type.kind == "number"
         self.measures = [(i, m) for i, m in enumerate(history.measures) if m.slot == place and _is_fused(m, slot)]
         self.lengths: list[int] = sorted({m.reach.length for _, m in self.measures if m.reach.length is not None})
-        self.always = slot.where is None and not slot.looks and slot.event is None
-        """Whether every row is kept."""
+        self.always = slot.always
+        """Then its value says whether that is known."""
         self.doubtful = not self.always or slot.of is not None
         """Whether there may be rows that are not surely in, or have no value."""
         self.tops = [name for name in ("max", "min") if any(m.aggregate.function == name for _, m in self.measures)]
@@ -139,17 +137,30 @@ class _Slot:
 
     @property
     def lists(self) -> list[str]:
-        """What a state has one of for the slot: the lane's lists, and its own."""
+        """What a state has one of for the slot: the lane's lists, of which those of times and keys are the leader's, and its own."""
+        lane = _LANE[:2] * (self.leader == self.place) + self.cells
         own = [f"{top}_{part}" for top in self.tops for part in ("times", "values")] + (["last"] if self.windows("distinct") else [])
-        return [f"{name}_{self.place}" for name in (*_LANE, *own)]
+        return [f"{name}_{self.place}" for name in (*lane, *own)]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Which of the lists of states and values are needed: no states where every row is in, no values where rows are only counted."""
+        return ("states",) * (not self.always) + ("values",) * self.doubtful
 
     @property
     def counters(self) -> list[str]:
-        """Its running numbers: of those that share places the place of each window's first row; sums, and how many distinct values a window
-        holds."""
+        """Its running numbers: of a leader the place of each window's first row; sums, and how many distinct values a window holds."""
         found = [f"low_{self.place}_{window}" for window in range(len(self.lengths))] if self.leader == self.place else []
         wanted = {"sum": self.sums, "squares": self.windows("stddev"), "distinct": self.windows("distinct")}
         return found + [f"{name}_{self.place}_{window}" for name, windows in wanted.items() for window in windows]
+
+    @property
+    def heads(self) -> list[str]:
+        """Where the values of each window begin that may be the largest or the smallest, or some place before."""
+        return [head for top in self.tops for head in self.heads_of(top)]
+
+    def heads_of(self, top: str) -> list[str]:
+        return [f"{top}_{self.place}_{window}" for window in self.windows(top)]
 
     @property
     def doubts(self) -> list[str]:
@@ -158,9 +169,10 @@ class _Slot:
 
     def sure(self, state: str, value: str) -> str:
         """The condition that a row is one these windows can take, which also gives its `units` where they are summed up."""
+        sure = f"{value} is not None" if self.always else f"{state} == {SURE}"
         if not self.number or not self.sums:
-            return f"{state} == {SURE}"
-        return f"{state} == {SURE} and -BIG < {value} < BIG and (units := int({value} * SCALE)) == {value} * SCALE"
+            return sure
+        return f"{sure} and -BIG < {value} < BIG and (units := int({value} * SCALE)) == {value} * SCALE"
 
     def units(self, value: str) -> str:
         return "units" if self.number else value
@@ -176,20 +188,18 @@ class _Group:
             slot.leader, slot.lengths = self.place, self.lengths
 
     def tell(self) -> list[str]:
-        lines = ["state.time = time", *(f"{name} = state.{name}" for slot in self.slots for name in slot.lists)]
-        added = [f"{name}_{slot.place}.append({what})" for slot in self.slots for name, what in _row(slot.place)]
+        lines = [f"{name} = state.{name}" for slot in self.slots for name in slot.lists]
+        added = [f"{name}_{self.place}.append({what})" for name, what in (("times", "time"), ("keys", "key"))]
+        added += [f"{name}_{slot.place}.append({name[:-1]}_{slot.place})" for slot in self.slots for name in slot.cells]
         if self.lengths:
             lines += [f"{name} = state.{name}" for slot in self.slots for name in slot.counters]
-            lines.append(f"base_{self.place} = state.base_{self.place}")
-            added += [line for slot in self.slots for line in self._added(slot)]
+            lines += [f"base_{self.place} = state.base_{self.place}", f"number_{self.place} = len(times_{self.place})"]
+            added += [f"number_{self.place} += 1", *(line for slot in self.slots for line in self._added(slot))]
         keeps = f"if value_{self.place} is not None or state_{self.place} != {OUT}:"
         lines += added if self.always else [keeps, *_in(added)]
-        if self.lengths:
-            lines.append(f"number_{self.place} = len(times_{self.place})")
-            for window in range(len(self.lengths)):
-                lines += self._expire(window)
-            lines += [f"state.{name} = {name}" for slot in self.slots for name in slot.counters]
-        return lines
+        for window in range(len(self.lengths)):
+            lines += self._expire(window)
+        return lines + [f"state.{name} = {name}" for slot in self.slots for name in slot.counters if self.lengths]
 
     def _added(self, slot: _Slot) -> list[str]:
         place, value = slot.place, f"value_{slot.place}"
@@ -197,15 +207,21 @@ class _Group:
         if slot.windows("stddev"):
             known.append(f"square = {slot.units(value)} * {slot.units(value)}")
             known += [f"squares_{place}_{window} += square" for window in slot.windows("stddev")]
-        if slot.windows("distinct"):
-            known += [f"at = last_{place}.get({value}, -1)", f"last_{place}[{value}] = base_{self.place} + len(times_{place}) - 1"]
-            for window in slot.windows("distinct"):
-                known += [f"if at < base_{self.place} + low_{self.place}_{window}:", f"    distinct_{place}_{window} += 1"]
+        known += self._distinct(slot, value)
         for top in slot.tops:
-            times, values = f"{top}_times_{place}", f"{top}_values_{place}"
-            known += [f"while {values} and {values}[-1] {_BEATEN[top]} {value}:", f"    del {values}[-1], {times}[-1]"]
-            known += [f"{values}.append({value})", f"{times}.append(time)"]
-        return _either(slot, slot.sure(f"state_{place}", value), known, [f"state.{name} += 1" for name in slot.doubts])
+            known += _topped(slot, top, value)
+        return _either(slot.sure(f"state_{place}", value), known, [f"state.{name} += 1" for name in slot.doubts])
+
+    def _distinct(self, slot: _Slot, value: str) -> list[str]:
+        """A value is another one to every window that begins after its last place; the longer a window, the earlier it begins."""
+        place, windows, lines = slot.place, slot.windows("distinct"), []
+        for word, longest in zip(["if", *["elif"] * len(windows)], windows[::-1], strict=False):
+            lines.append(f"{word} at < low_{self.place}_{longest}:")
+            lines += [f"    distinct_{place}_{window} += 1" for window in windows if window <= longest]
+        if lines:
+            lines.insert(0, f"at = last_{place}.get({value}, -1) - base_{self.place}")
+            lines.append(f"last_{place}[{value}] = base_{self.place} + number_{self.place} - 1")
+        return lines
 
     def _expire(self, window: int) -> list[str]:
         low, after = f"low_{self.place}_{window}", f"after_{self.place}_{window}"
@@ -225,25 +241,59 @@ class _Group:
             gone += [f"if last_{place}[value] == base_{self.place} + {low}:", f"    distinct_{place}_{window} -= 1"]
             if window == slot.windows("distinct")[-1]:
                 gone.append(f"    del last_{place}[value]")
-        lines = _either(slot, slot.sure(f"states_{place}[{low}]", "value"), gone, [f"state.doubt_{place}_{window} -= 1"])
-        return [f"value = values_{place}[{low}]", *lines] if gone or slot.number else lines
+        doubt = [f"state.doubt_{place}_{window} -= 1"] if slot.doubtful else []
+        lines = _either(slot.sure(f"states_{place}[{low}]", "value"), gone, doubt)
+        return [f"value = values_{place}[{low}]", *lines] if slot.doubtful or gone else lines
 
     # --- what they say ---
 
     def said(self) -> list[str]:
+        """Nearly always nothing is in doubt in any window: a longer one holds all that a shorter one does."""
         if not self.lengths:
             return []
-        short = f"short_{self.place} = after_{self.place}_{len(self.lengths) - 1} + 1 < since"
-        return [short, *(line for slot in self.slots for window in slot.windows() for line in self._said(slot, window))]
+        longest = len(self.lengths) - 1
+        short = f"short_{self.place} = after_{self.place}_{longest} + 1 < since"
+        doubts = [f"state.{slot.doubts[-1]}" for slot in self.slots if slot.doubts]
+        plain = [line for window in range(len(self.lengths)) for line in self._plain(window)]
+        careful = [line for slot in self.slots for window in slot.windows() for line in self._said(slot, window)]
+        return [short, f"if {' or '.join([f'short_{self.place}', *doubts])}:", *_in(careful), "else:", *_in(plain)]
+
+    def _plain(self, window: int) -> list[str]:
+        return self._rows([line for slot in self.slots for line in self._values(slot, window)], window)
 
     def _said(self, slot: _Slot, window: int) -> list[str]:
         short = f"short_{self.place} and after_{self.place}_{window} + 1 < since"
-        mine = [(i, m) for i, m in slot.measures if m.reach.length == slot.lengths[window]]
-        inside = [f"said_{i} = {self._value(slot, i, measure, window)}" for i, measure in mine]
-        if any("rows" in line for line in inside):
-            inside.insert(0, f"rows = number_{self.place} - low_{self.place}_{window}")
         left = f"state.doubt_{slot.place}_{window} or {short}" if slot.doubtful else short
-        return [f"if {left}:", f"    left, {', '.join(f'said_{i}' for i, _ in mine)} = True{', UNSAID' * len(mine)}", "else:", *_in(inside)]
+        unsaid = [f"said_{i}" for i, _ in self._mine(slot, window)]
+        lines = [f"if {left}:", f"    left, {', '.join(unsaid)} = True{', UNSAID' * len(unsaid)}"]
+        return [*lines, "else:", *_in(self._rows(self._values(slot, window), window))]
+
+    def _rows(self, lines: list[str], window: int) -> list[str]:
+        counted = any("rows" in line for line in lines)
+        return [f"rows = number_{self.place} - low_{self.place}_{window}", *lines] if counted else lines
+
+    def _mine(self, slot: _Slot, window: int) -> list[tuple[int, Measure]]:
+        return [(i, m) for i, m in slot.measures if m.reach.length == slot.lengths[window]]
+
+    def _values(self, slot: _Slot, window: int) -> list[str]:
+        """What the measures of one window say, in which nothing is in doubt."""
+        lines = []
+        for i, measure in self._mine(slot, window):
+            if measure.aggregate.function in slot.tops:
+                lines += self._step(slot, measure.aggregate.function, window)
+            lines.append(f"said_{i} = {self._value(slot, i, measure, window)}")
+        return lines
+
+    def _step(self, slot: _Slot, top: str, window: int) -> list[str]:
+        """On to the first value of a window of those that may be the largest."""
+        head = f"{top}_{slot.place}_{window}"
+        there = "" if slot.always else "rows and "
+        return [
+            f"{head} = state.{head}",
+            f"while {there}{top}_times_{slot.place}[{head}] <= after_{self.place}_{window}:",
+            f"    {head} += 1",
+            f"state.{head} = {head}",
+        ]
 
     def _value(self, slot: _Slot, i: int, measure: Measure, window: int) -> str:
         function, held = measure.aggregate.function, f"{slot.place}_{window}"
@@ -260,7 +310,7 @@ class _Group:
         """What says nothing where there are no rows."""
         function, held = measure.aggregate.function, f"{slot.place}_{window}"
         if function in slot.tops:
-            top = f"{function}_values_{slot.place}[bisect_right({function}_times_{slot.place}, after_{self.place}_{window})]"
+            top = f"{function}_values_{slot.place}[{function}_{held}]"
             return top if measure.of.scale == 1 else f"settled({top}, TYPE_{i})"
         if function == "stddev":
             unit = " * UNIT * UNIT" if slot.number else ""
@@ -272,6 +322,28 @@ class _Group:
         # half-even; the mean of values that fit does too
         return f"(down := sum_{held} // rows) + ((rest := 2 * (sum_{held} - down * rows)) > rows or (rest == rows and down & 1))"
 
+    # --- what is gone ---
+
+    def cut(self) -> list[str]:
+        lines = [f"state.base_{self.place} += number"] if self.lengths else []
+        lines += [f"state.low_{self.place}_{window} -= number" for window in range(len(self.lengths))]
+        for slot in self.slots:
+            for top in slot.tops:
+                times, values = f"state.{top}_times_{slot.place}", f"state.{top}_values_{slot.place}"
+                lines += [f"at = bisect_right({times}, gone)", f"del {times}[:at], {values}[:at]"]
+                lines += [f"state.{head} = max(0, state.{head} - at)" for head in slot.heads_of(top)]
+        return [f"def cut_{self.place}(state, number, gone):", *_in(lines or ["pass"]), "", ""]
+
+
+def _topped(slot: _Slot, top: str, value: str) -> list[str]:
+    """A value beats those before it that it is larger than: they are never the largest again."""
+    times, values, heads = f"{top}_times_{slot.place}", f"{top}_values_{slot.place}", slot.heads_of(top)
+    beaten = f"{values}[-1] {_BEATEN[top]} {value}"
+    lines = [f"if {values} and {beaten}:", f"    del {values}[-1], {times}[-1]"]
+    lines += [f"    while {values} and {beaten}:", f"        del {values}[-1], {times}[-1]", f"    at = len({values})"]
+    lines += [line for head in heads for line in (f"    if state.{head} > at:", f"        state.{head} = at")]
+    return [*lines, f"{values}.append({value})", f"{times}.append(time)"]
+
 
 def _sum(slot: _Slot, i: int, measure: Measure, held: str) -> str:
     if slot.number:
@@ -281,14 +353,9 @@ def _sum(slot: _Slot, i: int, measure: Measure, held: str) -> str:
     return f"sum_{held} if INT64_MIN <= sum_{held} <= INT64_MAX else OVERFLOW"
 
 
-def _row(place: int) -> list[tuple[str, str]]:
-    """The lists of a lane, and what of an event each takes."""
-    return list(zip(_LANE, ("time", f"state_{place}", f"value_{place}", "key"), strict=True))
-
-
-def _either(slot: _Slot, sure: str, known: list[str], doubts: list[str]) -> list[str]:
+def _either(sure: str, known: list[str], doubts: list[str]) -> list[str]:
     """What is done with a row that the windows take, and with another."""
-    if not slot.doubtful:
+    if not doubts:
         return known
     if not known:
         return [f"if not ({sure}):", *_in(doubts)]
@@ -296,18 +363,19 @@ def _either(slot: _Slot, sure: str, known: list[str], doubts: list[str]) -> list
 
 
 class _Late:
-    """The code for one slot where a row comes before others, and where rows are gone."""
+    """The code for one slot where a row comes before others."""
 
     def __init__(self, slot: _Slot) -> None:
         self.slot, self.place, self.leader = slot, slot.place, slot.leader
         self.longest = slot.lengths[slot.windows("distinct")[-1]] if slot.windows("distinct") else 0
 
-    def insert(self) -> list[str]:
+    def lines(self) -> list[str]:
         """The windows are as they were at the last event in order, at `state.time`."""
         place, slot = self.place, self.slot
-        lines = [f"base, values, sure = state.base_{self.leader}, state.values_{place}, {slot.sure('state_', 'value')}"]
+        lines = [f"base, sure = state.base_{self.leader}, {slot.sure('state_', 'value')}"]
         if self.longest:
-            lines += [f"last = state.last_{place}", "at = last.get(value, -1) if sure else -1", "at += at >= base + place"]
+            lines.append(f"values, last = state.values_{place}, state.last_{place}")
+            lines += ["at = last.get(value, -1) if sure else -1", "at += at >= base + place"]
         for window in range(len(slot.lengths)):
             lines += self._insert(window)
         if self.longest:
@@ -324,15 +392,17 @@ class _Late:
             known.append(f"state.squares_{held} += {slot.units('value')} * {slot.units('value')}")
         if window in slot.windows("distinct"):
             known.append(f"state.distinct_{held} += at < base + {low}")
-        lines = _either(slot, "sure", known, [f"state.doubt_{held} += 1"]) if window in slot.windows() else []
+        doubt = [f"state.doubt_{held} += 1"] if slot.doubtful and window in slot.windows() else []
+        lines = _either("sure", known, doubt)
         before = f"{low} += 1" if self.leader == self.place else "pass"
         return [f"if time <= state.time - {slot.lengths[window]}:", f"    {before}", *(["else:", *_in(lines)] if lines else [])]
 
     def _shift(self) -> list[str]:
         """The rows after the new one have moved, and so have the values of which they are the last."""
+        known = "values[later] is not None" if self.slot.always else f"state.states_{self.place}[later] == {SURE}"
         return [
             "for later in range(number - 1, place, -1):",
-            f"    if state.states_{self.place}[later] == {SURE} and last.get(values[later]) == base + later - 1:",
+            f"    if {known} and last.get(values[later]) == base + later - 1:",
             "        last[values[later]] = base + later",
             f"if sure and at < base + place and time > state.time - {self.longest}:",
             "    last[value] = base + place",
@@ -348,20 +418,11 @@ class _Late:
             f"    while at and {values}[at - 1] {beaten} value:",
             "        at -= 1",
             f"        del {values}[at], {times}[at]",
+            *(f"    state.{head} = 0" for head in self.slot.heads_of(top)),
         ]
 
-    def cut(self) -> list[str]:
-        place, lines = self.place, ["pass"]
-        if self.slot.lengths and self.leader == place:
-            lines = [f"state.base_{place} += number"]
-            lines += [f"state.low_{place}_{window} -= number" for window in range(len(self.slot.lengths))]
-        for top in self.slot.tops:
-            times, values = f"state.{top}_times_{place}", f"state.{top}_values_{place}"
-            lines += [f"at = bisect_right({times}, gone)", f"del {times}[:at], {values}[:at]"]
-        return [f"def cut_{place}(state, number, gone):", *_in(lines), "", ""]
 
-
-_LANE: Final = ("times", "states", "values", "keys")
+_LANE: Final = ("times", "keys", "states", "values")
 _BEATEN: Final = {"max": "<=", "min": ">="}
 
 
@@ -370,14 +431,15 @@ def _in(lines: list[str]) -> list[str]:
 
 
 def _state(slots: list[_Slot]) -> list[str]:
-    names = ["time", *(name for slot in slots for name in (*slot.lists, f"base_{slot.place}", *slot.counters, *slot.doubts))]
-    lines = [f"__slots__ = {tuple(names)!r}", "", "def __init__(self):", "    self.time = -(2 ** 63)"]
+    names = [name for slot in slots for name in (*slot.lists, f"base_{slot.place}", *slot.counters, *slot.heads, *slot.doubts)]
+    lines = [f"__slots__ = {('time', *names)!r}", "", "def __init__(self):", "    self.time = -(2 ** 63)"]
     taken = []
     for slot in slots:
-        lines += [f"    self.{name} = {'{}' if name.startswith('last') else '[]'}" for name in slot.lists[len(_LANE) :]]
-        lines += [f"    self.{name} = 0" for name in (f"base_{slot.place}", *slot.counters, *slot.doubts)]
-        lane = ", ".join(f"self.{name}_{slot.place}" for name in _LANE)
-        taken += [f"    if slot == {slot.place}:", f"        {lane} = lane.times, lane.states, lane.values, lane.keys"]
+        lane = [name for name in slot.lists if name.rpartition("_")[0] in _LANE]
+        own = [name for name in slot.lists if name not in lane]
+        lines += [f"    self.{name} = {'{}' if name.startswith('last') else '[]'}" for name in own]
+        lines += [f"    self.{name} = 0" for name in (f"base_{slot.place}", *slot.counters, *slot.heads, *slot.doubts)]
+        taken += [f"    if slot == {slot.place}:"] * bool(lane) + [f"        self.{name} = lane.{name.rpartition('_')[0]}" for name in lane]
     return ["class State:", *_in([*lines, "", "def take(self, slot, lane):", *taken]), "", ""]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from engine.errors import InputError, StoreDown, StoreError
 from engine.features.judging import Judge
-from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, More, Place, Told
+from engine.features.log import CLOSED, Assumed, Change, Entered, Event, Left, Measured, More, Place, Told
 from engine.features.looking import Asked
 from engine.features.memory import MemoryLog, weighed
 from engine.features.missed import LOG, Missed
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from engine.backends.holding import Answer
-    from engine.features.log import Found, Key, Lane, Log, Measured
+    from engine.features.log import Found, Key, Lane, Log
     from engine.features.looking import Cell
     from engine.features.passed import Question
     from engine.features.sliding import Content, Standing, Withdrawn
     from engine.features.spec import BoundFeatures
     from engine.record import Record
+
+    Met = tuple[Lane, Past, Sequence[Cell], Standing]
+    """A past that the generated code told of an event: the lane, the past, what the event is to each slot, and how it stood before."""
 
 MOST_KEYS: Final = 50_000
 """So many pasts of a log stay in this process, those asked last; the others are loaded when they are asked."""
@@ -76,8 +79,7 @@ class _Touched(NamedTuple):
         past = self.past
         kept = self.own is not None and any(state != OUT or value is not None for state, value in self.row.cells)
         sweep = past.number % SWEEP == 0
-        gone = min((past.gone(slot) for slot in range(len(past.lanes))), default=FOREVER) if sweep else FOREVER
-        return Change(past.standing, self.row if kept else None, self.leaves, gone)
+        return Change(past.standing, self.row if kept else None, self.leaves, past.unseen() if sweep else FOREVER)
 
 
 class _Given(NamedTuple):
@@ -85,7 +87,7 @@ class _Given(NamedTuple):
 
     row: Row
     key: Key | None = None
-    content: bytes = b""
+    content: Any = None
     revision: Value = None
     known: Told | None = None
 
@@ -140,10 +142,13 @@ class LiveStore:
             told = self.log.measured()
             if self.log.lasting:
                 return told
-            rows = sum(len(lane.times) for past in self._pasts.values() for lane in past.lanes)
+            lanes = [lane for past in self._pasts.values() for lane in past.lanes if lane.first]
+            oldest = min((lane.times[0] for lane in lanes if lane.times), default=None)
+            newest = max((past.newest for past in self._pasts.values()), default=None)
             courses = [history.course for history in self._histories]
             size = told.bytes + sys.getsizeof(self._pasts) + weighed(self._pasts.items(), *courses)
-            return told._replace(keys=len(self._pasts), rows=rows, bytes=size)
+            rows = sum(len(lane.times) for lane in lanes)
+            return Measured(len(self._pasts), rows, told.events, size, oldest, newest)
 
     def observe(self, row: Row, record: bool = True) -> Row:
         """The features of one event, which is then part of history; without `record` nothing is left behind.
@@ -152,12 +157,12 @@ class LiveStore:
         was observed with other content; `StoreError` where the rows cannot be read or kept, `StoreDown` where that is so for now.
         """
         swift, since = self._swift, self._since
-        if record and swift is not None and since is not None:
-            answer = swift(row, since)
-            if answer is not None:
-                return answer
-        self._check(row)
         try:
+            if record and swift is not None and since is not None and self._missed.down is None:
+                answer = swift(row, since)
+                if answer is not None:
+                    return answer
+            self._check(row)
             self._missed.catch_up(self._observe)
             return self._observe(row, record)
         except StoreDown as error:
@@ -224,13 +229,14 @@ class LiveStore:
                 return answer
         raise StoreDown("the store is down: too many others let hits of the same key through")
 
-    def _withdraw(self, event: str, time: int) -> None:
-        """An event is corrected, and lies at `time` now: no hit of it that was let through holds another back."""
+    def _withdraw(self, event: str, revision: Value, time: int) -> None:
+        """An event is corrected by this revision, and lies at `time` now: no hit that an earlier one had holds another back. Where a later
+        one has come meanwhile, so that the correction is refused, that has let go of the same hits."""
         for _ in range(_TRIES):
             (where,) = self.log.notes([_where(event)])
             names = json.loads(where or "[]")
             before = dict(zip(names, self.log.notes(names) if names else (), strict=True))
-            after = {name: text_of(self._passing.withdrawn(passed_of(text), event, time)) for name, text in before.items()}
+            after = {name: text_of(self._passing.withdrawn(passed_of(text), event, revision, time)) for name, text in before.items()}
             changes = {name: (before[name], text) for name, text in after.items() if text != before[name]}
             if not changes or self.log.note(changes):
                 return
@@ -269,26 +275,43 @@ class LiveStore:
         return dict(zip(self._columns, answer, strict=True))
 
     def _made_swift(self) -> Callable[[Row, int], Row | None] | None:
-        """The way of most events where rows are kept in this process alone."""
+        """The way of most events."""
         courses = [history.course for history in self._histories]
-        if not isinstance(self.log, MemoryLog) or not swift(self.layout, courses):
+        if not swift(self.layout, courses):
             return None
-        around: dict[str, Any] = {"store": self, "lock": self._lock, "pasts": self._pasts, "events": self.log.events}
-        around |= {"content": self._content, "finish": self._answer}
+        around: dict[str, Any] = {"store": self, "acquire": self._lock.acquire, "release": self._lock.release}
+        around |= {"pasts": self._pasts, "finish": self._answer}
+        if isinstance(self.log, MemoryLog):
+            around["events"] = self.log.events
+        else:
+            around |= {"content": self._content, "log": self.log, "evict": self._evict, "otherwise": self._otherwise}
         for history in self._histories:
             around |= {f"judges_{history.index}": history.judges, f"asked_{history.index}": history.asked}
         return Swift(self.layout, courses, around).observe
 
     # --- one event ---------------------------------------------------------------------------------------------------
 
-    def _answered(self, given: _Given, record: bool) -> tuple[Value, ...]:
-        """The answer to an event or a look."""
+    def _otherwise(self, row: Row, key: Key, content: bytes, found: Found, met: Sequence[Met]) -> Row:
+        """An event that has met these pasts is not appended, since something stands otherwise."""
+        for lane, past, cells, before in reversed(met):
+            past.take_back(past.at_end(cells), before)
+            if not past.number:
+                self._pasts.pop(lane, None)
+        return self._row(self._answered(_Given(self._now(row), key, content), True, found))
+
+    def _answered(self, given: _Given, record: bool, found: Found | None = None) -> tuple[Value, ...]:
+        """The answer to an event or a look, of which may have been `found` that something stands otherwise."""
         for _ in range(_TRIES):
+            if found is not None:
+                self._learn(found)
+                if found.event is not None and not self._corrects(given, found.event):
+                    return found.event.answer
+                given = given._replace(known=found.event or given.known)
             since = given.row[NOW] if self._since is None else self._since
             touched: list[_Touched] = []
             if record and given.known is not None and given.key is not None:
                 # before the correction is kept: broken off in between it comes again, and no alert is lost
-                self._withdraw(self._passing.event(given.key), given.row[NOW])
+                self._withdraw(self._passing.event(given.key), given.revision, given.row[NOW])
             try:
                 answer = self._meet(given, since, record, touched)
                 found = self._settle(given, answer, since, touched) if record else self._settle_look(given, touched)
@@ -297,10 +320,6 @@ class LiveStore:
                 raise
             if found is None:
                 return answer
-            self._learn(found)
-            if found.event is not None and not self._corrects(given, found.event):
-                return found.event.answer
-            given = given._replace(known=found.event or given.known)
         raise self._contended()
 
     def _contended(self) -> StoreDown:

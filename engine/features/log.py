@@ -7,7 +7,7 @@ where another process has written meanwhile.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.errors import StoreDown, StoreError
 from engine.values import Value
@@ -75,7 +75,7 @@ class Told(NamedTuple):
     """The newest version of an event: a hash of what it said, the answer it got, by column, and where events are corrected its revision,
     and the places of all rows of it that stand."""
 
-    content: bytes
+    content: Any
     answer: tuple[Value, ...]
     revision: Value = None
     places: tuple[Place, ...] = ()
@@ -96,7 +96,7 @@ class Assumed(NamedTuple):
 
     since: int | None
     lanes: Mapping[Lane, int]
-    content: bytes | None = None
+    content: Any = None
 
 
 class Found(NamedTuple):
@@ -111,12 +111,15 @@ class Found(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """How much is kept: keys of histories, their rows, events that are known again, and bytes, as far as that can be told."""
+    """How much is kept: keys of histories, their rows, events that are known again, and bytes, as far as that can be told; and the times of
+    the oldest row that is kept and of the newest that ever entered, none where there is nothing."""
 
     keys: int
     rows: int
     events: int
     bytes: int
+    oldest: int | None = None
+    newest: int | None = None
 
 
 class Log(ABC):

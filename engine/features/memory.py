@@ -26,7 +26,7 @@ class MemoryLog(Log):
     def __init__(self, since: int | None) -> None:
         self._since = since
         self.events: dict[Key, tuple[Any, ...]] = {}
-        """Of every event the hash of its content and the answer, and what else `Told` has where events are corrected."""
+        """Of every event the hash of its content and the values it was told; a `Told` where events are corrected."""
         self._notes: dict[str, str] = {}
 
     def since(self) -> int | None:
@@ -34,10 +34,10 @@ class MemoryLog(Log):
 
     def seen(self, key: Key) -> Told | None:
         found = self.events.get(key)
-        return None if found is None else Told(*found)
+        return found if found is None or isinstance(found, Told) else Told(found[0], found[1:])
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        self.events[event.key] = event.told if event.told.revision is not None else event.told[:2]
+        self.events[event.key] = event.told if event.told.revision is not None else (event.told.content, *event.told.answer)
         return None
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:

@@ -30,22 +30,23 @@ class Missed:
         self._lock = threading.Lock()
         self._rows: deque[Row] = deque()
         self._lost = 0
-        self._down: StoreDown | None = None
+        self.down: StoreDown | None = None
+        """Why events wait; none while they do not."""
         self._until = 0.0
 
     def catch_up(self, observe: Callable[[Row], Row], *, at_once: bool = False) -> None:
         """Observe them now. Raises `StoreDown` while the store is left alone, unless `at_once`, or where it is down still."""
-        if self._down is None:
+        if self.down is None:
             return
         with self._lock:
-            if self._down is None:
+            if self.down is None:
                 return
             if time.monotonic() < self._until and not at_once:
-                raise StoreDown(str(self._down))
+                raise StoreDown(str(self.down))
             entered = 0
             while self._rows:
                 entered += self._enter(observe)
-            self._down = None
+            self.down = None
             LOG.warning("history is back: %d events that came meanwhile entered it; %d are lost, send them again", entered, self.forget())
 
     def _enter(self, observe: Callable[[Row], Row]) -> bool:
@@ -61,8 +62,8 @@ class Missed:
     def note(self, row: Row | None, error: StoreDown) -> None:
         """The store is down; `row` is what it should have remembered."""
         with self._lock:
-            if self._down is None or time.monotonic() >= self._until:
-                self._down, self._until = error, time.monotonic() + PAUSE
+            if self.down is None or time.monotonic() >= self._until:
+                self.down, self._until = error, time.monotonic() + PAUSE
             if row is not None and len(self._rows) < MOST_MISSED:
                 self._rows.append(dict(row))
             elif row is not None:

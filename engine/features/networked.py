@@ -12,7 +12,7 @@ from engine.features.fused import Fused, any_fused
 from engine.features.looking import Rows
 from engine.features.network import Asker, Graph, Hop, followed, stands, trails
 from engine.features.sliding import Course, Lane, Window
-from engine.features.spec import THIS
+from engine.features.spec import THIS, together
 from engine.features.tallies import MAYBE, RAW, SURE
 from engine.lang import ir
 from engine.values import Missing, Value, known
@@ -126,4 +126,4 @@ def course(history: History, late: int, corrected: bool = False, one_by_one: boo
     """What the keys of a history have in common; where events come one by one, with the generated code for the common windows."""
     if history.network:
         return _Network(history, late, corrected)
-    return Course(history, late, corrected, Fused(history) if one_by_one and any_fused(history) else None)
+    return Course(history, late, corrected, Fused(history, together(history)) if one_by_one and any_fused(history) else None)

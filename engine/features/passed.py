@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 LATE, SHORT = missing("late"), missing("short history")
 
-Hit = tuple[int, str | None]
-"""The time of a hit and its event; none is a tick."""
+
+class Hit(NamedTuple):
+    """The time of a hit, its event, none for a tick, and where events are corrected the revision that hit."""
+
+    time: int
+    event: str | None = None
+    revision: Value = None
 
 
 class Passed(NamedTuple):
@@ -44,6 +49,7 @@ class Question(NamedTuple):
     name: str
     again: str | None
     event: str | None
+    revision: Value
     time: int
     hit: bool
     reach: Reach
@@ -72,7 +78,7 @@ class Passing:
             return lacking
         reaches = tuple(map(self._reach, ask.once.windows))
         again = None if event is None else f"told {ask.place} {event!a} {'' if revision is None else revision}"
-        return Question(f"passed {ask.place} {ask.key!a}", again, event, ask.time, ask.hit, reaches[0], reaches)
+        return Question(f"passed {ask.place} {ask.key!a}", again, event, revision, ask.time, ask.hit, reaches[0], reaches)
 
     def _reach(self, window: ir.Window) -> Reach:
         reach = self._reaches.get(window)
@@ -90,40 +96,47 @@ class Passing:
             return Answer(LATE), passed
         others = _without(passed, question.event)
         after = question.reach.start(question.time)
-        inside = [hit for hit in others.hits if after < hit[0] <= question.time]
+        inside = [hit for hit in others.hits if after < hit.time <= question.time]
         if inside:
-            return Answer(True, self._shown(*max(reversed(inside), key=_time))), others
+            return Answer(True, self._shown(max(reversed(inside), key=_time))), others
         answer = Answer(SHORT if after + 1 < since else False)
         if not question.hit:
             return answer, others
         newest = max(passed.newest, question.time)
         gone = min(reach.seen_before(newest - self._late) for reach in question.reaches)
-        return answer, Passed(newest, (*(hit for hit in others.hits if hit[0] > gone), (question.time, question.event)))
+        hit = Hit(question.time, question.event, question.revision)
+        return answer, Passed(newest, (*(hit for hit in others.hits if hit.time > gone), hit))
 
-    def withdrawn(self, passed: Passed, event: str, time: int) -> Passed:
-        """The hits let through once the event is corrected, and lies at `time` now: its own does not stand, unless it comes too late."""
-        return passed if self._comes_late(time, passed) else _without(passed, event)
+    def withdrawn(self, passed: Passed, event: str, revision: Value, time: int) -> Passed:
+        """The hits let through once the event is corrected by this revision, and lies at `time` now: those of earlier ones do not stand,
+        unless it comes too late."""
+        return passed if self._comes_late(time, passed) else _without(passed, event, revision)
 
     def _comes_late(self, time: int, passed: Passed) -> bool:
         return time < passed.newest - self._late
 
-    def _shown(self, time: int, event: str | None) -> str:
-        return f"{'tick' if event is None else f'event {event}'}, {show(time, self._time)}"
+    def _shown(self, hit: Hit) -> str:
+        return f"{'tick' if hit.event is None else f'event {hit.event}'}, {show(hit.time, self._time)}"
 
 
-def _without(passed: Passed, event: str | None) -> Passed:
-    return Passed(passed.newest, tuple(hit for hit in passed.hits if hit[1] is None or hit[1] != event))
+def _without(passed: Passed, event: str | None, revision: Value = None) -> Passed:
+    """The hits but those of an event; with a `revision` but those of its earlier ones."""
+
+    def stands(hit: Hit) -> bool:
+        return hit.event is None or hit.event != event or (revision is not None and hit.revision is not None and hit.revision >= revision)
+
+    return Passed(passed.newest, tuple(filter(stands, passed.hits)))
 
 
 def _time(hit: Hit) -> int:
-    return hit[0]
+    return hit.time
 
 
 def text_of(kept: Passed | Answer) -> str:
     """What is kept, as text: `passed_of` and `answer_of` give it back.
 
-    >>> answer_of(text_of(Answer(LATE))), passed_of(text_of(Passed(4, ((3, "T1"), (4, None)))))
-    (Answer(held=missing (late), by=missing (absent)), Passed(newest=4, hits=((3, 'T1'), (4, None))))
+    >>> answer_of(text_of(Answer(LATE))), passed_of(text_of(Passed(4, (Hit(4, "T1"),))))
+    (Answer(held=missing (late), by=missing (absent)), Passed(newest=4, hits=(Hit(time=4, event='T1', revision=None),)))
     """
     return json.dumps([{"missing": part.cause} if isinstance(part, Missing) else part for part in kept])
 
@@ -138,4 +151,4 @@ def passed_of(text: str | None) -> Passed:
     if text is None:
         return Passed()
     newest, hits = json.loads(text)
-    return Passed(newest, tuple((time, event) for time, event in hits))
+    return Passed(newest, tuple(Hit(*hit) for hit in hits))

@@ -187,9 +187,10 @@ class PostgresLog(ServerLog):
 
     def measured(self) -> Measured:
         def count() -> Measured:
-            ((keys, rows),) = self._run(f"SELECT count(DISTINCT lane), count(*) FROM {self._of}change", ())
+            counts = f"SELECT count(DISTINCT lane), count(*), min(time), max(time) FROM {self._of}change"
+            ((keys, rows, oldest, newest),) = self._run(counts, ())
             ((events, taken),) = self._run(f"SELECT count(*), {size(self._of)} FROM {self._of}event", ())
-            return Measured(keys, rows, events, taken)
+            return Measured(keys, rows, events, taken, oldest, newest)
 
         return self._turn(count)
 

@@ -93,6 +93,17 @@ return 1
 """
 """Keys: facts, notes. Arguments: which history; for every note its name, its text as assumed or nothing, its text from now on."""
 
+_SPAN: Final = """
+local oldest, newest
+for _, change in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local high, low = struct.unpack('>I4I4', change, 9)
+  if not oldest or high < oldest[1] or high == oldest[1] and low < oldest[2] then oldest = {high, low, string.sub(change, 9, 16)} end
+  if not newest or high > newest[1] or high == newest[1] and low > newest[2] then newest = {high, low, string.sub(change, 9, 16)} end
+end
+return oldest and {oldest[3], newest[3]} or {}
+"""
+"""Key: a lane. The times of its oldest and its newest change, in halves, since Lua's numbers do not hold 64 bits."""
+
 
 class RedisLog(ServerLog):
     """A log in one database of a server, under keys that begin with ``kaskade:``.
@@ -232,13 +243,16 @@ class RedisLog(ServerLog):
         with self._trouble():
             events, lanes = self._client.hlen(self._events), list(self._client.scan_iter(f"{self._rows}*", count=1000))
             keys = [self._facts, *([self._events] if events else []), *lanes]
-            return Measured(len(lanes), sum(self._many("LLEN", lanes)), events, sum(self._many("MEMORY USAGE", keys)))
+            rows, taken = (sum(one or 0 for one in self._many(what, given)) for what, given in (("LLEN", lanes), ("MEMORY USAGE", keys)))
+            times = [_TIME.unpack(time)[0] + FOREVER for pair in self._many("EVAL", lanes, _SPAN, 1) for time in pair]
+            return Measured(len(lanes), rows, events, taken, min(times, default=None), max(times, default=None))
 
-    def _many(self, command: str, keys: list[Any]) -> list[int]:
+    def _many(self, command: str, keys: list[Any], *before: Any) -> list[Any]:
         with self._client.pipeline(transaction=False) as pipe:
             for key in keys:
-                pipe.execute_command(command, key)
-            return [answer or 0 for answer in pipe.execute()]
+                pipe.execute_command(command, *before, key)
+            found: list[Any] = pipe.execute()
+            return found
 
     @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:

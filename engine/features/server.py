@@ -125,7 +125,8 @@ class ServerLog(Log):
         told = event.told
         places = self._coding.places(told)
         answer = self._coding.answer(told.answer)
-        return told.content + (answer if places is None else f"{answer}\n{places}").encode()
+        content: bytes = told.content
+        return content + (answer if places is None else f"{answer}\n{places}").encode()
 
     def _told(self, kept: bytes) -> Told:
         answer, _, places = kept[_HASH:].partition(b"\n")

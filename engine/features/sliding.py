@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from engine.features import aggregate
 from engine.features.fused import UNSAID
 from engine.features.looking import Asked, Cell, Rows, Waiting, asking, last_events, said, since_event
-from engine.features.spec import THIS
-from engine.features.tallies import OUT, SURE_LACKING, Asking, summable, tally
+from engine.features.spec import THIS, together
+from engine.features.tallies import OUT, SURE, SURE_LACKING, Asking, summable, tally
 from engine.features.windows import FOREVER, Reach
 from engine.values import Missing, Value, missing
 
@@ -25,23 +25,60 @@ if TYPE_CHECKING:
 NEVER: Final = 2**63
 
 
+class Implied:
+    """In place of a list that need not be kept, since what stands in it follows."""
+
+    __slots__ = ()
+
+    def __delitem__(self, place: int | slice) -> None: ...
+
+    def insert(self, place: int, thing: Any) -> None: ...
+
+
+class Counted(Implied):
+    """The values of rows that are only counted."""
+
+    __slots__ = ()
+
+    def __getitem__(self, place: int) -> bool:
+        return True
+
+
+class Surely(Implied):
+    """The states of rows that are all surely in: whether their `values` are known."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+
+    def __getitem__(self, place: int) -> int:
+        return SURE if self.values[place] is not None else SURE_LACKING
+
+
 class Lane:
-    """The rows that one slot holds under one key: four lists, by time and then arrival; `keys` says which event each row was."""
+    """The rows that one slot holds under one key: four lists, by time and then arrival; `keys` says which event each row was.
 
-    __slots__ = ("keys", "states", "times", "values")
+    Slots that keep the same rows have one list of times and one of keys, which change with the lane that is the `first` of them.
+    """
 
-    def __init__(self) -> None:
-        self.times: list[int] = []
-        self.states: list[int] = []
-        self.values: list[Any] = []
-        self.keys: list[Any] = []
+    __slots__ = ("first", "keys", "states", "times", "values")
+
+    def __init__(self, first: Lane | None = None, always: bool = False, counts: bool = False) -> None:
+        """`always`: every row is surely in; `counts`: and has no value."""
+        self.first = first is None
+        self.times: list[int] = [] if first is None else first.times
+        self.keys: list[Any] = [] if first is None else first.keys
+        self.values: Any = Counted() if always and counts else []
+        self.states: Any = Surely(self.values) if always else []
 
     def insert(self, place: int, time: int, one: Cell, key: Any) -> None:
         state, value = one
-        self.times.insert(place, time)
         self.states.insert(place, state)
         self.values.insert(place, value)
-        self.keys.insert(place, key)
+        if self.first:
+            self.times.insert(place, time)
+            self.keys.insert(place, key)
 
     def find(self, time: int, key: Any) -> int | None:
         """The place of the row of this event; none where it has none."""
@@ -53,11 +90,15 @@ class Lane:
         return None
 
     def remove(self, place: int) -> None:
-        del self.times[place], self.states[place], self.values[place], self.keys[place]
+        del self.states[place], self.values[place]
+        if self.first:
+            del self.times[place], self.keys[place]
 
     def cut(self, number: int) -> None:
         """Drop the first so many rows."""
-        del self.times[:number], self.states[:number], self.values[:number], self.keys[:number]
+        del self.states[:number], self.values[:number]
+        if self.first:
+            del self.times[:number], self.keys[:number]
 
 
 class Seen(NamedTuple):
@@ -235,14 +276,19 @@ class Course:
         self.history, self.late, self.corrected, self.fused = history, late, corrected, fused
         self.waiting = [Waiting(slot) if slot.looks else None for slot in history.slots]
         self.patient = any(measure.aggregate.needs is not None for measure in history.measures)
-        self.together = [(slot,) for slot in range(len(history.slots))] if fused is None else fused.together
-        """Slots that drop their rows together."""
+        self.together = together(history)
         self.tardy: list[Value] = [missing("late")] * len(history.measures)
         self.nowhere: list[int | None] = [None] * len(history.slots)
 
     def lanes(self) -> list[Lane]:
         """An empty lane for each slot."""
-        return [Lane() for _ in self.history.slots]
+        found: dict[int, Lane] = {}
+        for slots, _ in self.together:
+            for slot in slots:
+                of = self.history.slots[slot]
+                # what is generated reads no states of such rows; windows that read all would take longer
+                found[slot] = Lane(found.get(slots[0]), self.fused is not None and of.always, of.of is None)
+        return [found[slot] for slot in range(len(found))]
 
     def window(self, measure: Measure, lanes: Sequence[Lane]) -> Window:
         """An empty window over its lane."""
@@ -373,10 +419,18 @@ class Past:
             self.take(time, key, cells)
         self.forget()
 
-    def take(self, time: int, key: Any, cells: Sequence[Cell]) -> None:
-        """A row that entered, with no word on how history stands then."""
-        for slot, one in enumerate(cells):
-            self._enter(slot, time, one, key)
+    def take(self, time: int, key: Any, cells: Sequence[Cell]) -> list[int | None]:
+        """A row that entered, with no word on how history stands then; its place in each lane, if it has one."""
+        own: list[int | None] = [None] * len(cells)
+        for slots, _ in self.course.together:
+            state, value = cells[slots[0]]
+            if state != OUT or value is not None:
+                times = self.lanes[slots[0]].times
+                place = bisect_right(times, time) if times and time < times[-1] else len(times)
+                for slot in slots:
+                    self._enter(slot, place, time, cells[slot], key)
+                    own[slot] = place
+        return own
 
     def late(self, time: int) -> bool:
         """Whether an event comes too late for this history."""
@@ -386,23 +440,16 @@ class Past:
         """Keep an event that is not late; its place in each lane, if it has one."""
         time = asked.time
         self.oldest, self.newest, self.number = min(self.oldest, time), max(self.newest, time), self.number + 1
-        return [self._enter(slot, time, one, asked.key) for slot, one in enumerate(cells)]
+        return self.take(time, asked.key, cells)
 
-    def _enter(self, slot: int, time: int, one: Cell, key: Any) -> int | None:
-        if one[0] == OUT and one[1] is None:
-            return None
+    def _enter(self, slot: int, place: int, time: int, one: Cell, key: Any) -> None:
         lane = self.lanes[slot]
-        place = len(lane.times)
-        if place and time < lane.times[-1]:
-            place = bisect_right(lane.times, time)
-            lane.insert(place, time, one, key)
+        lane.insert(place, time, one, key)
+        if place + 1 < len(lane.times):
             for window in self._over(slot):
                 window.came(place, time)
-        else:
-            lane.insert(place, time, one, key)
         if self.state is not None and self.course.fused is not None:
             self.course.fused.insert(self.state, slot, place, time, one, len(lane.times))
-        return place
 
     def _over(self, slot: int) -> list[Window]:
         return [window for window in self._windows if window.slot == slot]
@@ -452,9 +499,12 @@ class Past:
     def withdraw(self, time: int, key: Any) -> list[Withdrawn]:
         """The row of an event leaves; how history stands is not touched."""
         found = []
-        for slot, lane in enumerate(self.lanes):
-            place = lane.find(time, key)
-            if place is not None:
+        for slots, _ in self.course.together:
+            place = self.lanes[slots[0]].find(time, key)
+            if place is None:
+                continue
+            for slot in slots:
+                lane = self.lanes[slot]
                 found.append(Withdrawn(slot, place, time, (lane.states[place], lane.values[place]), key))
                 self._remove(slot, place)
         return found
@@ -483,24 +533,29 @@ class Past:
         by_rows = not history.slots[slot].looks and not self.course.corrected  # what counts now may be withdrawn, and bring older rows back
         return min(_gone(self.lanes[slot], reach, by_rows, seen) for reach in history.reaches[slot])
 
+    def unseen(self) -> int:
+        """The last moment of all slots that no later event sees."""
+        return min((self.gone(slot) for slot in range(len(self.lanes))), default=FOREVER)
+
     def forget(self, part: int | None = None) -> None:
         """Drop what no later event sees; with `part`, only from a lane where that is one row of so many."""
         if self.state is not None and self.state.time < self.newest:
             self.state = None
-        for slots in self.course.together:
-            gone = min(map(self.gone, slots))
+        seen = self.newest - self.course.late
+        for place, (slots, length) in enumerate(self.course.together):
+            gone = min(map(self.gone, slots)) if length is None else seen - length
             times = self.lanes[slots[0]].times
             number = bisect_right(times, gone)
             if number and (part is None or number * part >= len(times)):
                 for slot in slots:
-                    self._cut(slot, number, gone)
+                    self._cut(slot, number)
+                if self.state is not None and self.course.fused is not None:
+                    self.course.fused.cut(self.state, place, number, gone)
 
-    def _cut(self, slot: int, number: int, gone: int) -> None:
+    def _cut(self, slot: int, number: int) -> None:
         for window in self._over(slot):
             window.cut(number)
         self.lanes[slot].cut(number)
-        if self.state is not None and self.course.fused is not None:
-            self.course.fused.cut(self.state, slot, number, gone)
 
 
 def _gone(lane: Lane, reach: Reach, by_rows: bool, seen: int) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from engine.backends.rules import ComputeStep
 from engine.features.windows import FOREVER, Clock, Reach
@@ -170,6 +170,11 @@ class Slot:
     @property
     def looks(self) -> bool:
         return any(name.startswith(THIS) for condition in self._conditions() for name in ir.reads(condition))
+
+    @property
+    def always(self) -> bool:
+        """Whether every row is kept, and surely in."""
+        return self.where is None and self.event is None and not self.looks
 
     def fields(self, this: bool = False) -> dict[str, Type]:
         """What the conditions read, with types: of the row, or of the event that looks (`this`), there without the word."""
@@ -366,6 +371,27 @@ def part_of(history: History, measures: Sequence[Measure]) -> History:
 
 def _over(measure: Measure, slot: int) -> Measure:
     return replace(measure, slot=slot, inner=None if measure.inner is None else _over(measure.inner, slot))
+
+
+class Together(NamedTuple):
+    """Slots of a history that keep the same rows, and how long the longest of their windows is, where all are always as long."""
+
+    slots: tuple[int, ...]
+    length: int | None
+
+
+def together(history: History) -> list[Together]:
+    """The slots of a history, each with those that keep the same rows: those that one condition lets in."""
+    found: dict[Any, list[int]] = {}
+    for place, slot in enumerate(history.slots):
+        alone = slot.looks or slot.event is not None or bool(slot.ends)
+        found.setdefault(place if alone else slot.where, []).append(place)
+    lengths = [[reach.length for slot in slots for reach in history.reaches[slot]] for slots in found.values()]
+    fixed = [[length for length in some if length is not None] for some in lengths]
+    return [
+        Together(tuple(slots), max(known) if len(known) == len(some) else None)
+        for slots, some, known in zip(found.values(), lengths, fixed, strict=True)
+    ]
 
 
 def unavailable(groups: Iterable[BoundFeatures]) -> Row:

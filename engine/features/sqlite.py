@@ -42,17 +42,14 @@ _TELL_ANEW: Final = (
     "INSERT INTO event (key, content, answer, places) VALUES (?, ?, ?, ?) ON CONFLICT"
     " DO UPDATE SET content = excluded.content, answer = excluded.answer, places = excluded.places RETURNING number"
 )
-_CHANGE: Final = (
-    "INSERT INTO lane (history, key, oldest, newest, number) VALUES (?, ?, ?, ?, ?) ON CONFLICT"
-    " DO UPDATE SET oldest = excluded.oldest, newest = excluded.newest, number = excluded.number RETURNING id"
-)
+_MEET: Final = "INSERT INTO lane (history, key, oldest, newest, number) VALUES (?, ?, ?, ?, ?) RETURNING id"
+_CHANGE: Final = "UPDATE lane SET oldest = ?, newest = ?, number = ? WHERE id = ? AND number = ?"
 _FILES: Final = ("", "-wal", "-shm")
 """What the names of the files of one database end with."""
-_CHANGE_KNOWN: Final = "UPDATE lane SET oldest = ?, newest = ?, number = ? WHERE id = ?"
 _PAGE, _WRITTEN_BACK = 2048, 10_000
 """An event changes a few rows in four places: small pages make little of that to write, and are written back to their places seldom."""
 _MOST_KNOWN: Final = 100_000
-"""Of so many lanes is known how they stand in the file, as long as no other process writes to it."""
+"""Of so many lanes is known what they are called in the file."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -111,9 +108,7 @@ class SqliteLog(Log):
         self.path, self._layout, self._coding, self.afresh = path, layout, Coding(layout), afresh
         self._file = path.with_name(f"{path.name}.new") if afresh else path
         self.db: Any = None
-        self._version = -1
-        self._since: int | None = None
-        self._known: dict[Lane, tuple[int, int]] = {}
+        self._ids: dict[Lane, int] = {}
         self._trouble = _Trouble(path)
         self._writing, self._reading = _Transaction(self, "BEGIN IMMEDIATE"), _Transaction(self, "BEGIN")
         try:
@@ -170,25 +165,18 @@ class SqliteLog(Log):
             return since
 
     def append(self, event: Event, assumed: Assumed) -> Found | None:
-        with self._trouble, self._writing:
-            self._freshen()
-            found = self._otherwise(None if assumed.content is None else event.key, assumed)
-            number = self._tell(event, assumed) if found is None else None
-            if number is None:
-                return found or self._otherwise(event.key, assumed)
-            known = self._known
-            self._known = {}  # until it is kept
-            written = {lane: self._change(lane, change, number, known.get(lane)) for lane, change in event.changes.items()}
-            if not self.afresh:
-                self.db.execute("COMMIT")
-            self._known = known if len(known) < _MOST_KNOWN else {}
-            self._known.update(written)
-            self._since = event.since
-            return None
+        with self._trouble:
+            with self._writing:
+                found = self._unlike(event, assumed)
+                if found is None and self._write(event, assumed):
+                    return None
+            found = found or self.look(event.key, assumed)
+            if found is None:
+                raise unfit(str(self.path))
+            return found
 
     def look(self, key: Key | None, assumed: Assumed) -> Found | None:
         with self._trouble, self._reading:
-            self._freshen()
             return self._otherwise(key, assumed)
 
     def notes(self, names: Sequence[str]) -> list[str | None]:
@@ -211,7 +199,8 @@ class SqliteLog(Log):
         with self._trouble, self._reading:
             keys, rows, events = (self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("lane", "row", "event"))
             (pages,), (size,) = (self.db.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
-            return Measured(keys, rows, events, pages * size)
+            span = self.db.execute("SELECT (SELECT min(time) FROM row), (SELECT max(newest) FROM lane)").fetchone()
+            return Measured(keys, rows, events, pages * size, *span)
 
     def close(self, failed: bool = False) -> None:
         db, self.db = self.db, None
@@ -233,28 +222,33 @@ class SqliteLog(Log):
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
-    def _freshen(self) -> None:
-        """Know nothing any more that another connection may have changed."""
-        (version,) = self.db.execute("PRAGMA data_version").fetchone()
-        if version != self._version:
-            self._known, self._version, self._since = {}, version, self._fact("since")
+    def _unlike(self, event: Event, assumed: Assumed) -> Found | None:
+        """What stands otherwise, as far as it must be asked for: an event that is corrected, lanes that were never met, and those that only
+        look. All else is noticed when it is written."""
+        written = all(lane in self._ids and lane in event.changes for lane in assumed.lanes)
+        if written and assumed.since is not None and assumed.content is None:
+            return None
+        return self._otherwise(None if assumed.content is None else event.key, assumed)
 
     def _otherwise(self, key: Key | None, assumed: Assumed) -> Found | None:
         """What stands otherwise than it was assumed."""
+        since = self._fact("since") if assumed.since is None else assumed.since  # where it is known it stays
         event = None if key is None else self._told(key)
         if event is not None and event.content == assumed.content:
             event = None
         lanes = {}
         for lane, number in assumed.lanes.items():
-            known = self._known.get(lane)
-            if known is not None and known[1] == number:
-                continue
             found = self.db.execute(_STANDING, (lane[0], self._coding.key(lane[1]))).fetchone()
             if (0 if found is None else found[2]) != number:
                 lanes[lane] = self._kept(lane, found)
             if found is not None:
-                self._known[lane] = found[3], found[2]
-        return Found(event, self._since, lanes) if event is not None or lanes or self._since != assumed.since else None
+                self._know(lane, found[3])
+        return Found(event, since, lanes) if event is not None or lanes or since != assumed.since else None
+
+    def _know(self, lane: Lane, id_: int) -> None:
+        if len(self._ids) >= _MOST_KNOWN:
+            self._ids.clear()
+        self._ids[lane] = id_
 
     def _told(self, key: Key) -> Told | None:
         found = self.db.execute("SELECT content, answer, places FROM event WHERE key = ?", (self._coding.key(key),)).fetchone()
@@ -284,14 +278,29 @@ class SqliteLog(Log):
             self.db.execute("INSERT INTO fact VALUES ('since', ?)", (event.since,))
         return int(done.lastrowid)
 
-    def _change(self, of: Lane, change: Change, event: int, known: tuple[int, int] | None) -> tuple[int, int]:
-        """Keep what an event does to a lane; its id there, and how often it has changed then."""
+    def _write(self, event: Event, assumed: Assumed) -> bool:
+        """Keep an event; false where it is known, or a lane stands otherwise, and none of it must be kept."""
+        number = self._tell(event, assumed)
+        if number is None:
+            return False
+        new: dict[Lane, int] = {}
+        for lane, change in event.changes.items():
+            id_ = self._ids.get(lane)
+            if id_ is None:
+                (id_,) = self.db.execute(_MEET, (lane[0], self._coding.key(lane[1]), *change.standing)).fetchone()
+                new[lane] = id_
+            elif not self.db.execute(_CHANGE, (*change.standing, id_, assumed.lanes[lane])).rowcount:
+                return False
+            self._change(id_, change, number)
+        if not self.afresh:
+            self.db.execute("COMMIT")
+        for lane, id_ in new.items():
+            self._know(lane, id_)
+        return True
+
+    def _change(self, lane: int, change: Change, event: int) -> None:
+        """Keep which row of an event enters a lane, and which ones leave it."""
         db, row = self.db, change.row
-        if known is None:
-            (lane,) = db.execute(_CHANGE, (of[0], self._coding.key(of[1]), *change.standing)).fetchone()
-        else:
-            lane = known[0]
-            db.execute(_CHANGE_KNOWN, (*change.standing, lane))
         if row is not None:
             kept = (lane, row.time, change.standing.number, event, self._coding.cells(row.cells))
             db.execute("INSERT INTO row VALUES (?, ?, ?, ?, ?)", kept)
@@ -299,7 +308,6 @@ class SqliteLog(Log):
             db.execute("DELETE FROM row WHERE lane = ? AND time = ? AND number = ?", (lane, *change.leaves[1:]))
         if change.gone > FOREVER:
             db.execute("DELETE FROM row WHERE lane = ? AND time <= ?", (lane, change.gone))
-        return lane, change.standing.number
 
 
 def _refuse_other(file: Path) -> None:

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL
 _ENTRIES: Final = "SELECT seq, id, setting, event, base, calls, body, hash FROM entry"
 _LAST_OF_KEY: Final = """
 SELECT entry.seq, entry.id, json_extract(entry.base, ?) FROM entry JOIN setting ON setting.hash = entry.setting
-WHERE entry.key = ? AND json_extract(setting.data, '$.cascade') = ? ORDER BY entry.seq DESC LIMIT 1
+WHERE entry.key = ? AND json_extract(setting.data, '$.cascade') IN (SELECT value FROM json_each(?)) ORDER BY entry.seq DESC LIMIT 1
 """
 
 
@@ -135,15 +135,15 @@ class Ledger:
     0
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, setting: Setting | None = None, revision: str | None = None) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, settings: Sequence[Setting] = (), revision: str | None = None) -> None:
         self.path, self._db, self._lock, self._revision = path, connection, threading.Lock(), revision
-        self._cascade = setting.cascade if setting else ""
-        self._columns = setting.columns if setting else ()
-        self._setting = self._keep(setting) if setting else None
+        self._cascades = canonical(sorted({setting.cascade for setting in settings}))
+        self._settings = {setting.lock: (self._keep(setting), setting.columns) for setting in settings}
 
     @classmethod
-    def open(cls, path: Path, setting: Setting, revision: str | None = None) -> Ledger:
-        """Open a ledger to append decisions made under `setting`; a file that is not there is made.
+    def open(cls, path: Path, settings: Setting | Sequence[Setting], revision: str | None = None) -> Ledger:
+        """Open a ledger to append decisions made under one setting, or under several, each by a lock of its own; a file that is not there
+        is made.
 
         `revision` is the column by which events are corrected: a decision on a higher one than the last that this cascade's file decided
         under the key is marked as its revision.
@@ -157,7 +157,7 @@ class Ledger:
             if fresh and not _pragma(connection, "application_id"):
                 _create(connection)
             _check_kind(path, connection)
-            return cls(path, connection, setting, revision)
+            return cls(path, connection, [settings] if isinstance(settings, Setting) else settings, revision)
 
     @classmethod
     def read(cls, path: Path) -> Ledger:
@@ -177,13 +177,14 @@ class Ledger:
 
     def append_all(self, decisions: Iterable[tuple[Mapping[str, Any] | str | bytes, Decision, tuple[Call, ...]]]) -> list[Decision]:
         """Record many decisions, all or none."""
-        if self._setting is None:
+        if not self._settings:
             raise LedgerError(f"`{self.path}` was opened to be read")
         kept, rows, bodies = [], [], []
         for event, decision, calls in decisions:
             kept.append(decision.noted(id=new_id()))
-            base = canonical(encode_row({name: decision.row[name] for name in self._columns}))
-            rows.append((kept[-1].id, self._setting, event_text(event), base, canonical([c.to_dict() for c in calls])))
+            setting, columns = self._settings[decision.lock]
+            base = canonical(encode_row({name: decision.row[name] for name in columns}))
+            rows.append((kept[-1].id, setting, event_text(event), base, canonical([c.to_dict() for c in calls])))
             bodies.append({name: value for name, value in decision.to_dict().items() if name != "id"})
         with self._lock, _told(self.path), _transaction(self._db):
             seq, head = self._db.execute("SELECT seq, hash FROM head").fetchone() or (None, None)
@@ -206,7 +207,7 @@ class Ledger:
         if self._revision is None or decision.revises is not None:
             return None
         key = canonical(list(decision.key)) if isinstance(decision.key, tuple) else decision.key
-        found = self._db.execute(_LAST_OF_KEY, (f'$."{self._revision}"', key, self._cascade)).fetchone()
+        found = self._db.execute(_LAST_OF_KEY, (f'$."{self._revision}"', key, self._cascades)).fetchone()
         if found is None:
             return None
         seq, id_, revision = found

@@ -29,8 +29,9 @@ class Summary:
     """Counts of one run. `rows` is what was read, `add` counts what was decided, `reject` what was not: `balanced` compares them.
 
     `rules` gives each rule's title by its id, `reads` the columns of the typed frame it needs (see `needs`), `order` the outcomes from
-    the gravest to the mildest, `made` says under which lock, or with which drafts, `licence` the words the data ask to be carried,
-    `seconds` how long the run took. `ticks` counts apart what was decided without an event; such decisions are no rows in.
+    the gravest to the mildest, `made` says under which lock, or with which drafts, `licence` the words the data ask to be carried. `locks`
+    names each of several locks by its seal, `under` counts what each of them decided, `seconds` is how long the run took. `ticks` counts
+    apart what was decided without an event; such decisions are no rows in.
 
     >>> from engine.record import Record
     >>> summary = Summary(Record("a/b", "1.0.0", "UTC", ("id",), "at", ()), "a/screening 1.0.0", rows=1)
@@ -45,12 +46,14 @@ class Summary:
     reads: Mapping[str, Sequence[str]] = field(default_factory=dict)
     order: Sequence[str] = ()
     made: Sequence[str] = ()
+    locks: Mapping[str, str] = field(default_factory=dict)
     licence: str = ""
     rows: int = 0
     seconds: float | None = None
     decided: int = 0
     robust: int = 0
     rejects: Counter[str] = field(default_factory=Counter)
+    under: Counter[str] = field(default_factory=Counter)
     months: Counter[tuple[str, str]] = field(default_factory=Counter)
     hits: Counter[str] = field(default_factory=Counter)
     open: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -62,19 +65,16 @@ class Summary:
     ticks: Summary | None = None
 
     @classmethod
-    def of(cls, linked: Linked, licence: str = "", made: Sequence[str] = ()) -> Summary:
-        """An empty summary of a linked cascade: its record, the titles of its rules, what each of them reads, its outcomes in order."""
-        plan, rules, reads = linked.plan, dict[str, str](), dict[str, tuple[str, ...]]()
-        for view in linked.views:
-            for rule in view.rules.rules:
-                rules[plan.rules[view.prefix + ir.hit(rule.id)]] = rule.title
-            if not view.path:  # what a nested cascade's rules read has no column in the outer frame
-                for id_, local in needs(view.rules).items():
-                    sources = view.rule_step.sources
-                    reads[plan.rules[view.prefix + ir.hit(id_)]] = tuple(sources[name] for name in local if name in sources)
-        decide = next(view.rules.decide for view in linked.views if view.step == plan.decision)
-        order = tuple(dict.fromkeys(outcome for outcome, _ in decide.rows)) if decide else ()
-        return cls(plan.record, f"{plan.name} {plan.version}", rules=rules, reads=reads, order=order, made=made, licence=licence)
+    def of(cls, *linked: Linked, licence: str = "", made: Sequence[str] = (), locks: Mapping[str, str] | None = None) -> Summary:
+        """An empty summary of a linked cascade: its record, the titles of its rules, what each of them reads, its outcomes in order. Of
+        several that follow one another the last is the newest, and what only others know is counted too."""
+        rules, reads = dict[str, str](), dict[str, tuple[str, ...]]()
+        for one in linked:
+            _titles(one, rules, reads)
+        plan = linked[-1].plan
+        order = tuple(dict.fromkeys(outcome for one in reversed(linked) for outcome in _outcomes(one)))
+        title = f"{plan.name} {plan.version}"
+        return cls(plan.record, title, rules=rules, reads=reads, order=order, made=made, locks=locks or {}, licence=licence)
 
     def add(self, typed: DataFrame, decisions: DataFrame) -> None:
         """Count one chunk: the rows as they were decided (fields, and what else `reads` names) and their decisions, in the same order."""
@@ -88,6 +88,8 @@ class Summary:
             typed, decisions = typed.filter(~ticks), decisions.filter(~ticks)
         self.decided += decisions.height
         self.robust += int(decisions["robust"].sum())
+        if "lock" in decisions.columns:
+            self.under.update(dict(decisions["lock"].value_counts().iter_rows()))
         self.months.update(columnar.outcomes(decisions, self.record))
         self.hits.update(columnar.names(decisions, "hits"))
         if "silenced" in decisions.columns:
@@ -119,6 +121,10 @@ class Summary:
         named = [outcome for outcome in self.order if outcome in totals]
         return [(outcome, totals[outcome]) for outcome in named + [o for o, _ in totals.most_common() if o not in named]]
 
+    def by_lock(self) -> list[tuple[str, int]]:
+        """The locks that follow one another and how much each of them decided."""
+        return [(name, self.under[seal]) for seal, name in self.locks.items()]
+
     @property
     def undecided(self) -> Counter[str]:
         """How many rows each rule was undecided on, before policies."""
@@ -134,7 +140,7 @@ class Summary:
 
     def text(self) -> str:
         """The summary for a terminal."""
-        parts = [self._rows(), self._rejects(), self._outcomes(), self._busiest(), self._silenced(), self._undecided()]
+        parts = [self._rows(), self._under(), self._rejects(), self._outcomes(), self._busiest(), self._silenced(), self._undecided()]
         if self.ticks is not None:
             why = "" if self.ticks.decided else ": none lies between the first event that bears a key and the last day asked for"
             parts += [f"{self.ticks.decided:>11,}  ticks decided, without an event{why}", self.ticks._outcomes("outcomes of ticks")]
@@ -156,6 +162,9 @@ class Summary:
             lines.append(f"{self.rows / self.seconds:>11,.0f}  rows a second, {self.seconds:,.1f} s in all")
         return "\n".join(lines)
 
+    def _under(self) -> str:
+        return _table("decided by the lock in force", [(n, name) for name, n in self.by_lock()])
+
     def _rejects(self) -> str:
         return _table("rejected, and why", [(n, reason) for reason, n in self.rejects.most_common()])
 
@@ -176,6 +185,23 @@ class Summary:
 
     def _lacked(self, rule: str) -> str:
         return ", ".join(f"{column} {cause} ({n:,})" for column, cause, n in self.why(rule))
+
+
+def _titles(linked: Linked, rules: dict[str, str], reads: dict[str, tuple[str, ...]]) -> None:
+    """Note the titles of a cascade's rules, and what each of them reads."""
+    for view in linked.views:
+        for rule in view.rules.rules:
+            rules[linked.plan.rules[view.prefix + ir.hit(rule.id)]] = rule.title
+        if not view.path:  # what a nested cascade's rules read has no column in the outer frame
+            for id_, local in needs(view.rules).items():
+                sources = view.rule_step.sources
+                reads[linked.plan.rules[view.prefix + ir.hit(id_)]] = tuple(sources[name] for name in local if name in sources)
+
+
+def _outcomes(linked: Linked) -> list[str]:
+    """From the gravest to the mildest."""
+    decide = next(view.rules.decide for view in linked.views if view.step == linked.plan.decision)
+    return [outcome for outcome, _ in decide.rows] if decide else []
 
 
 def needs(ruleset: ir.RuleSet) -> dict[str, tuple[str, ...]]:

@@ -35,6 +35,7 @@ _PATIENCE: Final = (5.0, 30.0)
 _SLOWEST: Final = 20_000
 """Bytes a second: what comes more slowly, beyond the first seconds, is given up."""
 _PIECE: Final = 1 << 20
+_WITHOUT: Final = "a server without https is written without `https://`, and takes --insecure where it is not this machine"
 
 
 def repository(address: Address, path: str) -> oras.container.Container:
@@ -134,7 +135,8 @@ class _Patient(requests.adapters.HTTPAdapter):
             raise RegistryError(
                 f"we are sent to `{target.hostname}` over http, which anybody between could read and change; --insecure allows it"
             )
-        return super().send(request, *args, **{**how, "timeout": _PATIENCE})
+        wait, read = _PATIENCE  # what was sent is put away before it is answered, and that may be much
+        return super().send(request, *args, **{**how, "timeout": (wait, read * 10 if request.method == "PUT" else read)})
 
 
 def connected(address: Address) -> Client:
@@ -199,7 +201,7 @@ def plainly(host: str) -> Iterator[None]:
     try:
         yield
     except requests.exceptions.SSLError as error:
-        raise RegistryError(f"`{host}` cannot be trusted over https: {_cause(error)}; --insecure asks over http") from None
+        raise RegistryError(f"`{host}` cannot be trusted over https: {_cause(error)}; {_WITHOUT}") from None
     except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError):
         raise RegistryError(f"`{host}` does not answer in time; try again later") from None
     except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
@@ -226,4 +228,5 @@ def _cause(error: BaseException) -> str:
         if not isinstance(inner, BaseException):
             break
     text = getattr(error, "strerror", None) or str(error)
-    return re.sub(r"\s+", " ", str(text))[:160].lower().rstrip(".")
+    text = re.sub(r"\[[A-Za-z]+: \w+\] | ?\(_ssl\.c:\d+\)", "", str(text))
+    return re.sub(r"\s+", " ", text)[:160].lower().rstrip(".")

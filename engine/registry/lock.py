@@ -78,8 +78,10 @@ class Lock:
         return json.dumps({**self._said(), "seal": self.seal}, indent=2, ensure_ascii=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write the file, whole or not at all. Raises `RegistryError`."""
+        """Write the file, whole or not at all, and the folder it stands in. Raises `RegistryError`."""
         try:
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
             with unfinished(path.resolve()) as file:
                 file.write(self.text().encode())
         except OSError as error:

@@ -45,6 +45,7 @@ def content_hash(parts: Iterable[tuple[str, bytes]]) -> str:
     return "sha256:" + digest.hexdigest()
 
 
+@lru_cache(maxsize=16_384)
 def parse_version(text: str) -> tuple[int, int, int] | None:
     """``1.4.0`` as numbers, or none when it is no version."""
     match = VERSION.fullmatch(text)
@@ -56,6 +57,7 @@ def is_release(version: str) -> bool:
     return "-" not in version
 
 
+@lru_cache(maxsize=16_384)
 def in_order(version: str) -> tuple[Any, ...]:
     """What versions are sorted by, as semantic versions are: a pre-release before its release.
 

@@ -20,7 +20,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from engine.errors import RegistryError
-from engine.registry.unfinished import unfinished
+from engine.registry.unfinished import clear, sync, unfinished
 
 INDEX_TYPE: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -108,6 +108,8 @@ class Layout:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._loose: list[Path] | None = None
+        """Blobs of this turn that may not be on the disk yet; an index that names them waits for that."""
 
     @property
     def exists(self) -> bool:
@@ -221,7 +223,13 @@ class Layout:
                     if not self.exists:
                         self._put_file("index.json", as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": []}))
                         self._put_file("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
-                    yield
+                    for left in (self.folder, self.folder / "blobs" / "sha256"):
+                        clear(left)
+                    self._loose = []
+                    try:
+                        yield
+                    finally:
+                        self._loose = None
             except Timeout:
                 raise RegistryError(f"the registry `{self.folder}` is in use by another for more than {_WAIT} seconds") from None
 
@@ -267,12 +275,20 @@ class Layout:
             if path.is_dir():
                 raise RegistryError(f"the blob {found.digest} is no file in `{self.folder}`: take away what stands in its place")
             if not self.whole(found):
-                self._put_file(path.relative_to(self.folder).as_posix(), data)
+                with unfinished(path, synced=self._loose is None) as file:
+                    file.write(data)
+            if self._loose is not None:
+                self._loose.append(path)
         return found
 
     def change_index(self, change: Callable[[list[Descriptor]], list[Descriptor]]) -> None:
         """Put another index in the place of this one, in one step. Only in one's `turn`."""
-        manifests = [one.to_dict() for one in change(self.manifests())]
+        self.put_index(change(self.manifests()))
+
+    def put_index(self, named: Iterable[Descriptor]) -> None:
+        """Let the index name these, once all that was put lies on the disk. Only in one's `turn`."""
+        manifests = [one.to_dict() for one in named]
+        sync(self._loose or ())
         self._put_file("index.json", as_json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests}))
 
     def _put_file(self, name: str, data: bytes) -> None:

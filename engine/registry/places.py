@@ -57,7 +57,7 @@ def place(text: str | Path, *, insecure: bool = False) -> Path | Address:
     if scheme not in ("", "http", "https", "oci"):
         raise RegistryError(f"`{text[:80]}` is no place of a registry: write a folder, `HOST/PATH`, or `https://HOST/PATH`")
     host, _, rest = text[named.end() :].partition("/") if named else text.partition("/")
-    if not scheme and (not _HOST.fullmatch(host) or (Path(text) / "oci-layout").is_file()):
+    if not scheme and (not _HOST.fullmatch(host.rpartition("@")[2]) or (Path(text) / "oci-layout").is_file()):
         return Path(text)
     _check(text, host, rest.strip("/"), bool(scheme))
     local = is_local(host)
@@ -79,7 +79,7 @@ def folder(where: Path | Address) -> Path:
     """The folder where one is needed. Raises `RegistryError` for a place on a server, with the way out."""
     if isinstance(where, Address):
         raise RegistryError(
-            f"`{where}` is on a server, here a folder is needed: `engine pull --from {where} --registry FOLDER` fetches into one"
+            f"`{where}` is on a server, here a folder is needed: `engine pull --all --from {where} --registry FOLDER` fetches into one"
         )
     return where
 

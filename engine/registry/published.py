@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
@@ -94,25 +94,26 @@ class Registry:
 
     def all(self) -> list[Published]:
         """Every version of every component, by name and version, oldest first. Other artefacts in the layout are passed over."""
+        return self._read(map(self._labelled, self.layout.manifests()))
+
+    def _read(self, manifests: Iterable[Descriptor]) -> list[Published]:
         found: dict[str, Published] = {}
-        for one in map(_published, self._named()):
+        # an entry that another tool wrote says nothing of it, so that its manifest was asked
+        for one in (_published(one) for one in manifests if _NAME in one.annotations):
             other = found.setdefault(ref(one.component), one)
             if other.manifest.digest != one.manifest.digest:
                 told = f"`{self.place}` has `{one}` twice, as {other.manifest.digest} and as {one.manifest.digest}"
                 raise RegistryError(f"{told}: take the wrong one out of its `index.json`")
         return sorted(found.values(), key=lambda one: (one.component.name, in_order(one.component.version), one.component.kind))
 
-    def _named(self) -> list[Descriptor]:
-        """What the index names as components; an entry that another tool wrote says nothing of it, so that its manifest is asked."""
-        return [one for one in map(self._labelled, self.layout.manifests()) if _NAME in one.annotations]
-
     def _labelled(self, one: Descriptor) -> Descriptor:
         if _NAME in one.annotations or one.type != MANIFEST_TYPE or one.artifact not in (None, ARTIFACT):
             return one
-        said = self.layout.manifest(one, f"`{one.ref or one.digest}`")
-        if said.get("artifactType") != ARTIFACT:
+        what = f"`{one.ref or one.digest}`"
+        data = self.layout.manifest_bytes(one, what)
+        if as_manifest(data, what).get("artifactType") != ARTIFACT:
             return one
-        named = published(self.layout.manifest_bytes(one, f"`{one.ref or one.digest}`"), f"`{one.ref or one.digest}`").manifest
+        named = published(data, what).manifest
         return renamed(named, **{YANKED: one.annotations.get(YANKED)})
 
     def known(self, wanted: Sequence[Published]) -> dict[str, Published]:
@@ -181,7 +182,8 @@ class Registry:
         for one in packed:
             check_name(one.component)
         with self.layout.turn():
-            there = {ref(one.component): one for one in self.all()}
+            named = list(map(self._labelled, self.layout.manifests()))
+            there = {ref(one.component): one for one in self._read(named)}
             new: list[Descriptor] = []
             for one in packed:
                 known = there.get(ref(one.component))
@@ -190,7 +192,7 @@ class Registry:
                 elif known.component.hash != one.component.hash:
                     raise RegistryError(self._altered(known, one))
             if new:
-                self._add(new)
+                self.layout.put_index([*named, *new])
             return [_published(one).component for one in new]
 
     def _add(self, new: Sequence[Descriptor]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import resolvelib
+from resolvelib.resolvers import Resolution
 
 from engine.diagnostics import suggest
 from engine.errors import RegistryError
@@ -99,15 +100,28 @@ def resolve(registry: Registry, wanted: Sequence[Asked], held: Collection[Compon
     """One version of every component that is asked for, directly or by another, by kind and name: one that is `held` if it can be, else
     the newest. Raises `Conflict`, naming who asks for what."""
     provider = _Provider(registry, wanted, held)
-    resolver: resolvelib.Resolver[Asked, Published, str] = resolvelib.Resolver(provider, resolvelib.BaseReporter())
+    search: Resolution[Asked, Published, str] = Resolution(provider, resolvelib.BaseReporter())
     try:
-        found = resolver.resolve(wanted, max_rounds=100_000)
+        found = search.resolve(wanted, max_rounds=100_000).mapping
     except resolvelib.ResolutionImpossible as problem:
         causes = tuple(dict.fromkeys(cause.requirement for cause in problem.causes))
         raise Conflict(_conflict(provider, causes), causes) from None
     except resolvelib.ResolutionTooDeep:
         raise RegistryError("no versions that go together were found in 100,000 rounds; ask for narrower ranges") from None
-    return sorted(found.mapping.values(), key=lambda one: one.component)
+    return sorted(_reached(provider, wanted, found), key=lambda one: one.component)
+
+
+def _reached(provider: _Provider, wanted: Iterable[Asked], found: Mapping[str, Published]) -> list[Published]:
+    """What was found and is asked for in the end, without what the search tried on its way. `Resolver` would do it, and follows two that
+    ask for one another without end."""
+    reached: dict[str, Published] = {}
+    waiting = list(wanted)
+    while waiting:
+        name = provider.identify(waiting.pop())
+        if name not in reached:
+            reached[name] = found[name]
+            waiting += provider.get_dependencies(found[name])
+    return list(reached.values())
 
 
 def _conflict(provider: _Provider, causes: Iterable[Asked]) -> str:

@@ -28,6 +28,7 @@ MARK: Final = "application/vnd.kaskade.yanked.v1+json"
 _MARKED: Final = "yanked-"
 _MOST: Final = 10_000_000
 _CHUNKED: Final = 64_000_000
+_LONGEST: Final = 1_000
 _SMALL: Final = 65_536
 _PAGE: Final = 1_000
 _EMPTY: Final = b"{}"
@@ -130,7 +131,8 @@ class Server:
         notes = said.get("annotations")
         if said.get("artifactType") != MARK or not isinstance(about, dict) or about.get("digest") != one.manifest.digest:
             return None
-        return (str(notes.get(YANKED)) or None) if isinstance(notes, dict) and notes.get(YANKED) else None
+        text = str(notes.get(YANKED) or "") if isinstance(notes, dict) else ""
+        return "".join(letter if letter.isprintable() else " " for letter in text)[:_LONGEST].strip() or None
 
     # --- what is changed -----------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ It knows what a row said when it arrived, and nothing of what is decided.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import polars as pl
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 RAW: Final = "@raw"
 """The event as it arrived, as JSON text; carried along only where a ledger wants it."""
+
+
+Admitted = Callable[[pl.DataFrame], tuple[pl.DataFrame, list[tuple[int, str]]]]
 
 
 class Hearing(Protocol):
@@ -59,10 +63,12 @@ class Refusals:
 
 class Arrived:
     """The files as typed pieces, in the order in which they are read. With a `shelf` what had arrived is kept for all rows, else for those
-    of the last piece; with `keep_raw` every row carries it."""
+    of the last piece; with `keep_raw` every row carries it. `admitted` parts the rows from those that must not go on, with reasons."""
 
-    def __init__(self, source: Source, hearing: Hearing, shelf: Shelf | None, *, keep_raw: bool) -> None:
-        self.source, self.hearing, self.shelf, self.keep_raw = source, hearing, shelf, keep_raw
+    def __init__(
+        self, source: Source, hearing: Hearing, shelf: Shelf | None, *, keep_raw: bool, admitted: Admitted = lambda frame: (frame, [])
+    ) -> None:
+        self.source, self.hearing, self.shelf, self.keep_raw, self._admitted = source, hearing, shelf, keep_raw, admitted
         self.beside, self.notes = Arrival(), list[str]()
         self.empty: pl.DataFrame
         self._starts: list[int] = []
@@ -75,14 +81,14 @@ class Arrived:
     def __iter__(self) -> Iterator[Piece]:
         for number, chunk in enumerate(self.source):
             typed = read(self.record, chunk)
-            frame = typed.frame
+            frame, refused = self._admitted(typed.frame)
             self._keep(chunk)
             if self.keep_raw:
                 frame = frame.join(_as_texts(_numbered(chunk)), on=ROW, how="left", maintain_order="left")
             self.hearing.on_read(chunk.frame.height + chunk.rejects.height, chunk.file)
             self.beside = chunk.arrival if number == 0 else self.beside.plus(chunk.arrival)
             self.empty = frame.clear()
-            yield Piece(frame, typed.rejects)
+            yield Piece(frame, pl.concat([typed.rejects, self.rejects(refused)]) if refused else typed.rejects)
 
     def _keep(self, chunk: Chunk) -> None:
         if self.shelf is None:

@@ -25,6 +25,11 @@ PER = "per."
 """What stands before the key fields of ticks, as columns of decisions."""
 
 
+def bits(frame: pl.DataFrame, column: str, names: Sequence[str]) -> pl.Series:
+    """A column of lists of names as bits, in the order of all names, 64 to a word."""
+    return _bits(frame, [pl.col(column).list.contains(name) for name in names]).alias(column)
+
+
 class Columns:
     """The columns of a plan's decisions. With the key fields of ticks in `per` they say in `tick` what is one, and give these fields as
     ``per.FIELD``."""

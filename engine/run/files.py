@@ -5,7 +5,7 @@ What a caller wants to count, show or keep it hears through a `Watcher`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +15,9 @@ import polars as pl
 from engine.backends.columnar import unpack
 from engine.plan import TICK, Plan, Row
 from engine.run.arrived import RAW, Arrived, Refusals
-from engine.run.batch import BatchRun, Decided
+from engine.run.batch import Decided
 from engine.run.border import ROW
+from engine.run.in_force import run_of
 from engine.run.shelf import Shelf
 from engine.run.sink import Sink
 from engine.run.source import REJECTS, Arrival, Source
@@ -52,17 +53,19 @@ def run_files(
     """
     source = Source(paths, plan.record, encoding=options.encoding)
     per = None if options.ticks is None else options.ticks.per
-    run = BatchRun(plan, detail="names", values=options.values, history_from=options.history_from, per=per)
+    run = run_of(plan, options.following, detail="names", values=options.values, history_from=options.history_from, per=per)
     # both targets appear together, or neither
     with Sink(output) as decisions, Sink(rejects, REJECTS) as sink, Shelf(options.aside) as shelf:
         refusals = Refusals(sink, watcher)
         direct = options.memory is None and plan.record.arrival == "stream"
-        arrived = Arrived(source, watcher, None if direct else shelf, keep_raw=options.each)
+        arrived = Arrived(source, watcher, None if direct else shelf, keep_raw=options.each, admitted=run.admitted)
         for done in decided(run, arrived, refusals, options, shelf):
             decisions.write(done.decisions.drop(ROW))
-            watcher.on_decided(done.rows, done.decisions)
+            parts = done.parts or ((plan, done),)
+            for _, part in parts:
+                watcher.on_decided(part.rows, part.decisions)
             if options.each:
-                _tell_each(plan, done, watcher)
+                _tell_each(parts, done.decisions, watcher)
         if not decisions.rows:
             decisions.write(run.decide(arrived.empty.with_columns(pl.lit(False).alias(TICK))).decisions.drop(ROW))
         decisions.finish()
@@ -70,12 +73,15 @@ def run_files(
     return replace(arrived.beside, notes=(*arrived.beside.notes, *arrived.notes))
 
 
-def _tell_each(plan: Plan, done: Decided, watcher: Watcher) -> None:
-    """Every event of a chunk by itself, with its row in both readings."""
-    rows = _rows(plan, done.rows)
-    opened = dict(zip(done.opened[ROW].to_list(), _rows(plan, done.opened), strict=True))
-    for number, raw, row in zip(done.rows[ROW].to_list(), done.rows[RAW].to_list(), rows, strict=True):
-        watcher.on_event(raw, row, opened.get(number, row))
+def _tell_each(parts: Iterable[tuple[Plan, Decided]], decisions: pl.DataFrame, watcher: Watcher) -> None:
+    """Every event of a chunk by itself, in the order of the decisions, with its row in both readings."""
+    told = {}
+    for plan, done in parts:
+        opened = dict(zip(done.opened[ROW].to_list(), _rows(plan, done.opened), strict=True))
+        for number, raw, row in zip(done.rows[ROW].to_list(), done.rows[RAW].to_list(), _rows(plan, done.rows), strict=True):
+            told[number] = raw, row, opened.get(number, row)
+    for number in decisions[ROW].to_list():
+        watcher.on_event(*told[number])
 
 
 def _rows(plan: Plan, frame: pl.DataFrame) -> list[Row]:

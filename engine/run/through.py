@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.run.batch import BatchRun, Decided
     from engine.run.moments import Every
     from engine.run.shelf import Shelf
+    from engine.run.succession import Succession
 
 SORTED_BYTES: Final = 2_000
 """With a limit, so many bytes of it stand for each row that is sorted in memory."""
@@ -26,7 +27,7 @@ SORTED_BYTES: Final = 2_000
 class Options:
     """How files are decided: since when history is complete, what text files are encoded in, whether the outputs of steps are written too,
     whether the watcher is given every event by itself, which ticks there are, how many bytes history may take at a time (none: what it
-    needs), and the folder in which rows are put aside."""
+    needs), the folder in which rows are put aside, and which plans follow one another, where there are several."""
 
     history_from: str | None = None
     encoding: str | None = None
@@ -35,6 +36,7 @@ class Options:
     ticks: Every | None = None
     memory: int | None = None
     aside: Path | None = None
+    following: Succession | None = None
 
 
 def decided(run: BatchRun, arrived: Arrived, refusals: Refusals, options: Options, shelf: Shelf) -> Iterator[Decided]:

@@ -9,7 +9,7 @@ import sys
 import engine
 
 HEAVY = ["polars", "numpy", "pandas", "pyarrow", "sklearn", "skops", "lightgbm", "xgboost", "altair", "networkx", "jsonschema"]
-HEAVY += ["rapidfuzz", "anyascii"]
+HEAVY += ["rapidfuzz", "anyascii", "oras", "requests"]
 
 
 def test_the_public_names_are_few_and_sorted():

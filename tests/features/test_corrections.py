@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from engine.backends.holding import Ask as Held
+from engine.errors import InputError
+from engine.features.passed import Passing
 from engine.features.spec import FOREVER
+from engine.features.store import open_store
 from engine.lang import ir
 from engine.plan import Row
 from engine.values import DATE, DAY, MISSING, Interval, Value, missing
 from tests.features import conftest
-from tests.features.events import HOUR, INCOMING, corrected, dates, days, event, feature, read, record
+from tests.features.events import HOUR, INCOMING, bound, corrected, dates, days, event, feature, read, record
 
 ANSWERED = ["oracle", "memory", "sqlite", "redis", "postgres", "batch", "batch by one"]
 """Those who answer an event with corrections in its history."""
@@ -203,3 +207,35 @@ def test_where_time_is_a_date(ask: Ask) -> None:
     first = paid(100, 1000)
     rows = [first, paid(20, 1001), corrected(first, amount=3), paid(4, 1002), corrected(first, version=3, amount=5), paid(4, 1002)]
     assert ask(feature("sum", "sum", dates(7), read("amount"), bounded=True), rows, 0, under) == [100, 120, 3, 27, LATE, 31]
+
+
+def test_a_correction_that_another_one_overtakes_lets_go_of_no_later_hit(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A higher revision comes, hits and is let through just when it is about to be kept: that hit stands when it is refused."""
+    group, passing, once = bound([COUNT], UNDER), Passing(UNDER), ir.Once((read("account"),), days(7), ir.Read("now"))
+
+    def question(row: Row) -> Any:
+        return passing.question(Held("rule", once, (row["account"],), row["at"], True), row["id"], row["version"])
+
+    first = paid(100)
+    second, third = corrected(first, amount=3), corrected(corrected(first, amount=4))
+    url = f"sqlite:{tmp_path / 'history.db'}"
+    with open_store(url, [group], UNDER, 0) as one, open_store(url, [group], UNDER, 0) as other:
+        one.observe(first)
+        assert one.hold(question(first)).held is False
+        log = vars(other)["log"]
+        append = log.append
+
+        def overtaken(*given: Any) -> Any:
+            found = append(*given)
+            if found is not None and found.event is not None:  # it knows now that it corrects an event
+                monkeypatch.undo()
+                one.observe(third)
+                assert one.hold(question(third)).held is False
+            return found
+
+        monkeypatch.setattr(log, "append", overtaken)
+        with pytest.raises(InputError, match="higher revision"):
+            other.observe(second)
+        later = paid(5, START + HOUR)
+        other.observe(later)
+        assert other.hold(question(later)).held is True

@@ -12,7 +12,7 @@ import pytest
 from engine.errors import InputError, StoreError
 from engine.features.store import Store, open_store
 from engine.values import DAY, MISSING
-from tests.features.events import INCOMING, bound, days, event, feature, read, record
+from tests.features.events import HOUR, INCOMING, bound, days, event, feature, read, record
 from tests.features.servers import Redis, address, server
 
 GROUP = bound(
@@ -58,10 +58,12 @@ def test_contents_name_the_events_of_a_window(store: Store) -> None:
 
 
 def test_how_much_there_is(store: Store) -> None:
+    assert store.measured()[4:] == (None, None)
     for number in range(5):
-        store.observe(event(START, f"A{number % 2}"))
+        store.observe(event(START + number % 3 * HOUR, f"A{number % 2}"))
     measured = store.measured()
     assert (measured.keys, measured.events) == (2, 5)
+    assert (measured.oldest, measured.newest) == (START, START + 2 * HOUR)
     assert measured.rows >= 5 and measured.bytes > 0
 
 

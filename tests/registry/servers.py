@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -72,8 +73,8 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @contextmanager
-def answering(answer: Callable[[str, str, dict[str, str]], Answer]) -> Iterator[str]:
-    """A web server that answers as a function of method, path and headers says; gives its address."""
+def answering(answer: Callable[[str, str, dict[str, str]], Answer], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A web server that answers as a function of method, path and headers says, over https where `tls` is given; gives its address."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -95,6 +96,8 @@ def answering(answer: Callable[[str, str, dict[str, str]], Answer]) -> Iterator[
 
     server = _Quiet(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

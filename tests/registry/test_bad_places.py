@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import json
 import os
 import resource
 import shutil
+import ssl
 import subprocess
 import tempfile
 import time
@@ -15,6 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization as forms
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from engine import Engine
 from engine.cli.main import main
@@ -110,8 +117,9 @@ def test_a_folder_in_which_no_lock_can_be_written(open_shop: Path, error: Callab
         said = error("lock", "cascades/screening.yaml")
     assert said == "the lock `cascades/screening.lock` cannot be written: permission denied; name another file with --output"
     assert lock.read_bytes() == before and len(list((open_shop / "cascades").iterdir())) == 2
-    assert error("lock", "cascades/screening.yaml", "--output", "none/x.lock").startswith(
-        "the lock `none/x.lock` cannot be written: no such file"
+    inside = "cascades/screening.lock/x.lock"
+    assert error("lock", "cascades/screening.yaml", "--output", inside).startswith(
+        f"the lock `{inside}` cannot be written: not a directory"
     )
 
 
@@ -213,6 +221,9 @@ def test_a_folder_that_is_no_registry(tmp_path: Path, error: Callable[..., str])
             error("pull", "--all", "--from", tmp_path / other, *own)
             == f"there is no registry in `{tmp_path / other}`: it has no file `oci-layout`"
         )
+    assert error("push", "--all", "--to", tmp_path / "new", "--registry", tmp_path / "no").endswith("; `engine publish` makes it")
+    assert "is a file of the working tree: write the component's name" in error("push", "cascades/a.yaml", "--to", tmp_path / "new", *own)
+    assert "did you mean `a/b`?" in error("list", "a/c", *own)
     assert "name components or locks to push, or say --all" in error("push", "--to", tmp_path / "new", *own)
     assert "name components or locks to pull" in error("pull", "a/b", "--all", "--from", registry.place)
 
@@ -320,6 +331,7 @@ def test_what_a_place_is(text: str, meant: object) -> None:
         ("localhost:5000/банк", "`банк` cannot stand in a place on a server"),
         ("localhost:5000/bank:1.0", "`bank:1.0` cannot stand in a place on a server"),
         ("localhost:5000/a//b", "`` cannot stand"),
+        ("analyst:secret@registry.bank.example/rules", "takes no user in its address"),
         ("https://", "names no host"),
         ("https://local host/x", "names no host"),
     ],
@@ -380,7 +392,37 @@ def test_a_server_without_https(shop: Path, error: Callable[..., str]) -> None:
     published(shop)
     with answering(lambda *_: OK) as host:
         said = error("push", "--all", "--to", f"https://{host}/bank")
-    assert "cannot be trusted over https" in said and said.endswith("--insecure asks over http")
+    assert "cannot be trusted over https" in said and said.endswith("takes --insecure where it is not this machine") and "_ssl" not in said
+
+
+def certified(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """What a server shows that is certified by nobody but itself, and the certificate."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    both = folder / "certificate.pem"
+    secret = key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
+    both.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(forms.Encoding.PEM) + secret)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(both)
+    return tls, both
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_it_is_named(
+    tmp_path: Path, error: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, certificate = certified(tmp_path)
+    with answering(Liar(tmp_path / "other", "none"), tls) as host:
+        pull = ["pull", "a/b", "--from", f"https://{host}", "--registry", str(tmp_path / "registry")]
+        said = error(*pull)
+        assert said.startswith(f"`{host}` cannot be trusted over https: ") and "self-signed certificate" in said.replace(
+            "self signed", "self-signed"
+        )
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert main(pull) == 0
 
 
 def to_all(answer: Answer) -> Callable[[str, str, dict[str, str]], Answer]:
@@ -432,10 +474,6 @@ def test_a_server_that_dawdles(shop: Path, error: Callable[..., str], monkeypatc
 
     with answering(late) as host:
         assert error("pull", "shop/cash", "--from", f"{host}/bank") == f"`{host}` does not answer in time; try again later"
-
-
-class Slow(bytes):
-    """Bytes that a server gives one by one."""
 
 
 def test_a_server_that_drips(shop: Path, error: Callable[..., str], monkeypatch: pytest.MonkeyPatch, remote: str) -> None:
@@ -613,7 +651,12 @@ def test_a_login_is_sent_nowhere_else(tmp_path: Path) -> None:
         carry(here.all(), here, opened(place(host)))
 
 
-def test_a_server_that_does_not_say_what_it_holds(tmp_path: Path, error: Callable[..., str]) -> None:
+def test_a_server_that_does_not_say_what_it_holds(tmp_path: Path, remote: str, error: Callable[..., str]) -> None:
+    assert (
+        error("pull", "--all", "--from", remote, "--registry", tmp_path / "x")
+        == f"there are no components in `{remote}`: is that the right place?"
+    )
+    assert not (tmp_path / "x").exists()
     with answering(Liar(tmp_path / "other", "none")) as host:
         said = error("pull", "--all", "--from", host, "--registry", tmp_path / "registry")
         assert said == f"`{host}` does not say what it holds; where a server does not list what it holds, name components, or a lock"

@@ -127,9 +127,10 @@ def test_the_library_oras_reads_and_writes_what_we_do(shop: Path, remote: str) -
 def test_a_mark_is_an_artefact_with_a_subject(tmp_path: Path, remote: str) -> None:
     here = Registry(tmp_path / "registry")
     here.publish([pack("a/b", "1.0.0")])
-    here.mark(here.get("a/b", "1.0.0"), "wrong by ten")
+    here.yank("a/b", "1.0.0", "wrong by ten\x1b[2J")
     carry(here.all(), here, opened(place(remote)))
     mark = json.loads(skopeo("inspect", "--tls-verify=false", "--raw", f"docker://{remote}/record/a/b:yanked-1.0.0"))
     assert mark["subject"]["digest"] == here.get("a/b", "1.0.0").manifest.digest
-    assert mark["annotations"] == {"dev.kaskade.yanked": "wrong by ten"}
+    assert mark["annotations"] == {"dev.kaskade.yanked": "wrong by ten\x1b[2J"}
+    assert opened(place(remote)).all()[0].yanked == "wrong by ten [2J"  # a terminal is not told what to do
     copied(f"docker://{remote}/record/a/b:yanked-1.0.0", f"oci:{tmp_path}/copy:mark")

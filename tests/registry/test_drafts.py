@@ -13,6 +13,7 @@ from engine import Engine, replay
 from engine.cli.main import main
 from engine.ledger.decision import Decision
 from engine.ledger.log import Ledger
+from engine.loaded import Loaded
 from engine.resources import grammar_text
 from tests.registry.test_published import CASCADE, SALE, cash, locked, published, shop, write
 
@@ -123,9 +124,9 @@ def test_drafts_are_recorded_and_replayed_whatever_is_published_since(shop: Path
 
 def test_a_ledger_of_before_there_were_drafts_is_replayed(shop: Path) -> None:
     """Such a ledger has settings without the word, and decisions that call nothing a draft."""
-    engine = Engine.load(TREE)
-    engine.loaded = type(engine.loaded)(engine.linked, engine.workspace, engine.path)
-    engine.ledger = Ledger.open(shop / "ledger.db", engine.loaded.setting())
+    today = Engine.load(TREE)
+    before = Loaded(today.linked, today.workspace, today.path)
+    engine = Engine(before, ledger=Ledger.open(shop / "ledger.db", before.setting()))
     assert marked(recorded(engine, SALE)) == set()
     with sqlite3.connect(shop / "ledger.db") as there:
         assert "drafts" not in there.execute("SELECT data FROM setting").fetchone()[0]

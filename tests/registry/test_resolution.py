@@ -128,6 +128,16 @@ def test_what_is_needed_is_that_of_the_kind_however_names_agree() -> None:
     assert [(one.component.kind, one.component.name) for one in found] == [("cascade", "a/one"), ("list", "a/two"), ("ruleset", "a/one")]
 
 
+def test_two_that_ask_for_one_another_are_found() -> None:
+    shelf = Shelf()
+    shelf.add("ruleset", "a/one", "1.0.0", "list a/two@^1")
+    shelf.add("ruleset", "a/one", "1.1.0", "ruleset a/one@^1", "list a/two@^1")
+    shelf.add("list", "a/two", "1.0.0", "ruleset a/one@^1")
+    for names in (["ruleset a/one"], ["list a/two"], ["list a/two", "ruleset a/one"]):
+        asked = [Asked(Need(*name.split(), "^1"), "`a.yaml`") for name in names]
+        assert [str(one) for one in resolve(shelf, asked)] == ["a/two@1.0.0", "a/one@1.1.0"]  # type: ignore[arg-type]
+
+
 # --- how it is told --------------------------------------------------------------------------------------------------------
 
 CONFLICTS = {

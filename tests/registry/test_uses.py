@@ -103,6 +103,18 @@ def test_a_name_that_is_none_is_told_with_the_one_that_was_meant(
     assert said in told(capsys, "uses", name, code=2)
 
 
+def test_a_version_that_cannot_be_read_is_told(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(two, "rulesets/shop/cash.rules", "ruleset shop/cash versoin 1.2.0")
+    unread = "; `rulesets/shop/cash.rules` cannot be read; `engine check` says why"
+    for command in ("uses", "impact"):
+        assert f"`shop/cash` has no version `1.2.0`; there are 1.0.0, 1.1.0{unread}" in told(capsys, command, "shop/cash@1.2.0", code=2)
+
+
+def test_a_registry_that_is_named_must_be_there(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("uses", "impact"):
+        assert "there is no registry in `nowhere`" in told(capsys, command, "shop/cash@1.1.0", "--registry", "nowhere", code=2)
+
+
 def test_names_of_several_kinds_are_asked_about(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(two, "cascades/other.yaml", OUTER.replace("shop/outer", "shop/cash"))
     assert "say `cascade:shop/cash` or `ruleset:shop/cash`" in told(capsys, "uses", "shop/cash", code=2)
@@ -254,6 +266,8 @@ def test_a_draft_is_drawn_as_one(shop: Path, capsys: pytest.CaptureFixture[str])
         (["graph", "--lock", "cascades/screening.yaml"], "is no lock: it ends with `.lock`"),
         (["graph", "--lock", "nxt.lock"], "there is no file `nxt.lock`; did you mean `next.lock`?"),
         (["graph", "cascades/none.lock"], "there is no file `cascades/none.lock`; "),
+        (["graph", "cascades"], "`cascades` is a folder: name one of its locks, like `cascades/outer.lock`"),
+        (["graph", "rulesets"], "`rulesets` is a folder: name the file of a cascade, like `cascades/outer.yaml`"),
         (["graph", "screening.bundle"], "there is no file `screening.bundle`"),
     ],
 )

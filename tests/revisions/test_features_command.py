@@ -63,7 +63,8 @@ def test_without_a_key_it_says_how_much_there_is(capsys: pytest.CaptureFixture[s
     assert main([*STORE, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["keys"], said["events"]) == (1, 3) and said["bytes_per_key"] == said["bytes"] > 0
-    assert main(STORE) == 0 and "bytes per key" in capsys.readouterr().out
+    assert said["oldest"] <= said["newest"]
+    assert main(STORE) == 0 and f"from {said['oldest']} to {said['newest']}" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("store")

@@ -232,4 +232,4 @@ def test_hours_of_days_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="`at` of `bank/transfer` counts days: a tick is a day, week or month"):
         Every.of(plan, "hour", ["payer"])
     assert Every.of(plan, "day", ["payer"], "1970-01-31").until == 30
-    assert batch.BatchRun(plan, detail="names", per=["payer"]).off.per == ["payer"]
+    assert batch.BatchRun(plan, detail="names", per=["payer"]).readings.off.per == ["payer"]
