@@ -348,7 +348,7 @@ def test_history_is_kept_in_a_store(engine, payments):
 
 def test_explain_shows_the_code(engine):
     result = engine("explain", CASCADE, "--code")
-    assert result.code == 0 and "def decide(event):" in result.out
+    assert result.code == 0 and "# step " in result.out and "def rules(row):" in result.out
     assert json.loads(engine("explain", CASCADE, "--code", "--json").out)["code"].rstrip() == result.out.rstrip()
     assert "leave out the event" in engine("explain", CASCADE, "event.json", "--code").err
 
