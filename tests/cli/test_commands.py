@@ -346,6 +346,13 @@ def test_history_is_kept_in_a_store(engine, payments):
         assert result.json["values"]["habits.payments_1d"] == 4
 
 
+def test_explain_shows_the_code(engine):
+    result = engine("explain", CASCADE, "--code")
+    assert result.code == 0 and "# step " in result.out and "def rules(row):" in result.out
+    assert json.loads(engine("explain", CASCADE, "--code", "--json").out)["code"].rstrip() == result.out.rstrip()
+    assert "leave out the event" in engine("explain", CASCADE, "event.json", "--code").err
+
+
 def test_explain_makes_no_store(engine, payments):
     result = engine("explain", CASCADE, "event.json", "--store", "sqlite:h.db")
     assert (result.code, result.out) == (2, "") and result.err.startswith(
