@@ -10,15 +10,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine import Engine
 from engine.locking import make_lock
 from engine.publish import publish
 from engine.registry.manifest import Component, content_hash
-from engine.registry.published import Packed, Registry
+from engine.registry.published import Need, Packed, Registry
+from engine.registry.resolve import Asked, resolve
 from engine.registry.store import Workspace
 
 ROOT = Path(__file__).parents[1]
@@ -178,27 +179,83 @@ def both(label: str, work: Callable[[], object], rounds: int = 3) -> Iterator[Fi
 
 
 def grown(folder: Path, versions: int) -> Iterator[Figure]:
-    """Every component published in so many versions, as `engine publish --all` does it; then a lock, and a load by it."""
+    """Every component published in so many versions, as `engine publish --all` does it; then all cascades locked, and one loaded."""
     tree, registry = Growing(folder), Registry(folder / "registry")
     took = []
     for number in range(versions):
-        tree.grow() if number else None
+        if number:
+            tree.grow()
         tree.write()
         took.append(spent(lambda: publish(Workspace(folder), registry, None)))
-    yield "publish 500 components, the first generation", *took[0][:1], "s"
-    yield f"publish 500 components, generation {versions}", *took[-1][:1], "s"
-    yield f"publish 500 components, {versions} generations, CPU", sum(cpu for _, cpu in took), "s"
-    yield "versions in the registry", float(len(registry.all())), ""
-    yield from both("publish all, nothing changed", lambda: publish(Workspace(folder), registry, None), 1)
+    cpu = [seconds for _, seconds in took]
+    yield f"publish 500 components, {versions} times", sum(clock for clock, _ in took), "s"
+    yield "the same, CPU", sum(cpu), "s"
+    yield "the last time, CPU", cpu[-1], "s"
+    yield "versions there are then", float(len(registry.all())), ""
+    yield from both("publish all, nothing changed", lambda: publish(Workspace(folder), registry, None))
+    one = tree.made[("ruleset", 0, 24)]  # that no cascade runs
+    one.minor += 1
+    tree.write()
+    yield from both("publish one more", lambda: publish(Workspace(folder), registry, [one.name]), 1)
+    cascades = sorted((folder / "cascades").rglob("*.yaml"))
+    wanted = [Asked(Need("cascade", f"area_{n // 4}/cascade_{n % 4}", None), "bench") for n in range(len(cascades))]
+    yield from both("resolve one cascade of some twenty components", lambda: resolve(registry, wanted[:1]))
+    yield from both("resolve all 40 at once, all 500 components", lambda: resolve(registry, wanted))
+    yield from both("lock one cascade", lambda: make_lock(cascades[0], registry))
+    lock = cascades[0].with_suffix(".lock")
+    lock.write_text(make_lock(cascades[0], registry).text(), encoding="utf-8")
+    yield from turns("load it", cascades[0], lock, None)
+
+
+def turns(label: str, tree: Path, lock: Path, registry: Path | None, rounds: int = 5) -> Iterator[Figure]:
+    """Loading from the working tree and by lock, in turns; CPU, for machines with other work."""
+    times = [(spent(lambda: Engine.load(tree))[1], spent(lambda: Engine.load(lock, registry=registry))[1]) for _ in range(rounds)]
+    yield f"{label} from the working tree, CPU", min(seconds for seconds, _ in times), "s"
+    yield f"{label} by lock, CPU", min(seconds for _, seconds in times), "s"
+
+
+def shipped(folder: Path) -> Iterator[Figure]:
+    """The pack against money laundering, and the cascade over labelled transfers with its model."""
+    for name, home, cascade in (("the pack", ROOT, "monitoring"), ("examples/aml", TRIAGE, "triage")):
+        place = folder / home.name
+        for part in ("rulesets", "cascades", "models"):
+            shutil.copytree(home / part, place / part)
+        registry = Registry(place / "registry")
+        yield from both(f"publish {name}", partial(publish, Workspace(place), registry, None), 1)
+        yield from both(f"publish {name}, nothing changed", partial(publish, Workspace(place), registry, None))
+        path = place / f"cascades/{cascade}.yaml"
+        lock = path.with_suffix(".lock")
+        lock.write_text(make_lock(path, registry).text(), encoding="utf-8")
+        yield from turns(f"load {name}", path, lock, None)
+
+
+def listed(folder: Path) -> Iterator[Figure]:
+    """A registry of 10,000 versions: listed in process and as a command, and one more version published."""
+    registry = Registry(folder)
+    registry.publish([_plain(f"area/set_{n}", f"1.{m}.0") for n in range(500) for m in range(20)])
+    yield "an index of 10,000 versions", (folder / "index.json").stat().st_size / 1e6, "MB"
+    yield from both("list 10,000 versions", registry.all, 5)
+    command = [sys.executable, "-m", "engine", "list", "--registry", str(folder)]
+    yield "`engine list` of them, with its start", *spent(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))[:1], "s"
+    before = os.times().children_user + os.times().children_system
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    yield "the same, CPU", os.times().children_user + os.times().children_system - before, "s"
+    yield from both("keep one more", lambda: registry.publish([_plain("area/set_0", "2.0.0")]), 1)
+
+
+def _plain(name: str, version: str) -> Packed:
+    files = {f"rulesets/{name}.rules": f"{name} {version}".encode()}
+    return Packed(Component("ruleset", name, version, content_hash(files.items())), files, ())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--versions", type=int, default=20, help="of each of the 500 components")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for label, figure, unit in grown(Path(folder).resolve(), args.versions):
-            print(f"{label:55} {figure:10,.3f} {unit}", flush=True)
+    for part in (partial(grown, versions=args.versions), shipped, listed):
+        with tempfile.TemporaryDirectory() as folder:
+            for label, figure, unit in part(Path(folder).resolve()):
+                print(f"{label:55} {figure:10,.3f} {unit}", flush=True)
 
 
 if __name__ == "__main__":

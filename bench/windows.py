@@ -141,12 +141,15 @@ def check(frame: pl.DataFrame, mine: pl.DataFrame, theirs: pl.DataFrame, by: lis
             assert one.cast(pl.Int64).eq_missing(other.cast(pl.Int64)).all(), name
 
 
-def measure(frame: pl.DataFrame, under: Record, where: bool, rounds: int) -> dict[str, list[tuple[float, float]]]:
+def measure(frame: pl.DataFrame, under: Record, where: bool, rounds: int, alone: bool) -> dict[str, list[tuple[float, float]]]:
     """Wall and CPU seconds of every round, after one round whose answers are compared."""
-    ways = {"engine": ours(frame, under, where), "DuckDB": duck(frame, where), "polars": polars(frame, where)}
+    ways = {"engine": ours(frame, under, where)}
+    if not alone:
+        ways |= {"DuckDB": duck(frame, where), "polars": polars(frame, where)}
     answers = {name: way() for name, way in ways.items()}
-    check(frame, answers["engine"], answers["DuckDB"], ["id"], where)
-    check(frame, answers["engine"], answers["polars"], ["account", "at"], where)
+    if not alone:
+        check(frame, answers["engine"], answers["DuckDB"], ["id"], where)
+        check(frame, answers["engine"], answers["polars"], ["account", "at"], where)
     del answers
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
@@ -163,13 +166,15 @@ def main() -> None:
     parser.add_argument("--keys", type=int, default=50_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--alone", action="store_true", help="the engine by itself, with nothing to compare it to")
     given: Any = parser.parse_args()
-    print(f"{given.rows:,} rows, {given.keys:,} keys, {pl.thread_pool_size()} threads, medians of {given.rounds}; all values agree")
+    agree = "" if given.alone else "; all values agree"
+    print(f"{given.rows:,} rows, {given.keys:,} keys, {pl.thread_pool_size()} threads, medians of {given.rounds}{agree}")
     print(f"{'':28} {'seconds':>8} {'CPU s':>8} {'times the engine':>17} {'by CPU':>8}")
     for key in (TEXT, INTEGER):
         frame, under = data(given.rows, given.keys, key, given.seed), record(key)
         for where in (False, True):
-            found = measure(frame, under, where, given.rounds)
+            found = measure(frame, under, where, given.rounds, given.alone)
             medians = {name: [statistics.median(part) for part in zip(*times, strict=True)] for name, times in found.items()}
             base = medians["engine"]
             for name, (wall, cpu) in medians.items():

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from engine.backends.single import source
 from engine.errors import InputError
 from engine.features.holder import LiveHolder
 from engine.features.passed import Passing
@@ -165,7 +166,8 @@ class Engine:
         return None if self._one is None else one_step(self.plan)
 
     def _later(self, step: RuleStep) -> Later:
-        return Later(self.plan, step.rules.rules, self.versions, self.drafts, self.loaded.explainer, self.lock)
+        loaded = self.loaded
+        return Later(self.plan, step.rules.rules, loaded.versions, loaded.drafts, loaded.explainer, loaded.seal)
 
     def _ordinary(self, event: Mapping[str, Any]) -> Decision:
         """Decides any event without history."""
@@ -283,6 +285,12 @@ class Engine:
     @property
     def _plans(self) -> tuple[Plan, ...]:
         return (self.plan,) if self.following is None else self.following.plans
+
+    def code(self) -> str:
+        """The Python that decides an event: one function, or where a cascade has several steps one for each rule set."""
+        if self._one_step is not None:
+            return source(self._straight)
+        return "\n".join(f"# step {view.step}\n\n{view.rule_step.code}" for view in self.linked.views)
 
     def explain(self, decision: Decision | Mapping[str, Any] | str | bytes, *, store: Store | None = None) -> str:
         """Why a decision came out as it did, for every rule, hit or not; of an event it is what the decision would be."""

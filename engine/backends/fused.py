@@ -10,15 +10,18 @@ from functools import cached_property
 from typing import Final
 
 from engine.backends.index import Index, Sense, Worth, index, worth
-from engine.backends.source import Function, Module
+from engine.backends.source import Function, Module, comment
 from engine.lang import ir
+from engine.values import show
 
 TAKEN: Final = (
-    "event", "get", "may", "lost", "here", "away", "hits", "undecided", "outcome", "possible", "settled", "decision",
+    "event", "get", "may", "lost", "here", "away", "hits", "undecided", "outcome", "possible", "settled", "bounds", "decision",
     "score_range", "given", "every", "left", "allowed", "decide",
 )  # fmt: skip
 """Names that the generated functions use for themselves."""
 
+_SHOWN: Final = 8
+"""So many values of a subject stand in a comment."""
 _SCORE: Final = 'low if low == high else Interval(low, high, "undecided")'
 
 
@@ -80,6 +83,7 @@ class Fused:
                 function.line(f"{self.module.identifier(statement.name)} = {text}")
                 function.made.add(statement.name)
         for sense in behind:
+            function.line(f"# {self.about(sense)}")
             function.line(f"if may & {self.module.constant(sense.asked, 'asked')}:")
             function.indent += 1
             text, _ = function.expr(sense.subject)
@@ -87,6 +91,15 @@ class Fused:
             function.line(f"{name} = {text}")
             self.sense(function, sense, name)
             function.indent -= 1
+
+    @staticmethod
+    def about(sense: Sense) -> str:
+        """A comment on a subject: how much is asked of it, and where its values part."""
+        axis, type_ = sense.column.axis, sense.subject.type
+        values = sorted(axis.named, key=str) if axis.named is not None else axis.cuts
+        parts = list(dict.fromkeys(f"{one:.12g}" if one.__class__ is float else show(one, type_) for one in values))
+        shown = ", ".join(parts[:_SHOWN]) + (f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else "")
+        return comment(f"{sense.asked.bit_count()} ways to hit ask {sense.cells} questions" + (f", which part at {shown}" if shown else ""))
 
     def sense(self, function: Function, sense: Sense, name: str) -> None:
         """What a typed value in `name` leaves."""
@@ -157,8 +170,8 @@ class Fused:
                 return f"score {'==' if op == '=' else op} {bound}"
             case ir.Read(name) if name in self.rules.defines:
                 return self._plainly(self.rules.defines[name])
-            case ir.Read(name) if name in self._states:
-                return f"hits & {self.module.constant(self._states[name], name)}"
+            case ir.Read(name) if name in self.states:
+                return f"hits & {self.module.constant(self.states[name], name)}"
             case ir.Not(item):
                 text = self._plainly(item)
                 return None if text is None else f"not ({text})"
@@ -169,7 +182,7 @@ class Fused:
         return None
 
     @cached_property
-    def _states(self) -> dict[str, int]:
+    def states(self) -> dict[str, int]:
         """The bits behind every flag and state."""
         found = {ir.hit(rule.id): 1 << place for place, rule in enumerate(self.index.rules)}
         flags = {f"flags.{s.name}": s.rules for s in self.rules.body if isinstance(s, ir.Flag)}
@@ -178,6 +191,7 @@ class Fused:
     def settle(self) -> str:
         """Adds the functions for what is not settled: the outcomes a reading allows, and what both readings come to. Gives the call."""
         given = [self.module.identifier(name) for name in self.read_by_decide]
+        self.module.add(self._bounds())
         self.module.add(self._possible(["score", "hits", "undecided", *given]))
         self.module.add(self._settled(given))
         return f"settled({', '.join(['hits', 'undecided', *given])})"
@@ -186,7 +200,7 @@ class Fused:
         function = Function(self.module, "possible", causes=False)
         function.made |= {"score", *self.read_by_decide}
         needed = _behind(self.rules, [when for _, when in self.decide.rows if when is not None])
-        for name, mask in self._states.items():
+        for name, mask in self.states.items():
             if name in needed:
                 bits = self.module.constant(mask, name)
                 function.line(f"{self.module.identifier(name)} = True if hits & {bits} else UNDECIDED if undecided & {bits} else False")
@@ -212,10 +226,9 @@ class Fused:
         rest = "".join(f", {name}" for name in given)
         alert, refer = (self.module.constant(bits, name) for bits, name in ((self.alert, "alert"), (self.refer, "refer")))
         function.line(f"sure, left = hits | undecided & {alert}, undecided & {refer}")
-        self._bounds(function, "sure", "left")
+        function.line("low, high, score = bounds(sure, left)")
         function.line(f"kept = possible({_SCORE}, sure, left{rest})")
-        function.line(f"score = {self.bounded(self.points('sure'))}")
-        self._bounds(function, "hits", "undecided")
+        function.line("low, high, _ = bounds(hits, undecided)")
         function.line("if sure == hits and left == undecided:")
         function.line("    allowed = kept")
         function.line("else:")
@@ -223,10 +236,14 @@ class Fused:
         function.line(f"return kept[0] if len(kept) == 1 else {self.decide.undecided!r}, allowed, score, (low, high), sure")
         return function.source(["hits", "undecided", *given])
 
-    def _bounds(self, function: Function, sure: str, may: str) -> None:
-        function.line(f"every = {sure} | {may}")
-        function.line(f"low = {self.bounded(self.points(sure, 'every'))}")
-        function.line(f"high = {self.bounded(self.points('every', sure))}")
+    def _bounds(self) -> list[str]:
+        """The least and the most that points can come to, and what is sure of them."""
+        function = Function(self.module, "bounds", causes=False)
+        function.line("every = hits | undecided")
+        for name, points in (("low", ("hits", "every")), ("high", ("every", "hits")), ("sure", ("hits", None))):
+            function.line(f"{name} = {self.bounded(self.points(*points))}")
+        function.line("return low, high, sure")
+        return function.source(["hits", "undecided"])
 
 
 SHARED: Final = {"bisect": bisect_right}

@@ -52,6 +52,11 @@ def evaluate(expr: ir.Expr, row: Row, item: Value = None) -> Value:
 
 def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
     """`evaluate`, with the value of every part."""
+    # most nodes have no parts
+    if expr.__class__ is ir.Const:
+        return Trace(expr, expr.value)
+    if expr.__class__ is ir.Read:
+        return Trace(expr, row[expr.name])
     if isinstance(expr, ir.Quantifier):
         return _trace_quantifier(expr, row, item)
     if isinstance(expr, ir.Match):
@@ -65,10 +70,6 @@ def trace(expr: ir.Expr, row: Row, item: Value = None) -> Trace:
 def _meaning(expr: ir.Expr, values: Sequence[Value], row: Row, item: Value) -> Value:
     """The value of a node from the `values` of its parts."""
     match expr:
-        case ir.Const():
-            return expr.value
-        case ir.Read():
-            return row[expr.name]
         case ir.Item():
             return item
         case ir.Compare():
@@ -376,15 +377,16 @@ def work_out(ruleset: ir.RuleSet, row: Row, open_: bool) -> tuple[Row, dict[str,
             judged[statement.id] = judge(statement, defines, work, open_)
             work[ir.hit(statement.id)] = judged[statement.id].state
         elif behind.isdisjoint(ir.written(statement)):
-            _write(statement, work)
+            write(statement, work)
     work["score"], work[ir.POINTS] = score(ruleset, work)
     for statement in ruleset.body:
         if not isinstance(statement, ir.Rule) and not behind.isdisjoint(ir.written(statement)):
-            _write(statement, work)
+            write(statement, work)
     return work, judged
 
 
-def _write(statement: ir.Define | ir.Flag | ir.Set | ir.Table, work: Row) -> None:
+def write(statement: ir.Define | ir.Flag | ir.Set | ir.Table, work: Row) -> None:
+    """Add what a statement writes to a row that holds what it reads."""
     match statement:
         case ir.Define():
             work[statement.name] = evaluate(statement.value, work)

@@ -92,6 +92,25 @@ class RuleStep:
         # most cascades of rules alone never ask for it: see `run.straight`
         return single.compile_rules(self.rules, self.open)
 
+    @cached_property
+    def writers(self) -> dict[str, ir.Statement]:
+        """Which statement writes a name."""
+        return {name: statement for statement in self.rules.body for name in ir.written(statement)}
+
+    @cached_property
+    def defines(self) -> dict[str, ir.Expr]:
+        return self.rules.defines
+
+    @cached_property
+    def states(self) -> tuple[tuple[ir.Rule, str], ...]:
+        """The rules, each with the column that holds its state."""
+        return tuple((rule, self.outputs[ir.hit(rule.id)]) for rule in self.rules.rules)
+
+    @property
+    def code(self) -> str:
+        """The Python that runs the rules."""
+        return single.source(self._run)
+
     def bind(self, holder: Holder, within: str) -> Self:
         """The same step, which asks `holder`; `within` leads through nested cascades."""
         if not self.once or self.open:

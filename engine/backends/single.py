@@ -9,7 +9,7 @@ import linecache
 from typing import TYPE_CHECKING, Any
 
 from engine.backends.outline import Outline, outline
-from engine.backends.source import Function, Module
+from engine.backends.source import Function, Module, comment
 from engine.backends.tables import Lookup
 from engine.lang import ir
 
@@ -69,11 +69,6 @@ def _caller(parts: int) -> list[str]:
     return ["def rules(row):", "    row = dict(row)", *calls, f"    return part_{parts}(row)"]
 
 
-def _comment(text: str) -> str:
-    """Text of an author that cannot leave its line."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
 class _Rules(Function):
     """A function that runs statements of a rule set; states are in locals, points in `low`, `high`, and `sure`, that with everything
     undecided left out."""
@@ -116,7 +111,7 @@ class _Rules(Function):
         return text
 
     def _rule(self, rule: ir.Rule) -> None:
-        self.line(f"# {_comment(f'{rule.id}: {rule.title}')}")
+        self.line(f"# {comment(f'{rule.id}: {rule.title}')}")
         state = self.module.identifier(ir.hit(rule.id))
         if rule.effective == (None, None):
             self._judge(rule, state)
@@ -266,7 +261,7 @@ class _Rules(Function):
     def _decide(self, decide: ir.Decide) -> None:
         self.line("done = False")
         for name, condition in decide.rows:
-            self.line(f"if not done:  # {_comment(name)}")
+            self.line(f"if not done:  # {comment(name)}")
             self.indent += 1
             text = "True" if condition is None else self.expr(condition)[0]
             self.line(f"state = {text}")

@@ -57,6 +57,11 @@ _NESTED = 6
 _serial = itertools.count(1)
 
 
+def comment(text: str) -> str:
+    """Text of an author that cannot leave its line."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 class Module:
     """The text of some functions, the constants they name, and one identifier for every column."""
 

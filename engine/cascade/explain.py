@@ -51,6 +51,7 @@ class CascadeExplainer:
         self.linked = linked
         self._drafts = {version[:3] for version in drafts}
         self.plan = linked.plan
+        self._states = [(view, rule, view.prefix + ir.hit(rule.id)) for view in linked.views for rule in view.rules.rules]
         self._versions = {(component.kind, component.name): str(component) for component in linked.components}
 
     def _level(self, decision: Decision, *, open_: bool) -> Level:
@@ -59,16 +60,14 @@ class CascadeExplainer:
 
     def reasons(self, decision: Decision) -> tuple[Reason, ...]:
         """A reason for every rule that was hit."""
-        found = []
-        ran = {place.name: place for place in places(self._level(decision, open_=False)) if place.gate is True}
-        for view in self.linked.views:
-            for rule in view.rules.rules:
-                column = view.prefix + ir.hit(rule.id)
-                if decision.row[column] is True:
-                    place = ran.get(view.step)
-                    why = text(rule, place.level.rule_set(place.build.inner)) if place else "what `otherwise` says"
-                    component = f"{view.rules.name}@{view.rules.version}"
-                    found.append(Reason(self.plan.rules[column], view.step, component, cites(rule, view.rules), rule.severity, why))
+        row, found = decision.row, []
+        hits = [(view, rule, column) for view, rule, column in self._states if row[column] is True]
+        ran = {place.name: place for place in places(self._level(decision, open_=False)) if place.gate is True} if hits else {}
+        for view, rule, column in hits:
+            place = ran.get(view.step)
+            why = text(rule, place.level.rule_set(place.build.inner)) if place else "what `otherwise` says"
+            component = f"{view.rules.name}@{view.rules.version}"
+            found.append(Reason(self.plan.rules[column], view.step, component, cites(rule, view.rules), rule.severity, why))
         return tuple(found)
 
     def missing(self, decision: Decision) -> dict[str, str]:
@@ -142,9 +141,10 @@ def undecided(level: Level) -> Iterator[Lack]:
         if build.nested is not None:
             yield from undecided(level.inside(build))
         else:
-            rules = level.rule_set(build.inner)
-            for rule in build.rules.rules if build.rules is not None else ():
-                yield from rules.rule(rule)
+            rules, ran = level.rule_set(build.inner), level.gate(build) is True
+            for rule, column in build.inner.states:
+                if not (ran and level.row[column].__class__ is bool):
+                    yield from rules.rule(rule)
 
 
 def unscored(level: Level) -> Iterator[Lack]:

@@ -16,6 +16,7 @@ from engine.backends.rules import RuleStep
 from engine.cascade.phrase import phrase
 from engine.cascade.steps import NestedStep
 from engine.cascade.wiring import GATE, WITH, StepBuild
+from engine.cascade.worked import States, Worked
 from engine.features.spec import THIS, BoundFeatures, asked
 from engine.lang import ir
 from engine.plan import Plan, Row
@@ -99,7 +100,8 @@ class Level:
     def rule_set(self, step: RuleStep) -> RuleSetLevel:
         """A rule set with all it worked out; its gate, if it has one, is not asked."""
         if step not in self._found:
-            self._found[step] = RuleSetLevel(self, step, *reference.work_out(step.rules, step.local(self.row), self.open_))
+            ran = any(build.inner is step and self.gate(build) is True for build in self.builds)
+            self._found[step] = RuleSetLevel(self, step, Worked(step, step.local(self.row), self.open_, self.row if ran else None))
         found: RuleSetLevel = self._found[step]
         return found
 
@@ -142,36 +144,37 @@ class RuleSetLevel:
 
     level: Level
     step: RuleStep
-    work: Row
-    states: dict[str, reference.State]
+    work: Worked
     _found: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def states(self) -> States:
+        return self.work.states
 
     def output(self, name: str, item: Value = None) -> Lacks:
         """What one of its names lacked: a rule's state, a flag, the score, a value it set, a define. `item` as in `Level.column`."""
         # `outcome` is no name of the rule set's own: who asks for it found it open
-        lack = self.work.get(name, UNDECIDED) if item is None else item
+        lack = self.work.said(name) if item is None else item
         if known(lack):
             return ()
         called = self.level.called(f"{self.step.name}.{name}")
         return _once(self._found, name, lambda: self._output(name, item), Lack(called, cause_of(lack), False))
 
     def _output(self, name: str, item: Value) -> Iterator[Lack]:
-        statements = {column: s for s in self.step.rules.body if not isinstance(s, ir.Rule) for column in ir.written(s)}
-        statement = statements.get(name)
-        rules = {ir.hit(rule.id): rule for rule in self.step.rules.rules}
-        if name in rules:
-            yield from self.rule(rules[name])
+        statement = self.step.writers.get(name)
+        if isinstance(statement, ir.Rule):
+            yield from self.rule(statement)
         elif isinstance(statement, ir.Define) and item is None:
             yield from self.expression(statement.value)
         elif isinstance(statement, ir.Define):
             for read in sorted(ir.reads(statement.value)):
                 yield from self.output(read, item)
         elif isinstance(statement, ir.Flag):
-            yield from self._undecided([rules[ir.hit(rule)] for rule in statement.rules])
+            yield from self._undecided(statement.rules)
         elif isinstance(statement, ir.Set):
-            yield from self._undecided([rules[ir.hit(rule)] for rule, _ in statement.values])
+            yield from self._undecided([rule for rule, _ in statement.values])
             for rule, value in statement.values:
-                if self.states[rule].state is not False:
+                if self.work[ir.hit(rule)] is not False:
                     yield from self.expression(value)
         elif isinstance(statement, ir.Table):
             yield from self._table(statement, name)
@@ -217,13 +220,15 @@ class RuleSetLevel:
             if when is not None and least > score.low:
                 yield from self.expression(when)
 
-    def _undecided(self, rules: list[ir.Rule]) -> Iterator[Lack]:
-        for rule in rules:
+    def _undecided(self, rules: Iterable[str]) -> Iterator[Lack]:
+        for id_ in rules:
+            rule = self.step.writers[ir.hit(id_)]
+            assert isinstance(rule, ir.Rule)  # only a rule writes a state
             yield from self.rule(rule)
 
     def rule(self, rule: ir.Rule) -> Lacks:
         """What an undecided rule lacked."""
-        if self.states[rule.id].state.__class__ is not Missing:
+        if self.work[ir.hit(rule.id)].__class__ is not Missing:
             return ()
         lacks = self.expression(ir.condition(rule))
         return tuple(dict.fromkeys((*lacks, *self._earlier_hits(rule, rule.once, asked=not lacks)))) if rule.once is not None else lacks

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from engine.plan import Row
     from engine.run.source import Arrival
 
-NAME: Final = "backfill"
 SUMMARY: Final = "build live history anew, from a ledger or from files"
 FINDS: Final = "a cascade that does not check; rejected rows are counted and are no failure"
 TEACHES: Final = """\

@@ -14,7 +14,6 @@ from engine.registry.lock import Lock
 from engine.registry.mirror import holding
 from engine.wheels import collect
 
-NAME: Final = "bundle"
 SUMMARY: Final = "pack a lock with all it holds into one signed file"
 FINDS: Final = "a lock that holds drafts, or what is missing or altered"
 TEACHES: Final = """\

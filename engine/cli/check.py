@@ -13,7 +13,6 @@ from engine.testkit.many import check_many
 from engine.testkit.sources import find
 from engine.values import DAY, date_of
 
-NAME: Final = "check"
 SUMMARY: Final = "find every problem in rule files and cascades"
 FINDS: Final = "errors; warnings alone are no problem"
 TEACHES: Final = """\

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from engine.api import Engine
     from engine.features.store import Store
 
-NAME: Final = "decide"
 SUMMARY: Final = "decide one event"
 FINDS: Final = "an event without key or time, or a cascade that does not check"
 TEACHES: Final = """\

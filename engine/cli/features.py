@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from engine.looked import Looked
     from engine.plan import Row
 
-NAME: Final = "features"
 SUMMARY: Final = "show the features of one key, and the events behind them"
 FINDS: Final = "a cascade that does not check"
 TEACHES: Final = """\

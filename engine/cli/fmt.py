@@ -16,7 +16,6 @@ from engine.lang.parse import parse, read_text
 from engine.lang.words import LANGUAGES
 from engine.testkit.sources import find, formatted, leading
 
-NAME: Final = "fmt"
 SUMMARY: Final = "give rule files their one look"
 FINDS: Final = "a file that does not read; with --check also one that would change"
 TEACHES: Final = """\

@@ -22,7 +22,6 @@ from engine.registry.store import Workspace
 from engine.uses import Tree, Versions, needs_of
 from engine.version import LANGUAGE_VERSION, VERSION
 
-NAME: Final = "graph"
 SUMMARY: Final = "draw a cascade or a lock: its steps, who reads whom, and which versions"
 FINDS: Final = "a cascade that does not check, or a lock whose versions are missing or altered"
 TEACHES: Final = """\
@@ -45,7 +44,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     if bool(args.cascade) == bool(args.lock):
         raise Stop("name what to draw: `engine graph cascades/screening.yaml`, or `engine graph --lock cascades/screening.lock`")
-    path = loading.path_of(args.lock or args.cascade)
+    path = _file(args.lock or args.cascade)
     if args.lock and path.suffix != SUFFIX:
         raise Stop(f"`{args.lock}` is no lock: it ends with `{SUFFIX}`; a cascade is drawn without --lock")
     if path.suffix == bundle.SUFFIX:
@@ -57,6 +56,14 @@ def run(args: Namespace) -> int:
     else:
         out(DRAW[args.format](*drawn))
     return FINE
+
+
+def _file(name: str) -> Path:
+    """The cascade or lock that is named. Raises `Stop`; of a folder of locks one is to be named."""
+    path = loading.path_of(name)
+    if path.is_dir():
+        raise Stop(f"`{name}` is a folder: name one of its locks, like `{min(path.glob(f'*{SUFFIX}')).as_posix()}`")
+    return path
 
 
 def _linked(path: Path, workspace: Workspace) -> Linked:

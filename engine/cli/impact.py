@@ -12,7 +12,6 @@ from engine.impact import Impact, Move, impact
 from engine.registry.changes import LEVELS, Change, promised
 from engine.registry.manifest import in_order
 
-NAME: Final = "impact"
 SUMMARY: Final = "say which locks could move to a new version, what forbids it, and what would change"
 FINDS: Final = "a lock that could not move to it"
 TEACHES: Final = """\

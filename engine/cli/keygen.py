@@ -9,7 +9,6 @@ from typing import Final
 from engine.cli.say import FINE, as_json, out
 from engine.registry.bundle import make_key
 
-NAME: Final = "keygen"
 SUMMARY: Final = "make a pair of keys to sign bundles with"
 FINDS: Final = "a key that is there already"
 TEACHES: Final = """\

@@ -17,7 +17,6 @@ from engine.registry.lock import SUFFIX, Lock
 from engine.registry.mirror import fetched
 from engine.registry.published import Registry
 
-NAME: Final = "lock"
 SUMMARY: Final = "write which versions of everything a cascade runs as"
 FINDS: Final = "versions that do not go together, or what is not published"
 TEACHES: Final = """\

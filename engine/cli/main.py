@@ -9,46 +9,24 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import Final
 
-from engine.cli import (
-    backfill,
-    bundle,
-    check,
-    decide,
-    explain,
-    features,
-    fmt,
-    graph,
-    impact,
-    keygen,
-    lock,
-    new,
-    publish,
-    pull,
-    push,
-    replay,
-    run,
-    show,
-    stale,
-    test,
-    uses,
-    verify,
-    versions,
-    yank,
-)
 from engine.cli.say import FINE, MISUSE, PROBLEMS, Stop, as_json
 from engine.diagnostics import suggest
 from engine.errors import EngineError, InputError, SourceError
 from engine.version import LANGUAGE_VERSION, VERSION
 
-COMMANDS: Final[tuple[ModuleType, ...]] = (
-    new, check, fmt, test, run, decide, explain, graph, replay, stale, backfill, features,
-    publish, versions, show, uses, impact, yank, push, pull, lock, keygen, bundle, verify,
+COMMANDS: Final = (
+    "new", "check", "fmt", "test", "run", "decide", "explain", "graph", "replay", "stale", "backfill", "features",
+    "publish", "list", "show", "uses", "impact", "yank", "push", "pull", "lock", "keygen", "bundle", "verify",
 )  # fmt: skip
-"""In the order in which someone who starts meets them. A module gives `NAME`, `SUMMARY`, `TEACHES`, `arguments` and `run`."""
+"""In the order in which someone who starts meets them."""
+_FILES: Final = {"list": "versions"}
+"""The modules that are not called like their command."""
 
+PROGRAM: Final = "engine"
 EXITS: Final = """\
 exit codes:
   0  all is well
@@ -71,26 +49,38 @@ _EXTRAS: Final = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def command(name: str) -> ModuleType:
+    """The module of a command, which gives `SUMMARY`, `FINDS`, `TEACHES`, `arguments` and `run`. No other is loaded: a command that looks
+    into the registry does not wait for all that decides."""
+    return import_module(f"engine.cli.{_FILES.get(name, name)}")
+
+
+def parser(name: str) -> argparse.ArgumentParser:
+    """The parser of a command."""
+    module = command(name)
+    made = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {name}",
+        description=module.TEACHES,
+        epilog=EXITS.format(module.FINDS),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.arguments(made)
+    made.add_argument("--json", action="store_true", help="print the result as JSON, for other programs")
+    made.set_defaults(run=module.run)
+    return made
+
+
+def index() -> argparse.ArgumentParser:
+    """The parser of a line without a command, which lists them all."""
     top = argparse.ArgumentParser(
-        prog="engine",
+        prog=PROGRAM,
         description="Decide by rules that read aloud, models and history: one event, or millions.",
         epilog="Start with `engine new payments`, then `engine COMMAND --help` shows how each command is used.",
     )
     top.add_argument("--version", action="version", version=f"kaskade {VERSION}, language {LANGUAGE_VERSION}")
-    commands = top.add_subparsers(metavar="COMMAND", dest="command")
-    for module in COMMANDS:
-        one = commands.add_parser(
-            module.NAME,
-            help=module.SUMMARY,
-            description=module.TEACHES,
-            epilog=EXITS.format(module.FINDS),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.arguments(one)
-        one.add_argument("--json", action="store_true", help="print the result as JSON, for other programs")
-        one.set_defaults(run=module.run)
+    commands = top.add_subparsers(metavar="COMMAND")
+    for name in COMMANDS:
+        commands.add_parser(name, help=command(name).SUMMARY)
     return top
 
 
@@ -108,12 +98,20 @@ def _run(argv: Sequence[str] | None) -> int:
         if hasattr(stream, "reconfigure"):
             # a terminal that lacks a letter shows its number instead of failing
             stream.reconfigure(errors="backslashreplace")
-    top = parser()
-    _check_words(top, sys.argv[1:] if argv is None else list(argv))
-    args = top.parse_args(argv)
-    if args.command is None:
-        top.print_help(sys.stderr)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if not words:
+        index().print_help(sys.stderr)
         return MISUSE
+    if words[0] not in COMMANDS:
+        top = index()
+        if not words[0].startswith("-"):
+            _end_with_hint(top, f"there is no command `{words[0]}`", words[0], COMMANDS)
+        top.parse_args(words[:1])  # help, the version, or what is none of these
+        return MISUSE
+    made = parser(words[0])
+    _check_options(made, words)
+    # intermixed, so that an option may stand between what a command is about
+    args = made.parse_intermixed_args(words[1:])
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -126,21 +124,13 @@ def _run(argv: Sequence[str] | None) -> int:
     return code
 
 
-def _check_words(top: argparse.ArgumentParser, argv: Sequence[str]) -> None:
-    """End with a suggestion where a command or an option is none, but looks much like one."""
-    commands = {module.NAME: module for module in COMMANDS}
-    if not argv or argv[0].startswith("-"):
-        return
-    if argv[0] not in commands:
-        _end_with_hint(top, f"there is no command `{argv[0]}`", argv[0], list(commands))
-        return
-    one = argparse.ArgumentParser(prog=f"{top.prog} {argv[0]}", add_help=False)
-    commands[argv[0]].arguments(one)
-    options = [option for action in one._actions for option in action.option_strings] + ["--json", "--help"]
-    given = [word.partition("=")[0] for word in argv[1 : argv.index("--") if "--" in argv else None] if word.startswith("--")]
+def _check_options(made: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """End with a suggestion where an option is none, but looks much like one."""
+    options = [option for action in made._actions for option in action.option_strings]
+    given = [word.partition("=")[0] for word in words[1 : words.index("--") if "--" in words else None] if word.startswith("--")]
     for word in given:
         if not any(option.startswith(word) for option in options):  # an option may be cut short
-            _end_with_hint(one, f"`{argv[0]}` has no option `{word}`", word, options)
+            _end_with_hint(made, f"`{words[0]}` has no option `{word}`", word, options)
 
 
 def _end_with_hint(of: argparse.ArgumentParser, message: str, word: str, there: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from typing import Final
 
 from engine.cli.say import FINE, Stop, as_json, out
 
-NAME: Final = "new"
 SUMMARY: Final = "start a small workspace that runs"
 FINDS: Final = "does not occur"
 TEACHES: Final = """\

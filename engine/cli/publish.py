@@ -9,7 +9,6 @@ from engine.cli import shelf
 from engine.cli.say import FINE, Stop, as_json, out, plural
 from engine.publish import publish
 
-NAME: Final = "publish"
 SUMMARY: Final = "freeze components of this workspace in its registry"
 FINDS: Final = "something that does not check, a test that fails, or a version that promises less than it changes"
 TEACHES: Final = """\

@@ -9,7 +9,6 @@ from engine.cli import shelf
 from engine.registry.carry import opened
 from engine.registry.places import place
 
-NAME: Final = "pull"
 SUMMARY: Final = "fetch versions from a registry server, or from another folder"
 FINDS: Final = "does not occur"
 TEACHES: Final = """\

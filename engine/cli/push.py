@@ -9,7 +9,6 @@ from engine.cli import shelf
 from engine.registry.carry import opened
 from engine.registry.places import place
 
-NAME: Final = "push"
 SUMMARY: Final = "send versions to a registry server, or to another folder"
 FINDS: Final = "does not occur"
 TEACHES: Final = """\

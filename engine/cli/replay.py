@@ -8,7 +8,6 @@ from typing import Final
 from engine.cli.say import FINE, PROBLEMS, Stop, as_json, out, plural
 from engine.rerun import Recorded, Replayed, recorded, replay
 
-NAME: Final = "replay"
 SUMMARY: Final = "give every recorded decision again, and compare"
 FINDS: Final = "a decision that comes out otherwise, or an entry that was altered"
 TEACHES: Final = """\

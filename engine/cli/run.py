@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from engine.monitor.summary import Summary
     from engine.run.source import Arrival
 
-NAME: Final = "run"
 SUMMARY: Final = "decide every row of files"
 FINDS: Final = "a cascade that does not check; rejected rows are counted and are no failure"
 TEACHES: Final = """\

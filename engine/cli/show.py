@@ -9,7 +9,6 @@ from engine.cli import shelf
 from engine.cli.say import FINE, as_json, out
 from engine.registry.mirror import fetched
 
-NAME: Final = "show"
 SUMMARY: Final = "show one version of a component: its files, what it needs, its hash"
 FINDS: Final = "a component or version that is not there, or was altered"
 TEACHES: Final = """\

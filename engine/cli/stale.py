@@ -12,7 +12,6 @@ from engine.errors import InputError
 from engine.ledger.log import Ledger
 from engine.stale import Found, StaleDecision, decide_again, shown_key, stale
 
-NAME: Final = "stale"
 SUMMARY: Final = "list recorded decisions that late events or corrections would change"
 FINDS: Final = "decisions that would see another history today; with --again none that could not be decided again"
 TEACHES: Final = """\

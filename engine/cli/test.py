@@ -14,7 +14,6 @@ from engine.testkit.runner import STATES, TRIES, Tested, run_tests
 from engine.testkit.search import Searched
 from engine.testkit.sources import Checked, find, leading
 
-NAME: Final = "test"
 SUMMARY: Final = "run the tests that stand beside rules"
 FINDS: Final = "a test that fails, or a file that does not check"
 TEACHES: Final = """\

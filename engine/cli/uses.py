@@ -11,7 +11,6 @@ from engine.cli import shelf
 from engine.cli.say import FINE, as_json, note, out, plural
 from engine.uses import LOCKED, PUBLISHED, TREE, User, Uses, uses
 
-NAME: Final = "uses"
 SUMMARY: Final = "list what depends on a component: cascades, rule sets, locks, published versions"
 FINDS: Final = "a component that is nowhere"
 TEACHES: Final = """\

@@ -10,7 +10,6 @@ from engine.cli.say import FINE, as_json, out
 from engine.registry.bundle import public_key, unpack_wheels, verify
 from engine.wheels import REQUIREMENTS
 
-NAME: Final = "verify"
 SUMMARY: Final = "say whether a bundle is what the holder of a key signed, and what is in it"
 FINDS: Final = "a bundle that was altered, bears no signature, or that of another"
 TEACHES: Final = """\

@@ -11,7 +11,6 @@ from engine.cli.say import FINE, as_json, out, plural
 from engine.registry.carry import opened
 from engine.registry.published import Published
 
-NAME: Final = "list"
 SUMMARY: Final = "list the components in the registry, and their versions"
 FINDS: Final = "a registry that cannot be read"
 TEACHES: Final = """\

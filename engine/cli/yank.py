@@ -10,7 +10,6 @@ from engine.cli.say import FINE, Stop, as_json, out
 from engine.registry.carry import opened
 from engine.registry.manifest import parse_version
 
-NAME: Final = "yank"
 SUMMARY: Final = "mark a version that should not be used any more; nothing is deleted"
 FINDS: Final = "a version that is not there"
 TEACHES: Final = """\

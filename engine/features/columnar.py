@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -21,6 +21,8 @@ from engine.features.spec import BoundFeatures, Layout, formula_steps, part_of
 from engine.features.store import HistoryFrom, complete_since
 from engine.plan import NOW, Row
 from engine.values import Type
+
+_AT_ONCE: Final = 1 << 16
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -67,12 +69,19 @@ def answered(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:
     """What `sort_out` kept, with every feature. Ticks may have come in between, `@answer` of which is null."""
     if not state.layout.types:
         return frame
-    if (frame[ANSWER] == pl.int_range(state.answered, state.answered + frame.height, eager=True)).all(ignore_nulls=False):
+    if _all_new(frame[ANSWER], state.answered):
         answers = features(frame, state)
         state.answers.keep(answers, state.answered)
         state.answered += frame.height
         return frame.hstack(answers)
     return _with_others(frame, state)
+
+
+def _all_new(numbers: pl.Series, first: int) -> bool:
+    """Whether these are the next numbers, one after the other."""
+    places = range(0, numbers.len(), _AT_ONCE)
+    parts = ((numbers[place : place + _AT_ONCE], first + place) for place in places)
+    return all((part == pl.int_range(number, number + part.len(), eager=True)).all(ignore_nulls=False) for part, number in parts)
 
 
 def _with_others(frame: pl.DataFrame, state: WindowState) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+_AT_ONCE: Final = 1 << 15
+"""So many hashes stay in a core's own cache."""
+
+
 class Codes:
     """The numbers given so far: the first new value gets nought, the next one."""
 
@@ -22,37 +26,38 @@ class Codes:
         self.number = 0
         self._seeds = secrets.randbits(64), secrets.randbits(64)
         self._slots = np.full(1024, -1, np.int32)
-        self._firsts, self._seconds = np.empty(513, np.int64), np.empty(513, np.int64)
+        self._known = np.empty((256, 2), np.int64)
 
     def of(self, columns: Sequence[pl.Series], loops: SimpleNamespace) -> Array:
         """For every row of these columns its number; where one is null it means nothing."""
-        whole = columns[0].dtype.is_integer() and len(columns) == 1
-        if whole:
+        codes = np.empty(columns[0].len(), np.int32)
+        for start in range(0, codes.size, _AT_ONCE):
+            self._code([column[start : start + _AT_ONCE] for column in columns], codes[start : start + _AT_ONCE], loops)
+        return codes
+
+    def _code(self, columns: Sequence[pl.Series], codes: Array, loops: SimpleNamespace) -> None:
+        if columns[0].dtype.is_integer() and len(columns) == 1:
             first = second = _spread(columns[0].fill_null(0).cast(pl.Int64).to_numpy())
         else:
             first, second = (self._hashed(columns, seed) for seed in self._seeds)
-        codes = np.empty(first.size, np.int32)
         row = 0
-        while row < first.size:
-            if 2 * self.number >= self._slots.size:
+        while row < codes.size:
+            if 4 * self.number >= self._slots.size:
                 self._grow(loops)
-            row, self.number = loops.coded(first, second, row, self._slots, self._firsts, self._seconds, self.number, codes)
-        return codes
+            row, self.number = loops.coded(first, second, row, self._slots, self._known, self.number, codes)
 
     def _hashed(self, columns: Sequence[pl.Series], seed: int) -> Array:
-        found = np.zeros(columns[0].len(), np.uint64)
-        for place, column in enumerate(columns):
-            own = column.hash(seed).to_numpy()
-            found += own * np.uint64(2 * place + 1)
+        found = columns[0].hash(seed).to_numpy()
+        for place, column in enumerate(columns[1:], 1):
+            found = found + column.hash(seed).to_numpy() * np.uint64(2 * place + 1)
         return found.view(np.int64)
 
     def _grow(self, loops: SimpleNamespace) -> None:
-        firsts, seconds, number = self._firsts, self._seconds, self.number
+        known, number = self._known[: self.number], self.number
         size = 4 * self._slots.size
         self._slots = np.full(size, -1, np.int32)
-        self._firsts, self._seconds = np.empty(size // 2 + 1, np.int64), np.empty(size // 2 + 1, np.int64)
-        again = np.empty(number, np.int32)
-        loops.coded(firsts[:number], seconds[:number], 0, self._slots, self._firsts, self._seconds, 0, again)
+        self._known = np.empty((size // 4, 2), np.int64)
+        loops.coded(known[:, 0].copy(), known[:, 1].copy(), 0, self._slots, self._known, 0, np.empty(number, np.int32))
 
 
 def _spread(values: Array) -> Array:

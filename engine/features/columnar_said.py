@@ -5,6 +5,7 @@ to, the physical columns of a measure. It says row by row what `aggregate` says 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from engine.backends.columnar_layout import CODE, dtype, names, packed
 from engine.features import aggregate, kernels
 from engine.features.aggregate import Doubts
 from engine.features.columnar_lane import floats
+from engine.features.tallies import OUT, SURE
 from engine.values import CAUSES, PERCENT_MAX, missing
 
 if TYPE_CHECKING:
@@ -28,10 +30,21 @@ _SHORT, _UNDECIDED, _EMPTY, _OVERFLOW = (CODE[cause] for cause in ("short histor
 
 
 @dataclass(slots=True)
+class Met:
+    """Of each row's window the first row or the last one: its state (OUT where there is none), what is asked of it, and where there are
+    such, the windows in which nobody has seen what lies before or after it."""
+
+    state: Array
+    value: Array
+    unseen: Array | None
+
+
+@dataclass(slots=True)
 class Counts:
     """What stands in each row's window: how many rows are in whose value is known, which windows are `short`, and, where there are any,
     how many rows lack their value, may be in, or both. `low` and `high` are what those that are in add up to, and with those that may
-    be: none of it in doubt, they are one."""
+    be: none of it in doubt, they are one. `squares` are what the squares add up to. `empty` are the codes of windows without a known
+    value, where there are such; a mean may be written into `room`, where there is any."""
 
     known: Array
     short: Array | None
@@ -40,6 +53,10 @@ class Counts:
     maybe_lacking: Array | None = None
     low: Any = None
     high: Any = None
+    squares: Any = None
+    met: Met | None = None
+    room: Array | None = None
+    empty: Array | None = None
 
     @property
     def rows(self) -> Array:
@@ -89,23 +106,29 @@ class Said:
 
 def said(measure: Measure, type_: Type, counts: Counts, dead: Array) -> list[pl.Series]:
     """The physical columns of a measure; `dead` are codes of why nothing can be said of a row."""
-    if counts.low is not None and counts.low.dtype == object:
+    if counts.squares is not None or (counts.low is not None and counts.low.dtype == object):
         return packed(measure.column, _one_by_one(measure, counts, dead), type_, dtype(type_))
     found = _SAYS[measure.aggregate.function](measure, counts)
     if dead.any():
         found.code = np.where(dead > 0, dead, 0 if found.code is None else found.code).astype(np.uint8)
         if found.has_low is not None and found.has_high is not None:
             found.has_low, found.has_high = found.has_low & (dead == 0), found.has_high & (dead == 0)
-    if measure.of.kind == "number" and measure.aggregate.function in ("max", "min"):
+    if measure.of.kind == "number" and measure.aggregate.function in ("max", "min", "first", "last"):
         found.value = floats(found.value)
         found.low, found.high = (None if part is None else floats(part) for part in (found.low, found.high))
     return _columns(measure.column, type_, found)
 
 
+def empty(known: Array) -> Array | None:
+    """From how many rows of each window are known, the codes of those without any."""
+    nothing = known == 0
+    return nothing * np.uint8(_EMPTY) if nothing.any() else None
+
+
 def _columns(name: str, type_: Type, found: Said) -> list[pl.Series]:
     value = pl.Series(name, found.value)
     if found.code is None or not found.code.any():
-        code = pl.repeat(0, value.len(), dtype=pl.UInt8, eager=True)
+        code = _no_codes(value.len())
         low = high = value
     else:
         code = pl.Series(found.code)
@@ -114,6 +137,12 @@ def _columns(name: str, type_: Type, found: Said) -> list[pl.Series]:
         high = value if found.high is None else _where(found.has_high | (found.code == 0), pl.Series(found.high))
     parts = {name: value, f"{name}#": code, f"{name}<": low, f"{name}>": high}
     return [parts[physical].alias(physical) for physical in names(name, type_)]
+
+
+@lru_cache(maxsize=1)
+def _no_codes(rows: int) -> pl.Series:
+    """One for all columns of a frame: nobody writes into it."""
+    return pl.repeat(0, rows, dtype=pl.UInt8, eager=True)
 
 
 def _where(there: Any, values: pl.Series) -> pl.Series:
@@ -168,7 +197,7 @@ def _sum(measure: Measure, counts: Counts) -> Said:
     if counts.exact and most is None:
         return Said(counts.low)
     fits, fits_high = (np.ones(sums.size, bool) if most is None else np.abs(sums) <= most for sums in (counts.low, counts.high))
-    alone = np.where(fits, 0, _OVERFLOW).astype(np.uint8)
+    alone = np.where(fits, np.uint8(0), np.uint8(_OVERFLOW))
     if counts.exact:
         return Said(counts.low, alone)
     doubts, cause = counts.doubts, counts.cause
@@ -178,13 +207,29 @@ def _sum(measure: Measure, counts: Counts) -> Said:
     return _instead(found, ~doubts, counts.low, alone)
 
 
+def _without_doubt(counts: Counts) -> Array | None:
+    """The codes of what says nothing where there is no row, or where anything is in doubt."""
+    if counts.exact:
+        return counts.empty
+    return np.where(counts.doubts, counts.cause, 0 if counts.empty is None else counts.empty).astype(np.uint8)
+
+
+def _repeated(measure: Measure, counts: Counts) -> Said:
+    return Said(counts.low, _without_doubt(counts))
+
+
+def _met(measure: Measure, counts: Counts) -> Said:
+    met, cause = counts.met, counts.cause
+    assert met is not None
+    known = met.state == SURE if met.unseen is None else (met.state == SURE) & ~met.unseen
+    nothing = np.uint8(_EMPTY) if counts.short is None else np.where(counts.short, np.uint8(_SHORT), np.uint8(_EMPTY))
+    return Said(met.value, np.where(known, np.uint8(0), np.where(met.state == OUT, nothing, cause)))
+
+
 def _mean(measure: Measure, counts: Counts) -> Said:
-    empty = counts.known == 0
-    code = empty * np.uint8(_EMPTY) if empty.any() else None
-    if not counts.exact:
-        code = np.where(counts.doubts, counts.cause, 0 if code is None else code).astype(np.uint8)
+    code = _without_doubt(counts)
     if measure.of.kind != "integer":
-        value = np.empty(counts.known.size, np.int64)
+        value = np.empty(counts.known.size, np.int64) if counts.room is None else counts.room
         kernels.loops(value.size).means(counts.low, counts.known, value)
         return Said(value, code)
     mean = counts.low / np.maximum(counts.known, 1) + 0.0
@@ -194,11 +239,13 @@ def _mean(measure: Measure, counts: Counts) -> Said:
 
 
 def _one_by_one(measure: Measure, counts: Counts, dead: Array) -> list[Value]:
-    """Sums and means of what may not fit into 64 bits, which come as integers of Python's own."""
+    """Spreads, and sums and means of what may not fit into 64 bits: by integers of Python's own."""
     doubts = zip(counts.possible > 0, counts.lacks if counts.short is None else counts.lacks & ~counts.short, strict=True)
     short = np.zeros(dead.size, bool) if counts.short is None else counts.short
+    squares = np.zeros(dead.size, np.uint8) if counts.squares is None else counts.squares
     found: list[Value] = []
-    for low, high, rows, (unsure, lacking), unseen, code in zip(counts.low, counts.high, counts.known, doubts, short, dead, strict=True):
+    every = zip(counts.low, counts.high, squares, counts.known, doubts, short, dead, strict=True)
+    for low, high, square, rows, (unsure, lacking), unseen, code in every:
         doubt = Doubts(bool(unsure), bool(lacking), bool(unseen), aggregate.lack(bool(unseen)))
         if code:
             found.append(missing(CAUSES[code - 1]))
@@ -206,24 +253,32 @@ def _one_by_one(measure: Measure, counts: Counts, dead: Array) -> list[Value]:
             ends = aggregate.total(low, measure.of), aggregate.total(high, measure.of)
             found.append(aggregate.summed(*ends, doubt, measure.aggregate.bounded))
         else:
-            found.append(doubt.cause if doubt else aggregate.mean(low, int(rows), measure.of) if rows else aggregate.EMPTY)
+            found.append(doubt.cause if doubt else _surely(measure, int(low), int(square), int(rows)))
     return found
 
 
+def _surely(measure: Measure, total: int, squares: int, rows: int) -> Value:
+    if measure.aggregate.function == "mean":
+        return aggregate.mean(total, rows, measure.of) if rows else aggregate.EMPTY
+    if rows < 2:
+        return aggregate.EMPTY
+    return aggregate.deviation(rows * squares - total * total, rows * (rows - 1), measure.of)
+
+
 def _max(measure: Measure, counts: Counts) -> Said:
-    there = counts.known > 0
-    alone = np.where(there, 0, _EMPTY).astype(np.uint8)
     if counts.exact:
-        return Said(counts.low, alone)
+        return Said(counts.low, counts.empty)
+    there = counts.known > 0
+    alone = np.where(there, np.uint8(0), np.uint8(_EMPTY))
     found = _between(counts.low, counts.high, there, there & ~counts.lacks, counts.cause)
     return _instead(found, ~counts.doubts, counts.low, alone)
 
 
 def _min(measure: Measure, counts: Counts) -> Said:
-    there = counts.known > 0
-    alone = np.where(there, 0, _EMPTY).astype(np.uint8)
     if counts.exact:
-        return Said(counts.low, alone)
+        return Said(counts.low, counts.empty)
+    there = counts.known > 0
+    alone = np.where(there, np.uint8(0), np.uint8(_EMPTY))
     found = _between(counts.high, counts.low, there & ~counts.lacks, there, counts.cause)
     return _instead(found, ~counts.doubts, counts.low, alone)
 
@@ -233,6 +288,8 @@ _SAYS: Final[dict[str, Callable[[Measure, Counts], Said]]] = {
     "distinct": _distinct,
     "sum": _sum,
     "mean": _mean,
+    "most repeated": _repeated,
+    **dict.fromkeys(("first", "last", "time since last"), _met),
     "max": _max,
     "min": _min,
 }

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 from engine.backends.columnar_layout import names, unpack
 from engine.errors import InputError
+from engine.features import kernels
 from engine.features.versions import Version, corrects, needed
 from engine.plan import TICK
 from engine.values import Missing
@@ -32,6 +34,7 @@ CONTENT: Final = "@content"
 _SEED: Final = secrets.randbits(64)
 """Drawn afresh for every process, so that nobody can write an event that passes for another."""
 _ODD: Final = 0x9E3779B97F4A7C15
+_PART: Final = 1 << 11
 _FIRST, _SECOND, _REVISION = "@first", "@second", "@revision"
 
 Ident = tuple[int, int]
@@ -130,28 +133,39 @@ class Seen:
         """For each event the number of its answer, or -1 where it is refused: then what is known and what came. New ones are remembered."""
         self._catch_up()
         first = frame.select(self._hashed_key(frame, record, self._seeds[0]).alias(_FIRST)).to_series()
-        ordered = first.sort()
-        twice = (ordered == ordered.shift(1)).fill_null(False)
-        doubtful = pl.concat([ordered.filter(twice), *(run.hits(ordered) for run in self._runs)])
+        doubtful = self._doubtful(first)
         if not doubtful.len():
             numbers = pl.int_range(self.number, self.number + frame.height, eager=True)
-            self._keep(frame, ordered, record)
+            self._keep(frame, record)
             return numbers, {}
         some = first.is_in(doubtful.implode())
         new, places, refused = self._one_by_one(self._said(frame.filter(some), record), some.arg_true().to_list(), record)
         fresh = (~some).scatter(new, True)
         numbers = fresh.cum_sum().cast(pl.Int64) - 1 + self.number
         again = [numbers[place] if known is None else known for place, known in places.values()]
-        self._keep(frame.filter(fresh), first.filter(fresh).sort(), record)
+        self._keep(frame.filter(fresh), record)
         return numbers.scatter([*places, *refused], [*again, *(-1 for _ in refused)]), refused
 
-    def _keep(self, frame: pl.DataFrame, ordered: pl.Series, record: Record) -> None:
+    def _doubtful(self, first: pl.Series) -> pl.Series:
+        """Those of these hashes that come twice, or were there before."""
+        if not self._runs and first.len() and kernels.compiled.cache_info().currsize and not _twice(first):
+            return first.clear()
+        ordered = first.sort()
+        twice = (ordered == ordered.shift(1)).fill_null(False)
+        return pl.concat([ordered.filter(twice), *(run.hits(ordered) for run in self._runs)])
+
+    def _keep(self, frame: pl.DataFrame, record: Record) -> None:
         """Remember these events, when another frame comes."""
         begin = self.number
         self.number += frame.height
         parts = {CONTENT, *(part for field in record.fields for part in names(field.name, field.type))}
         frame = frame.select(name for name in frame.columns if name in parts)
-        self._later = lambda: _Run(begin, self._said(frame, record), ordered)
+
+        def run() -> _Run:
+            said = self._said(frame, record)
+            return _Run(begin, said, said[_FIRST].sort())
+
+        self._later = run
 
     def _catch_up(self) -> None:
         if self._later is not None:
@@ -186,6 +200,14 @@ class Seen:
         while self._runs and self._runs[-1].said.height <= 2 * run.said.height:
             run = self._runs.pop().with_next(run)
         self._runs.append(run)
+
+
+def _twice(hashes: pl.Series) -> bool:
+    """Whether one of them may come twice: in parts that fit into a core's own cache."""
+    parts = 1 << max(0, (hashes.len() // _PART).bit_length())
+    begin, parted, slots = np.empty(parts + 1, np.int64), np.empty(hashes.len(), np.int64), np.empty(8 * _PART, np.int64)
+    found: bool = kernels.compiled().twice(hashes.to_numpy().view(np.int64), begin, parted, slots)
+    return found
 
 
 def ticks(frame: pl.DataFrame) -> pl.Series:

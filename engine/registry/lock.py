@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from engine.errors import RegistryError
@@ -158,7 +159,27 @@ def files(lock: Lock, registry: Registry) -> dict[str, bytes]:
             whose, before = found.setdefault(path, (str(one.component), data))
             if before != data:
                 raise RegistryError(f"`{whose}` and `{one.component}` hold different files `{path}`; publish them anew together")
+    _check_side_by_side({path: whose for path, (whose, _) in found.items()})
     return {path: data for path, (_, data) in found.items()}
+
+
+def _check_side_by_side(held: Mapping[str, str]) -> None:
+    """Raises `RegistryError` for files of which some disk would keep one only: names that differ in capitals alone or in how a letter is
+    put together, and a file where another wants a folder. `held` says whose each file is."""
+    plain: dict[str, str] = {}
+    for path in sorted(held):
+        other = plain.setdefault(_plain(path), path)
+        inside_it = next((plain[folder] for folder in map(str, PurePosixPath(_plain(path)).parents) if folder in plain), other)
+        for one in (other, inside_it):
+            if one != path:
+                raise RegistryError(
+                    f"`{held[one]}` and `{held[path]}` hold `{one}` and `{path}`, which cannot lie in one folder everywhere; "
+                    "publish one of them anew under another name"
+                )
+
+
+def _plain(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def unpack(lock: Lock, registry: Registry, folder: Path) -> None:

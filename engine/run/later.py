@@ -1,6 +1,6 @@
 """What a decision that was made straight is asked for later: its key and time, the names behind its bits, and the rows of both readings.
 
-The rows come from the ordinary way, `run.event`, for the event as it was read.
+Rows that hold more than bits say come from the ordinary way, `run.event`, for the event as it was read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from engine.ledger.decision import Decision, Explainer, Silenced, Version, brief
 from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
 from engine.record import Border, Field, border
 from engine.run.event import decide, key_of
+from engine.run.unfolded import Unfolded
 from engine.values import EPOCH, MISSING, Value, show
 
 _T = TypeVar("_T")
@@ -33,6 +34,7 @@ class Later:
     explainer: Explainer
     lock: str | None
     typed: frozenset[str] = frozenset()
+    unfolded: Unfolded | None = None
     edge: Border = field(init=False)
     names: tuple[str, ...] = field(init=False)
     flags: tuple[tuple[str, ...], ...] = field(init=False)
@@ -73,7 +75,9 @@ class Later:
 
     def rows(self, decision: Decision) -> Row:
         """The row of the first reading; that of the second is noted too."""
-        closed, opened = decide(self.plan, self.given(decision))
+        base = self.given(decision)
+        unfolded = self.unfolded
+        closed, opened = decide(self.plan, base) if unfolded is None else unfolded.rows(base, decision._hits, decision._open)
         object.__setattr__(decision, "row", closed)
         object.__setattr__(decision, "open_row", opened)
         return closed

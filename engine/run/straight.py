@@ -18,6 +18,7 @@ from engine.plan import DAY_OF_EVENT, NOW, Plan, Row
 from engine.reading import SAFE_TIME, instant
 from engine.record import Border, Field, border
 from engine.run.later import Later
+from engine.run.unfolded import Unfolded
 from engine.values import EPOCH, INT64_MAX, INT64_MIN, MISSING, Type, Value, datetime_of, missing
 
 Decider = Callable[[Mapping[str, Any]], Decision]
@@ -35,7 +36,7 @@ _SPACE: Final[dict[str, Any]] = {
     "UNAVAILABLE": _UNAVAILABLE,
     "instant": instant,
 }
-_LOCALS: Final = ("moment", "ORDINARY", "MAKER", "GATHERED", "FIRST", "LAST", *_SPACE)
+_LOCALS: Final = ("moment", "ORDINARY", "MAKER", "GATHERED", "FIRST", "LAST", "LATEST", *_SPACE)
 
 
 def one_step(plan: Plan) -> RuleStep | None:
@@ -55,6 +56,7 @@ def of_events(plan: Plan, step: RuleStep, later: Later, ordinary: Decider) -> De
     module.add(function.write(parts.settle()))
     later.typed = function.typed
     straight: Decider = module.load("decide", f"{plan.name} {plan.version}")  # type: ignore[assignment]  # it takes events, not rows
+    later.unfolded = Unfolded.of(plan, step, parts, module.space)
     return straight
 
 
@@ -62,7 +64,9 @@ def of_rows(plan: Plan, step: RuleStep, later: Later) -> Callable[[Row], Decisio
     """The same of a typed row that holds its history; nobody may change it then."""
     module, parts = _begun(step, later)
     module.add(_OfRow(module, parts).write(parts.settle()))
-    return module.load("decide", f"{plan.name} {plan.version} of rows")
+    decide = module.load("decide", f"{plan.name} {plan.version} of rows")
+    later.unfolded = Unfolded.of(plan, step, parts, module.space)
+    return decide
 
 
 def _begun(step: RuleStep, later: Later) -> tuple[Module, Fused]:
@@ -130,7 +134,7 @@ class _OfRow(_Decides):
     def write(self, settled: str) -> list[str]:
         self.start()
         for name, sense in self.senses.items():
-            self.line(f"# {name}: {sense.cells} questions of {sense.asked.bit_count()} rules")
+            self.line(f"# {name}: {self.parts.about(sense)}")
             self.parts.sense(self, sense, self.read(name))
         self.parts.computed(self)
         for name in self.parts.read_by_decide:
@@ -178,7 +182,7 @@ class _OfEvent(_Decides):
         self.asks_now = bool({time.name, NOW, DAY_OF_EVENT} & self.parts.asked) or ahead.days or ahead.field is not None
         if time.type.kind == "datetime" and not time.sources and not ahead.days and ahead.field is None:
             last = min(SAFE_TIME[1], ahead.now() + ahead.most)
-            self.module.space |= {"FIRST": datetime_of(SAFE_TIME[0]), "LAST": datetime_of(last)}
+            self.module.space |= {"FIRST": datetime_of(SAFE_TIME[0]), "LAST": datetime_of(last), "LATEST": last}
             self.line(f"moment = get({time.name!r})")
             self.line("if moment.__class__ is str:")
             self.line("    moment = instant(moment)")
@@ -187,7 +191,7 @@ class _OfEvent(_Decides):
             self.line("else:")
             self.line(f"    moment = {now} = {read}(moment)")
             # what lies behind the bound of today may be right tomorrow: the ordinary way asks the clock
-            self.line(f"    if moment.__class__ is Missing or moment > {last}:")
+            self.line("    if moment.__class__ is Missing or moment > LATEST:")
             self.line("        return ORDINARY(event)")
         else:
             self.line(f"moment = {now} = {read}({'event' if time.sources else f'get({time.name!r})'})")
@@ -202,7 +206,7 @@ class _OfEvent(_Decides):
         name, sense = self.module.identifier(field.name), self.senses.get(field.name)
         self.made.add(field.name)
         if sense is not None:
-            self.line(f"# {field.name}: {sense.cells} questions of {sense.asked.bit_count()} rules")
+            self.line(f"# {field.name}: {self.parts.about(sense)}")
         if field.name not in self.typed:
             self.line(f"{name} = get({field.name!r})")
             return

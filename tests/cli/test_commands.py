@@ -23,12 +23,12 @@ ROOT = Path(__file__).parents[2]
 CASCADE = "cascades/screening.yaml"
 
 
-@pytest.mark.parametrize("module", COMMANDS, ids=lambda module: module.NAME)
-def test_help_teaches(engine, module):
-    result = engine(module.NAME, "--help")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches(engine, name):
+    result = engine(name, "--help")
     assert result.code == 0
-    examples = re.findall(rf"^  .*engine {module.NAME}\b", result.out, re.MULTILINE)
-    assert len(examples) >= 2 or module.NAME == "new"
+    examples = re.findall(rf"^  .*engine {name}\b", result.out, re.MULTILINE)
+    assert len(examples) >= 2 or name == "new"
     assert "exit codes:\n  0  all is well" in result.out and "--json" in result.out
     assert max(map(len, result.out.splitlines())) <= 140
 
@@ -346,6 +346,13 @@ def test_history_is_kept_in_a_store(engine, payments):
         assert result.json["values"]["habits.payments_1d"] == 4
 
 
+def test_explain_shows_the_code(engine):
+    result = engine("explain", CASCADE, "--code")
+    assert result.code == 0 and "# step " in result.out and "def rules(row):" in result.out
+    assert json.loads(engine("explain", CASCADE, "--code", "--json").out)["code"].rstrip() == result.out.rstrip()
+    assert "leave out the event" in engine("explain", CASCADE, "event.json", "--code").err
+
+
 def test_explain_makes_no_store(engine, payments):
     result = engine("explain", CASCADE, "event.json", "--store", "sqlite:h.db")
     assert (result.code, result.out) == (2, "") and result.err.startswith(
@@ -617,3 +624,12 @@ def test_a_word_that_is_misspelt_gets_the_right_one(args, words, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(args)
     assert stopped.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_an_option_may_stand_between_what_a_command_is_about(payments, capsys):
+    plain = ["decide", str(payments / "cascades/screening.yaml"), str(payments / "event.json")]
+    said = []
+    for words in ([*plain, "--json"], [plain[0], plain[1], "--json", plain[2]], [plain[0], "--json", *plain[1:]]):
+        assert main(words) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2]

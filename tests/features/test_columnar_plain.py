@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.backends.columnar import pack
-from engine.features import columnar_plain, kernels
+from engine.features import columnar_pieces, kernels
 from engine.features.columnar import WindowState, observe
 from engine.features.columnar_plain import Plain
 from engine.features.columnar_rows import RowByRow
@@ -34,9 +34,10 @@ ORDERED = [*WHOLE, read("rate"), read("at"), read("opened")]
 OFS = [
     *[("count", None, False)] * 3,
     ("sum", read("amount"), True),
-    *((function, of, False) for function in ("sum", "mean") for of in WHOLE),
-    *((function, of, False) for function in ("max", "min") for of in ORDERED),
-    *(("distinct", of, False) for of in [*ORDERED, read("merchant"), read("direction")]),
+    *((function, of, False) for function in ("sum", "mean", "stddev") for of in WHOLE),
+    *((function, of, False) for function in ("max", "min", "first", "last") for of in ORDERED),
+    ("time since last", None, False),
+    *((function, of, False) for function in ("distinct", "most repeated") for of in [*ORDERED, read("merchant"), read("direction")]),
 ]
 PERS = [("account",), ("account",), ("account", "branch"), ("branch",), ("price",)]
 
@@ -44,7 +45,8 @@ PERS = [("account",), ("account",), ("account", "branch"), ("branch",), ("price"
 @pytest.fixture(autouse=True, params=["compiled", "plain"])
 def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "loops", lambda rows: kernels.compiled() if request.param == "compiled" else kernels.plain)
-    monkeypatch.setattr(columnar_plain, "_SHARED_FROM", 10)
+    monkeypatch.setattr(columnar_pieces, "_SHARED_FROM", 10)
+    monkeypatch.setattr(columnar_pieces, "_PIECE", 7)
 
 
 def window(choose: Callable[[Sequence[Any]], Any], time: Type) -> ir.Window:
@@ -158,6 +160,14 @@ def test_sums_beyond_64_bits_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["mean"] for row in found] == [2**62, 2**62, 2**62, 5]
 
 
+def test_spreads_beyond_64_bits_are_told() -> None:
+    under = record()
+    group = bound([feature("spread", "stddev", days(2), read("balance"))], under)
+    worths = [2**62, -(2**63), 7, 2**63 - 1, 2**32, -(2**32), 2**32 - 1, 0, 0]
+    rows = [event(DAY * (1 + place // 4), balance=worth, id=f"T{place}") for place, worth in enumerate(worths)]
+    assert exactly(batch([rows], [group], under, -30 * DAY)) == exactly(oracle.features(rows, group, under, -30 * DAY))
+
+
 def test_an_interval_that_meets_is_exact() -> None:
     """A row that may be in, and adds nothing."""
     under = record()
@@ -175,7 +185,7 @@ def test_other_measures_of_a_history_go_row_by_row() -> None:
     under = record()
     wanted = [
         feature("n", "count", days(7)),
-        feature("last", "last", days(7), read("amount")),
+        feature("last", "last", days(7), read("merchant")),
         feature("top", "max", calendar("day"), read("size")),
     ]
     wanted += [feature("before", "count", full(1, "day")), feature("one", "count", ir.Window("events", 3, "events"))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import linecache
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -251,3 +253,29 @@ def test_a_decision_keeps_what_it_read(tmp_path: Path) -> None:
         decision.outcome = "approve"
     with pytest.raises(AttributeError, match="has no `outcom`"):
         _ = decision.outcom
+
+
+def test_what_decides_can_be_read_and_stepped_through(tmp_path: Path) -> None:
+    engine = Engine.load(write(tmp_path, workload(100)))
+    text, decide = engine.code(), engine._straight
+    assert "# amount: " in text and "which part at " in text
+    assert len(text.splitlines()) < 400 and max(map(len, text.splitlines())) < 300
+    seen = []
+
+    def trace(frame: Any, kind: str, _: Any) -> Any:
+        if frame.f_code is decide.__code__ and kind == "line":
+            seen.append(linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip())
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        engine.decide(next(events(1, missing=0.0)))
+    finally:
+        sys.settrace(before)
+    assert "may &= AMOUNT_LEAVES[bisect(AMOUNT_CUTS, amount)]" in seen and seen[-1] == "return decision"
+
+
+def test_its_size_does_not_grow_with_the_rules(tmp_path: Path) -> None:
+    sizes = [len(Engine.load(write(tmp_path / str(count), workload(count))).code().splitlines()) for count in (200, 2_000)]
+    assert sizes[1] < 1.1 * sizes[0]

@@ -12,7 +12,10 @@ from engine import Engine
 from engine.errors import RegistryError, SourceError
 from engine.locking import make_lock
 from engine.publish import publish
-from engine.registry.published import Registry
+from engine.registry.lock import Lock, locked
+from engine.registry.lock import files as lock_files
+from engine.registry.manifest import Component, content_hash
+from engine.registry.published import Packed, Registry
 from engine.registry.store import Workspace
 from engine.testkit.runner import run_tests
 
@@ -227,3 +230,16 @@ def test_a_cascade_that_moved_is_locked_where_it_was_published(bank: Path) -> No
     lock = bank / "all.lock"
     lock.write_text(make_lock(bank / "cascades/old/all.yaml", Registry(bank / "registry")).text())
     assert Engine.load(lock).lock is not None
+
+
+def packed_with(name: str, place: str) -> Packed:
+    return Packed(Component("list", name, "1.0.0", content_hash([(place, b"x")])), {place: name.encode()}, ())
+
+
+@pytest.mark.parametrize(("one", "other"), [("rulesets/a/X.csv", "rulesets/a/x.csv"), ("rulesets/a/x", "rulesets/a/x/y.csv")])
+def test_files_that_cannot_lie_side_by_side_everywhere_are_refused(tmp_path: Path, one: str, other: str) -> None:
+    registry = Registry(tmp_path / "registry")
+    registry.publish([packed_with("a/one", one), packed_with("a/two", other)])
+    lock = Lock("a/all", "1.0.0", "cascades/all.yaml", "1.0.0", "0.1", tuple(map(locked, registry.all())))
+    with pytest.raises(RegistryError, match=r"`a/one@1.0.0` and `a/two@1.0.0` hold `.*` and `.*`, which cannot lie in one folder"):
+        lock_files(lock, registry)

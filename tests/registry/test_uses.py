@@ -266,6 +266,8 @@ def test_a_draft_is_drawn_as_one(shop: Path, capsys: pytest.CaptureFixture[str])
         (["graph", "--lock", "cascades/screening.yaml"], "is no lock: it ends with `.lock`"),
         (["graph", "--lock", "nxt.lock"], "there is no file `nxt.lock`; did you mean `next.lock`?"),
         (["graph", "cascades/none.lock"], "there is no file `cascades/none.lock`; "),
+        (["graph", "cascades"], "`cascades` is a folder: name one of its locks, like `cascades/outer.lock`"),
+        (["graph", "rulesets"], "`rulesets` is a folder: name the file of a cascade, like `cascades/outer.yaml`"),
         (["graph", "screening.bundle"], "there is no file `screening.bundle`"),
     ],
 )
