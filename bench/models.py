@@ -171,12 +171,12 @@ def estimators(rows: int) -> Iterable[tuple[str, Any, Callable[[Matrix], Any]]]:
 
     matrix, bad = data(20_000)
     booster = gbm(200)
-    yield "LightGBM, 200 trees", booster, booster.predict
+    yield "LightGBM, 200 trees", booster, lightgbm.Booster(model_str=booster.model_to_string()).predict
     fitted = RandomForestClassifier(100, min_samples_leaf=20, random_state=1).fit(matrix, bad)
     yield "random forest, 100 trees", fitted, lambda x: fitted.predict_proba(x)[:, 1]
     tree = DecisionTreeClassifier(min_samples_leaf=20, random_state=1).fit(matrix, bad)
     yield "decision tree", tree, lambda x: tree.predict_proba(x)[:, 1]
-    odd = IsolationForest(100, random_state=1).fit(matrix)
+    odd = IsolationForest(n_estimators=100, random_state=1).fit(matrix)
     yield "isolation forest, 100 trees", odd, lambda x: -odd.score_samples(x)
     hist = HistGradientBoostingClassifier(max_iter=100, random_state=1).fit(matrix, bad)
     yield "histogram gradient boosting, 100 trees", hist, lambda x: hist.predict_proba(x)[:, 1]
