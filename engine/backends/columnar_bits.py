@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from engine.backends import bit_loops
 from engine.backends.circuit import Code, Leaf
+from engine.backends.columnar_shared import SHARED
 from engine.backends.facts import Facts, classes
 
 Array = np.ndarray[Any, Any]
@@ -80,7 +81,10 @@ class Job:
         rows = frame.height
         words = -(-rows // (WORD * bit_loops.BLOCK)) * bit_loops.BLOCK
         codes = np.zeros((max(1, len(self.columns)), words * WORD), np.uint16)
-        found = side_by_side([_coding(column, frame, codes[at]) for at, column in enumerate(self.columns)], rows)
+        shared = SHARED.get()
+        found = side_by_side(
+            [_coding(column, frame, codes[at], {} if shared is None else shared) for at, column in enumerate(self.columns)], rows
+        )
         wiring = _Wiring(self.slots)
         for at, said in enumerate(found):
             wiring.take(at, said)
@@ -122,14 +126,23 @@ class _Answer:
     by_row: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Texts, and what each fact says of them: those that have codes, or the whole column."""
+
+    texts: pl.Series
+    truths: list[pl.Series]
+    by_row: bool
+
+
 class _Numbers:
     """A column of numbers: its thresholds, and what each class between them says."""
 
     def __init__(self, name: str, leaves: Sequence[Leaf], facts: Facts) -> None:
         found = classes(facts)
-        self.name, self.whole = name, facts.type.kind != "number"
+        self.name, self.whole, self.asked = name, facts.type.kind != "number", tuple(facts.asked)
         truths = [[None if truth is None else bool(truth) for truth in row] for row in found.truths]
-        self.answer = _Answer({leaf: np.array([_says(leaf, row, at > 0) for at, row in enumerate(truths)]) for leaf in leaves})
+        self.said = _Answer({leaf: np.array([_says(leaf, row, at > 0) for at, row in enumerate(truths)]) for leaf in leaves})
         given = np.array(found.thresholds, np.int64 if self.whole else np.float64).view(np.uint64)
         self.thresholds = np.unique(given ^ _SIGN if self.whole else np.where(given >> np.uint64(63), ~given, given ^ _SIGN))
         base, last = (int(self.thresholds[at]) if self.thresholds.size else 0 for at in (0, -1))
@@ -137,14 +150,14 @@ class _Numbers:
         begins = range(base, last + 1, 1 << int(self.shift))
         self.table = np.array([0, *(np.searchsorted(self.thresholds, np.uint64(at)) for at in begins[1:])], np.uint16)
 
-    def coded(self, frame: pl.DataFrame, codes: Array) -> _Answer:
+    def coded(self, series: pl.Series, array: Any, codes: Array) -> None:
         """Fill in the class of every row."""
-        series = frame[self.name]
-        series = series.cast(pl.Int64 if self.whole else pl.Float64)
-        bits, valid = _buffers(series)
-        words = np.frombuffer(bits, np.uint64, frame.height)
-        bit_loops.ranked(words, not self.whole, valid, self.thresholds, self.table, self.base, self.shift, codes[: frame.height])
-        return self.answer
+        nulls, values = array.buffers()
+        words = np.frombuffer(values, np.uint64, len(array))
+        bit_loops.ranked(words, not self.whole, _valid(nulls), self.thresholds, self.table, self.base, self.shift, codes)
+
+    def answer(self, coded: None, words: int) -> _Answer:
+        return self.said
 
 
 class _Texts:
@@ -152,19 +165,19 @@ class _Texts:
 
     def __init__(self, name: str, leaves: Sequence[Leaf], facts: Facts, judge: Callable[[pl.DataFrame], list[pl.Series]]) -> None:
         self.name, self.leaves, self.column, self.judge = name, leaves, facts.column, judge
+        self.asked = tuple(facts.asked)
 
-    def coded(self, frame: pl.DataFrame, codes: Array) -> _Answer:
-        """Fill in the code of every row."""
-        series = frame[self.name]
-        most = min(MOST, max(1_000, frame.height // 8))
-        heads = _coded(series, codes[: frame.height], most)
+    def coded(self, series: pl.Series, array: Any, codes: Array) -> _Judged:
+        """Fill in the code of every row, where there are not too many; and what is said of every code, else of every row."""
+        heads = _coded(array, codes, min(MOST, max(1_000, len(array) // 8)))
         if heads is None:
-            truths = self._truths(series)
-            words = -(-codes.size // WORD)
-            return _Answer({leaf: _words(_bits_of(leaf, truths, series), words) for leaf in self.leaves}, by_row=True)
+            return _Judged(series, self._truths(series), by_row=True)
         texts = pl.concat([pl.Series(self.name, [None], dtype=pl.String), series.gather(heads)])
-        truths = self._truths(texts)
-        return _Answer({leaf: _bits_of(leaf, truths, texts) for leaf in self.leaves})
+        return _Judged(texts, self._truths(texts), by_row=False)
+
+    def answer(self, coded: _Judged, words: int) -> _Answer:
+        said = {leaf: _bits_of(leaf, coded.truths, coded.texts) for leaf in self.leaves}
+        return _Answer({leaf: _words(bits, words) for leaf, bits in said.items()} if coded.by_row else said, coded.by_row)
 
     def _truths(self, texts: pl.Series) -> list[pl.Series]:
         return self.judge(texts.alias(self.column).to_frame())
@@ -189,14 +202,21 @@ def _words(bits: Array, words: int) -> Array:
     return made.view(np.uint64)
 
 
-def _coding(column: _Numbers | _Texts, frame: pl.DataFrame, codes: Array) -> Callable[[], _Answer]:
-    return lambda: column.coded(frame, codes)
+def _coding(column: _Numbers | _Texts, frame: pl.DataFrame, codes: Array, shared: dict[Any, Any]) -> Callable[[], _Answer]:
+    """Code a column, or take over the codes that it was given when the same was asked of the same buffers."""
 
+    def code() -> _Answer:
+        series = frame[column.name]
+        array = _arrow(series)
+        asked = (*(None if buffer is None else buffer.address for buffer in array.buffers()[:2]), len(array), column.asked)
+        if asked in shared:
+            codes[:] = shared[asked][1]
+        else:
+            # the array is kept too, lest another one come to lie where it lay
+            shared[asked] = array, codes, column.coded(series, array, codes[: len(array)])
+        return column.answer(shared[asked][2], codes.size // WORD)
 
-def _buffers(series: pl.Series) -> tuple[Any, Array]:
-    """The values of a column as Arrow has them, and the bits that say where they are known, if any is not."""
-    nulls, values = _arrow(series).buffers()
-    return values, _valid(nulls)
+    return code
 
 
 def _arrow(series: pl.Series) -> Any:
@@ -211,14 +231,13 @@ def _valid(nulls: Any) -> Array:
     return np.empty(0, np.uint8) if nulls is None else np.frombuffer(nulls, np.uint8)
 
 
-def _coded(series: pl.Series, codes: Array, most: int) -> Array | None:
+def _coded(array: Any, codes: Array, most: int) -> Array | None:
     """Code texts by the sixteen bytes in which Arrow keeps a short one whole; the rows where each stood first, none where there are more.
 
     Of a long one they say where it lies, so that every occurrence is another: such a column soon has too many.
     """
-    array = _arrow(series)
     nulls, views = array.buffers()[:2]
-    words = np.frombuffer(views, np.uint64).reshape(-1, 2)[: len(series)]
+    words = np.frombuffer(views, np.uint64).reshape(-1, 2)[: len(array)]
     slots = 1 << (2 * most).bit_length()
     firsts, seconds, heads = np.empty(most, np.uint64), np.empty(most, np.uint64), np.empty(most, np.int64)
     number = bit_loops.coded(words[:, 0], words[:, 1], _valid(nulls), np.full(slots, -1, np.int32), firsts, seconds, heads, most, codes)

@@ -6,6 +6,7 @@ batches of a hundred million events, and nobody can bring it about.
 
 from __future__ import annotations
 
+import importlib.util
 import secrets
 from dataclasses import dataclass
 from functools import cached_property
@@ -88,6 +89,12 @@ class _Run:
                 yield ident, self.begin + place, Version(contents[place], revisions[place])
 
 
+def _worth_loops(rows: int) -> bool:
+    """Whether compiled loops are there already, or are worth the wait."""
+    loaded = kernels.compiled.cache_info().currsize > 0
+    return rows > 0 and (loaded or (rows >= kernels.COMPILED_FROM and importlib.util.find_spec("numba") is not None))
+
+
 class Seen:
     """Every event that was taken, by number: 32 bytes each, which is all that a batch remembers without end. What the events of the last
     frame said is looked into when another one follows, which may never be."""
@@ -148,7 +155,7 @@ class Seen:
 
     def _doubtful(self, first: pl.Series) -> pl.Series:
         """Those of these hashes that come twice, or were there before."""
-        if not self._runs and first.len() and kernels.compiled.cache_info().currsize and not _twice(first):
+        if not self._runs and _worth_loops(first.len()) and not _twice(first):
             return first.clear()
         ordered = first.sort()
         twice = (ordered == ordered.shift(1)).fill_null(False)

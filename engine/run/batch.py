@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from engine.backends.columnar_layout import names
+from engine.backends.columnar_shared import sharing
 from engine.backends.holding import bound
 from engine.backends.rules import ComputeStep, RuleStep
 from engine.features.columnar import ANSWER, WindowState, answered, sort_out
@@ -86,7 +87,8 @@ class Readings:
 
     def conclude(self, frame: pl.DataFrame) -> Decided:
         """Decide rows; a holder knows them already."""
-        closed, opened, places = self._rows(frame)
+        with sharing():
+            closed, opened, places = self._rows(frame)
         return Decided(closed, opened, self.off.of(closed, opened, places))
 
     def _rows(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
