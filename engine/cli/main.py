@@ -66,7 +66,7 @@ def parser(name: str) -> argparse.ArgumentParser:
     )
     module.arguments(made)
     made.add_argument("--json", action="store_true", help="print the result as JSON, for other programs")
-    made.set_defaults(run=module.run)
+    made.set_defaults(run=module.run, command=name)
     return made
 
 
