@@ -82,7 +82,10 @@ class Wired(Program):
 
     def _subject(self, expr: ir.Expr) -> ir.Read | None:
         read = subject(expr)
-        return None if read is None or read.name in self.truths else read
+        if read is None or read.name in self.truths:
+            return None
+        # money that was computed has 128 bits
+        return None if read.type.kind == "money" and read.name in self.names else read
 
     def _truth(self, expr: ir.Expr) -> Truth:
         circuit = self.stretch.circuit

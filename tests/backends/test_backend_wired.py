@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from engine import Engine
 from engine.backends import columnar, columnar_bits, reference
 from engine.lang import ir
-from engine.values import FLAG, INTEGER, NUMBER, SCORE, TEXT, missing
+from engine.values import FLAG, INTEGER, NUMBER, SCORE, TEXT, Type, missing
 from tests.backends.programs import outputs, rule, ruleset
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -89,6 +89,22 @@ def test_what_other_statements_read_ends_one_circuit_and_begins_another():
     )
     rows = [given(n=n, t=t) for n in (1, 5, missing("late")) for t in ("AB", "CD", ABSENT)]
     assert wired(made, rows) == [reference.run(made, row) for row in rows]
+
+
+def test_what_was_computed_is_compared_as_it_stands():
+    usd = Type("money", currency="USD")
+    amount, total, more = ir.Read("amount", type=usd), ir.Read("total", type=usd), ir.Read("more", type=INTEGER)
+    made = ruleset(
+        ir.Define("total", ir.Call("money+money", (amount, amount), type=usd)),
+        ir.Define("more", ir.Call("integer+integer", (N, N), type=INTEGER)),
+        rule("T", ir.Compare(">", total, ir.Const(5, type=usd)), points=2),
+        rule("M", ir.IsMissing(total)),
+        rule("N", ir.Compare(">", more, ir.Const(5, type=INTEGER)), points=3),
+    )
+    numbers = (1, 3, 2**62, -9, 2**63 - 1, missing("late"))
+    rows = [{"amount": amount, "n": n} for amount in numbers for n in numbers]
+    frame = columnar.pack(rows, {"amount": usd, "n": INTEGER})
+    assert wired(made, rows, frame) == [reference.run(made, row) for row in rows]
 
 
 @pytest.mark.parametrize("detail", ["bits", "names"])
